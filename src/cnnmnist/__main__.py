@@ -1,0 +1,5 @@
+"""``python -m cnnmnist``."""
+
+from cnnmnist.cli import main
+
+main()

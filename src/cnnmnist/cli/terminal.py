@@ -1,0 +1,122 @@
+"""What the commands share: consoles, errors as one sentence, and the options that several of them have."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnnmnist.errors import CnnMnistError
+
+if TYPE_CHECKING:
+    from cnnmnist.figures import ImageGrid
+
+
+class Command(click.Command):
+    """A command that turns an error of ours into one sentence and an exit status, unless ``--debug`` is given."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--debug"], is_flag=True, help="Show the traceback of an error instead of a sentence."
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        debug = ctx.params.pop("debug")
+        try:
+            return super().invoke(ctx)
+        except CnnMnistError as error:
+            if debug:
+                raise
+            click.ClickException(str(error)).show()
+            ctx.exit(error.exit_status)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+
+
+class Terminal:
+    """Where a command's words go.
+
+    Results go to standard output and progress to standard error; with ``--json`` everything for people goes
+    to standard error, and standard output holds one JSON document.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        from rich.console import Console
+
+        self.as_json = as_json
+        self.err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.out = (
+            self.err if as_json else Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        )
+
+    def result(self, document: dict[str, Any]) -> None:
+        """Print the JSON document, if that was asked for."""
+        if self.as_json:
+            click.echo(json.dumps(document, indent=2))
+
+    def warn(self, message: str) -> None:
+        """A sentence on standard error that should not be missed."""
+        self.err.print(f"Warning: {message}", style="yellow")
+
+    def notice(self, title: str, message: str) -> None:
+        """A framed paragraph on standard error that cannot be missed."""
+        from rich.panel import Panel
+        from rich.text import Text
+
+        self.err.print(Panel(Text(message), title=title, border_style="bold yellow"), soft_wrap=False)
+
+    def preview(self, grid: "ImageGrid") -> None:
+        """Draw a figure in the terminal; nothing elsewhere."""
+        if self.out.is_terminal:
+            from cnnmnist.cli.preview import preview
+
+            self.out.print(preview(grid, self.out.width, self.out.color_system is not None), soft_wrap=False)
+
+
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator, in the order in which help shows them."""
+
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document; words for people go to standard error."
+)
+runs_dir_option = click.option(
+    "--runs-dir",
+    type=DIRECTORY,
+    default="runs",
+    envvar="CNNMNIST_RUNS_DIR",
+    show_default=True,
+    show_envvar=True,
+    help="Where runs are kept.",
+)
+run_argument = click.argument("run", default="latest")
+split_option = click.option(
+    "--split",
+    type=click.Choice(["test", "validation", "train"]),
+    default="test",
+    show_default=True,
+    help="Which images.",
+)
+data_options = options(
+    click.option("--dataset", metavar="NAME", help="Which digits: mnist, or mnist5k (the embedded 5,000)."),
+    click.option(
+        "--data-dir",
+        type=DIRECTORY,
+        help="Folder with the four IDX files, gzip'd or not.  [default for mnist: $CNNMNIST_DATA_DIR]",
+    ),
+)

@@ -1,0 +1,160 @@
+"""(seed, iteration) -> batch: every batch can be computed without the ones before it."""
+
+from typing import Any
+
+import numpy as np
+
+from cnnmnist.config import AugmentationConfig, Recipe
+from cnnmnist.data.sources import Dataset
+from cnnmnist.runtime import tf
+
+# Distinguish the random streams that are drawn from one seed.
+SHUFFLE_STREAM, AUGMENTATION_STREAM = 1, 2
+
+
+def training_arrays(dataset: Dataset, include_validation: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (n, height, width) and labels uint8 (n,) to train on."""
+    splits = [dataset.validation, dataset.train] if include_validation else [dataset.train]
+    images = np.concatenate([split.images for split in splits])
+    return images, np.concatenate([split.labels for split in splits])
+
+
+def batch_indices(seed: Any, iteration: Any, batch_size: int, size: int) -> Any:
+    """Which images the batch of an iteration holds, int64 (batch_size,), all below ``size``.
+
+    Each epoch is a permutation of the images that depends on the seed and the epoch's number alone. Batches
+    straddle epochs, so that no image is dropped or repeated within one.
+
+    Args:
+        seed: of the order.
+        iteration: number of iterations before this one, integer scalar.
+        batch_size: images per batch.
+        size: number of images.
+    """
+    positions = tf.cast(iteration, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
+    epochs = positions // size
+    seeds = tf.stack(
+        [
+            tf.fill([batch_size], tf.cast(seed, tf.int64)),
+            epochs,
+            tf.fill([batch_size], np.int64(SHUFFLE_STREAM)),
+        ],
+        axis=1,
+    )
+    return tf.raw_ops.RandomIndexShuffle(
+        index=positions % size, seed=seeds, max_index=tf.constant(size - 1, tf.int64), rounds=4
+    )
+
+
+def scale(images: Any) -> Any:
+    """From uint8 (n, height, width) to what the network takes: float32 (n, height, width, 1) in [0, 1]."""
+    return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
+
+
+class Batches:
+    """The batches of a recipe over a data set that stays in memory.
+
+    Args:
+        dataset: the digits.
+        recipe: seed, batch size, augmentation, and whether to train on the validation split too.
+    """
+
+    def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
+        self.recipe = recipe
+        images, labels = training_arrays(dataset, recipe.training.include_validation)
+        self.size = len(images)
+        self._images, self._labels = tf.constant(images), tf.constant(labels)
+
+    def batch(self, iteration: Any, shard: Any = 0, shards: int = 1) -> tuple[Any, Any]:
+        """One slice of the batch of the step that follows ``iteration`` others.
+
+        Returns:
+            Images, float32 (batch_size / shards, height, width, 1) in [0, 1], and labels, int32.
+        """
+        training = self.recipe.training
+        rows = training.batch_size // shards
+        mine = slice(shard * rows, (shard + 1) * rows)
+        indices = batch_indices(training.seed, iteration, training.batch_size, self.size)[mine]
+        images = scale(tf.gather(self._images, indices))
+        if self.recipe.augmentation.enabled:
+            seed = tf.stack([training.seed + AUGMENTATION_STREAM * 2**32, tf.cast(iteration, tf.int64)])
+            images = augment(images, self.recipe.augmentation, seed, training.batch_size, mine)
+        return images, tf.cast(tf.gather(self._labels, indices), tf.int32)
+
+    def stream(self, start: int = 0, *, shards: int = 1, first_shard: int = 0, local_shards: int = 1) -> Any:
+        """The batches from iteration ``start`` on, as an endless ``tf.data.Dataset``.
+
+        Args:
+            start: number of iterations already done.
+            shards: into how many equal slices every batch is cut, one per replica.
+            first_shard: first of the slices that this process takes.
+            local_shards: how many slices of every batch this process takes, one element each.
+        """
+
+        def element(number: Any) -> tuple[Any, Any]:
+            return self.batch(number // local_shards, first_shard + number % local_shards, shards)
+
+        options = tf.data.Options()
+        options.deterministic = True
+        options.autotune.enabled = False
+        numbers = tf.data.Dataset.range(start * local_shards, np.iinfo(np.int64).max)
+        return numbers.map(element).prefetch(4 * local_shards).with_options(options)
+
+
+def augment(images: Any, config: AugmentationConfig, seed: Any, batch_size: int, rows: slice) -> Any:
+    """Distort images: rotation, zoom, shear and shift in one bilinear sampling, then elastic distortion.
+
+    Args:
+        images: float32 (n, height, width, 1), the given rows of a batch.
+        config: bounds of the distortion.
+        seed: int64 (2,); the same seed distorts the same row alike, however the batch is cut.
+        batch_size: rows of the whole batch.
+        rows: which of them ``images`` holds.
+
+    Returns:
+        float32 of the same shape; what enters from outside is background, 0.
+    """
+    seeds = tf.random.split(seed, 2)
+    height, width = images.shape[1], images.shape[2]
+    uniform = tf.random.stateless_uniform([batch_size, 6], seeds[0], -1.0, 1.0)[rows]
+    angle = uniform[:, 0] * np.deg2rad(config.rotation)
+    zoom_x, zoom_y = 1.0 + uniform[:, 1] * config.zoom, 1.0 + uniform[:, 2] * config.zoom
+    shear, shift = uniform[:, 3] * config.shear, uniform[:, 4:] * config.shift
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    # Output pixel -> input pixel, about the centre: rotation, then shear, then zoom.
+    a, b = zoom_x * cos, zoom_x * (shear * cos - sin)
+    c, d = zoom_y * sin, zoom_y * (shear * sin + cos)
+    x, y = (width - 1) / 2, (height - 1) / 2
+    zeros = tf.zeros_like(angle)
+    transforms = tf.stack(
+        [a, b, x - a * x - b * y + shift[:, 0], c, d, y - c * x - d * y + shift[:, 1], zeros, zeros], axis=1
+    )
+    distorted = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=[height, width],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+    if not config.elastic:
+        return distorted
+    grid = config.elastic_grid
+    coarse = tf.random.stateless_normal([batch_size, grid, grid, 2], seeds[1])[rows] * config.elastic
+    return _displace(distorted, tf.image.resize(coarse, [height, width], "bicubic"))
+
+
+def _displace(images: Any, field: Any) -> Any:
+    """Sample each image bilinearly at every pixel plus its displacement (rows, columns)."""
+    height, width = images.shape[1], images.shape[2]
+    # A frame of background takes all that would be read from outside.
+    flat = tf.reshape(tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]]), [-1])
+    rows = tf.clip_by_value(field[..., 0] + tf.range(1.0, height + 1)[:, tf.newaxis], 0.0, height + 0.999)
+    columns = tf.clip_by_value(field[..., 1] + tf.range(1.0, width + 1), 0.0, width + 0.999)
+    top, left = tf.floor(rows), tf.floor(columns)
+    down, right = rows - top, columns - left
+    first = tf.range(tf.shape(images)[0])[:, tf.newaxis, tf.newaxis] * ((height + 2) * (width + 2))
+    corner = first + tf.cast(top, tf.int32) * (width + 2) + tf.cast(left, tf.int32)
+    above = tf.gather(flat, corner) * (1 - right) + tf.gather(flat, corner + 1) * right
+    below = tf.gather(flat, corner + width + 2) * (1 - right) + tf.gather(flat, corner + width + 3) * right
+    return (above * (1 - down) + below * down)[..., tf.newaxis]

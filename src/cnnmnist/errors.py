@@ -1,0 +1,42 @@
+"""What a user can get wrong: every message is one sentence that says what is wrong, where, and what to do."""
+
+
+class CnnMnistError(Exception):
+    """Something that the user can mend; the command line prints its message, never a traceback."""
+
+    exit_status = 1
+
+
+class DataError(CnnMnistError):
+    """A data set is missing, damaged or not what it should be."""
+
+
+class DownloadError(DataError):
+    """A data set could not be fetched from any of its mirrors."""
+
+
+class RecipeError(CnnMnistError):
+    """A recipe, or an override of one of its fields, is not valid."""
+
+    exit_status = 2
+
+
+class RunError(CnnMnistError):
+    """A run directory is missing, damaged, not writable or not finished."""
+
+
+class SelectionError(CnnMnistError):
+    """A layer, image or channel that does not exist was asked for."""
+
+    exit_status = 2
+
+
+class TrainingError(CnnMnistError):
+    """Training cannot go on, as when the loss is no longer a number."""
+
+
+def in_one_sentence(error: BaseException) -> str:
+    """The reason of an error on one line, without full stop or control characters, at most 200 characters."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return text[:200].rstrip(".")

@@ -1,0 +1,195 @@
+"""From a ModelConfig to a plain ``keras.Model`` of named layers, and back from its file."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from cnnmnist.config import ConvLayer, ModelConfig
+from cnnmnist.data.pipeline import scale
+from cnnmnist.errors import RunError, SelectionError, in_one_sentence
+from cnnmnist.files import replacing
+from cnnmnist.runtime import keras, tf
+
+WEIGHTS_MEMBER = "model.weights.h5"
+
+
+def build_model(
+    config: ModelConfig,
+    image_shape: tuple[int, int] = (28, 28),
+    classes: int = 10,
+    *,
+    precision: str = "float32",
+    seed: int = 0,
+) -> Any:
+    """Build the network with fresh weights.
+
+    Args:
+        config: layers and initial values.
+        image_shape: height and width in pixels.
+        classes: number of logits.
+        precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``; weights and logits are float32
+            under both.
+        seed: seed of the initial weights.
+
+    Returns:
+        A ``keras.Sequential`` from images, float32 (n, height, width, 1) in [0, 1], to logits, float32
+        (n, classes). Layers are named conv1, conv1_pooling, conv1_activation, ..., fc1, ..., logits.
+    """
+    layers = keras.layers
+    seeds = np.random.SeedSequence(seed).generate_state(len(config.convolutions) + len(config.dense) + 1)
+    remaining_seeds = iter(seeds.tolist())
+
+    def initial_values() -> dict[str, Any]:
+        normal = keras.initializers.TruncatedNormal(stddev=config.weight_stddev, seed=next(remaining_seeds))
+        return {
+            "kernel_initializer": normal,
+            "bias_initializer": keras.initializers.Constant(config.bias),
+        }
+
+    def activation(name: str, layer: str, dtype: str = precision) -> list[Any]:
+        return [] if name == "none" else [layers.Activation(name, name=f"{layer}_activation", dtype=dtype)]
+
+    def pooling(convolution: ConvLayer, layer: str) -> list[Any]:
+        kinds = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
+        if convolution.pooling == "none":
+            return []
+        kind = kinds[convolution.pooling]
+        return [kind(2, strides=2, padding="same", name=f"{layer}_pooling", dtype=precision)]
+
+    network: list[Any] = [keras.Input((*image_shape, 1), name="image")]
+    for number, convolution in enumerate(config.convolutions, 1):
+        name = f"conv{number}"
+        network.append(
+            layers.Conv2D(
+                convolution.filters,
+                convolution.filter_size,
+                strides=convolution.stride,
+                padding="same",
+                name=name,
+                dtype=precision,
+                **initial_values(),
+            )
+        )
+        after = [pooling(convolution, name), activation(convolution.activation, name)]
+        for sublayers in after if convolution.pooling_first else reversed(after):
+            network += sublayers
+    network.append(layers.Flatten(name="flatten", dtype=precision))
+    for number, units in enumerate(config.dense, 1):
+        name = f"fc{number}"
+        network.append(layers.Dense(units, name=name, dtype=precision, **initial_values()))
+        network += activation(config.dense_activation, name)
+        if config.dropout:
+            network.append(layers.Dropout(config.dropout, name=f"{name}_dropout", dtype=precision))
+    network.append(layers.Dense(classes, name="logits", dtype="float32", **initial_values()))
+    network += activation(config.output_activation, "logits", "float32")
+    return keras.Sequential(network, name="cnnmnist")
+
+
+def convolution_weights(model: Any, layer: str) -> np.ndarray:
+    """Filter weights of a convolutional layer, float32 (height, width, input channels, filters).
+
+    Raises:
+        SelectionError: the network has no such convolutional layer.
+    """
+    return np.asarray(model.get_layer(_convolution(model, layer)).kernel)
+
+
+def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:
+    """Outputs of a convolutional layer, after its pooling and its activation.
+
+    Args:
+        model: a network of :func:`build_model`.
+        layer: ``conv1``, ``conv2``, ...
+        images: uint8 (n, height, width).
+
+    Returns:
+        float32 (n, height, width, filters).
+
+    Raises:
+        SelectionError: the network has no such convolutional layer.
+    """
+    _convolution(model, layer)
+    last = [each for each in model.layers if each.name.split("_")[0] == layer][-1]
+    return np.asarray(keras.Model(model.inputs, last.output)(scale(tf.constant(images)), training=False))
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write a float32 network as a ``.keras`` file that plain Keras opens; ``path`` changes only when whole.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with replacing(path) as temporary:
+        model.save(temporary)
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Fill a network with the weights of a ``.keras`` file, and read nothing else of that file.
+
+    The file is treated as data from a stranger: its configuration is not deserialised, so that no code of
+    it can run, and the weights must be plain float32 arrays of exactly the names and shapes expected.
+
+    Raises:
+        RunError: the file is missing, damaged, or holds anything but this network's weights.
+    """
+    arrays = _read_weights(path, {name: variable.shape for name, variable in _named_variables(model)})
+    for name, variable in _named_variables(model):
+        variable.assign(arrays[name])
+
+
+def _named_variables(model: Any) -> Iterator[tuple[str, Any]]:
+    """Each weight with its place in the HDF5 file: Keras counts layers by class, not by their names."""
+    counts: dict[str, int] = {}
+    for layer in model.layers:
+        kind = {"Conv2D": "conv2d", "MaxPooling2D": "max_pooling2d"}.get(type(layer).__name__, "")
+        kind = kind or type(layer).__name__.lower()
+        number = counts[kind] = counts.get(kind, -1) + 1
+        for index, variable in enumerate(layer.trainable_variables):
+            yield f"layers/{kind}{f'_{number}' if number else ''}/vars/{index}", variable
+
+
+def _read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    # HDF5's own structures and the unused optimizer groups need some space beside the arrays.
+    limit = 4 * sum(int(np.prod(shape)) for shape in shapes.values()) + 1_000_000
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo(WEIGHTS_MEMBER).file_size
+            if size > limit:
+                raise ValueError(f"{WEIGHTS_MEMBER} has {size:,} bytes where at most {limit:,} belong")
+            with archive.open(WEIGHTS_MEMBER) as member:
+                content = member.read(limit + 1)
+        with h5py.File(io.BytesIO(content), "r") as file:
+            return {name: _read_array(file, name, shape) for name, shape in shapes.items()}
+    # h5py and zipfile raise whatever a damaged file leads them to; all of it means the same here.
+    except Exception as error:
+        raise RunError(f"{path} is not this run's trained network: {in_one_sentence(error)}.") from error
+
+
+def _read_array(file: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    place = ""
+    for part in name.split("/"):
+        place = f"{place}/{part}"
+        if not isinstance(file.get(place, getlink=True), h5py.HardLink):
+            raise ValueError(f"the weights {name} are missing or only a link")
+    array = file[name]
+    if not isinstance(array, h5py.Dataset) or array.shape != tuple(shape) or array.dtype != np.float32:
+        raise ValueError(f"the weights {name} are not float32 of shape {tuple(shape)}")
+    if array.external or array.is_virtual:
+        raise ValueError(f"the weights {name} lie outside the file")
+    values = np.empty(shape, np.float32)
+    array.read_direct(values)
+    if not np.isfinite(values).all():
+        raise ValueError(f"the weights {name} are not all finite")
+    return values
+
+
+def _convolution(model: Any, layer: str) -> str:
+    names = [each.name for each in model.layers if isinstance(each, keras.layers.Conv2D)]
+    if layer not in names:
+        raise SelectionError(f"There is no layer {layer!r}: choose one of {', '.join(names) or '(none)'}.")
+    return layer

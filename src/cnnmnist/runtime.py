@@ -1,0 +1,72 @@
+"""TensorFlow and Keras as this program wants them: quiet, deterministic, with their fastest CPU kernels.
+
+Importing this module imports TensorFlow, which takes seconds: import it only where it is about to be used.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# TensorFlow switches its oneDNN kernels on by itself only for some Intel processors; elsewhere they make
+# this network two to three times faster (docs/performance.md).
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+@contextlib.contextmanager
+def _quiet_standard_error() -> Iterator[None]:
+    """Keep what C++ code writes to file descriptor 2 from the user, unless the import fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            chatter.seek(0)
+            os.write(saved, chatter.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+with _quiet_standard_error():
+    import keras
+    import tensorflow as tf
+
+tf.get_logger().setLevel("ERROR")
+tf.config.experimental.enable_op_determinism()
+# A user's keras.json must not change the network.
+keras.config.set_floatx("float32")
+keras.config.set_image_data_format("channels_last")
+
+
+def runs_bfloat16_natively() -> bool:
+    """Whether the accelerator or the processor computes in bfloat16 itself instead of emulating it.
+
+    GPUs do from compute capability 8.0 on, x86 processors with AVX512-BF16 or AMX, ARM ones with BF16.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+        return bool(capability >= (8, 0))
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def resolve_precision(precision: str) -> str:
+    """``float32`` or ``mixed_bfloat16``, deciding ``auto`` for this machine."""
+    if precision != "auto":
+        return precision
+    return "mixed_bfloat16" if runs_bfloat16_natively() else "float32"
+
+
+__all__ = ["keras", "resolve_precision", "runs_bfloat16_natively", "tf"]

@@ -1,0 +1,110 @@
+"""A run from its first iteration to its last: training, evaluating, and keeping what must not be lost."""
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import numpy as np
+
+from cnnmnist.checkpoints import load_checkpoint, save_checkpoint
+from cnnmnist.data.sources import Dataset
+from cnnmnist.errors import CnnMnistError
+from cnnmnist.evaluation import accuracy
+from cnnmnist.model import save_model
+from cnnmnist.runs import Run, Rung
+from cnnmnist.training import Progress, Trainer
+
+CHECKPOINT_EVERY = 1_000
+
+
+def train_run(
+    run: Run, dataset: Dataset, *, strategy: Any = None, checkpoint_every: int = CHECKPOINT_EVERY
+) -> Generator[Progress | Rung]:
+    """Train a run from its newest checkpoint, or from the start, to the end of its recipe.
+
+    Closing the generator interrupts the run: what was reached is kept, and training can go on from there.
+
+    Args:
+        run: a new, interrupted or finished run; its directory and record are kept up to date.
+        dataset: the digits that the record names.
+        strategy: TensorFlow's distribution strategy, or none for one device.
+        checkpoint_every: iterations between checkpoints.
+
+    Yields:
+        Progress several times a second, and a Rung whenever the test split was evaluated.
+
+    Raises:
+        TrainingError: the loss is no longer a finite number.
+        RunError: the directory cannot be written; the last checkpoint is intact.
+    """
+    session = _Session(run, dataset, Trainer(run.record.recipe, dataset, strategy))
+    try:
+        session.resume()
+        yield from session.train(checkpoint_every)
+        session.keep("finished")
+    except (GeneratorExit, KeyboardInterrupt):
+        session.keep("interrupted")
+        raise
+    except CnnMnistError:
+        run.record.status = "failed"
+        run.save()
+        raise
+
+
+class _Session:
+    def __init__(self, run: Run, dataset: Dataset, trainer: Trainer) -> None:
+        self.run, self.dataset, self.trainer = run, dataset, trainer
+        self.saved_at = -1
+
+    def resume(self) -> None:
+        trainer, record = self.trainer, self.run.record
+        state = load_checkpoint(self.run.checkpoints, self._state())
+        if state:
+            trainer.restore(state)
+            record.seconds = float(state["seconds"])
+        record.status, record.precision = "running", trainer.precision  # type: ignore[assignment]
+        record.ladder = [rung for rung in record.ladder if rung.iteration <= trainer.iteration]
+        self.run.truncate_metrics(trainer.iteration)
+        self.run.save()
+
+    def train(self, checkpoint_every: int) -> Iterator[Progress | Rung]:
+        trainer, record = self.trainer, self.run.record
+        last = record.recipe.training.iterations
+        evaluations = {at for at in record.recipe.training.evaluate_at if at < last} | {last}
+        checkpoints = set(range(checkpoint_every, last, checkpoint_every))
+        yield from self._evaluate(evaluations)
+        for progress in trainer.run(evaluations | checkpoints):
+            record.iteration = progress.iteration
+            record.seconds += progress.seconds
+            self.run.append_metrics(
+                progress.iteration,
+                progress.losses,
+                progress.accuracies,
+                len(progress.losses) / progress.seconds,
+            )
+            yield progress
+            yield from self._evaluate(evaluations)
+            if trainer.iteration in checkpoints:
+                self._save_checkpoint()
+
+    def keep(self, status: Any) -> None:
+        """Write the network and a checkpoint of exactly this moment."""
+        if self.trainer.iteration != self.saved_at:
+            self._save_checkpoint()
+        save_model(self.trainer.network(), self.run.model_file)
+        self.run.record.status = status
+        self.run.save()
+
+    def _evaluate(self, evaluations: set[int]) -> Iterator[Rung]:
+        iteration, ladder = self.trainer.iteration, self.run.record.ladder
+        if iteration in evaluations and all(rung.iteration != iteration for rung in ladder):
+            rung = Rung(iteration=iteration, accuracy=accuracy(self.trainer.network(), self.dataset.test))
+            ladder.append(rung)
+            self.run.save()
+            yield rung
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return self.trainer.state() | {"seconds": np.array(self.run.record.seconds)}
+
+    def _save_checkpoint(self) -> None:
+        save_checkpoint(self.run.checkpoints, self._state())
+        self.saved_at = self.trainer.iteration
