@@ -146,8 +146,7 @@ def _named_variables(model: Any) -> Iterator[tuple[str, Any]]:
     """Each weight with its place in the HDF5 file: Keras counts layers by class, not by their names."""
     counts: dict[str, int] = {}
     for layer in model.layers:
-        kind = {"Conv2D": "conv2d", "MaxPooling2D": "max_pooling2d"}.get(type(layer).__name__, "")
-        kind = kind or type(layer).__name__.lower()
+        kind = type(layer).__name__.lower()
         number = counts[kind] = counts.get(kind, -1) + 1
         for index, variable in enumerate(layer.trainable_variables):
             yield f"layers/{kind}{f'_{number}' if number else ''}/vars/{index}", variable

@@ -123,7 +123,7 @@ class Trainer:
         self._iterate_many = tf.function(self._iterate)
 
     def network(self) -> Any:
-        """The float32 network that the training has led to, averaged over iterations if the recipe says so."""
+        """The float32 network that the training has led to, with averaged weights if the recipe says so."""
         if self.averages and self._result is self.model:
             self._result = self._build("float32")
         if self._result is not self.model:
@@ -266,9 +266,7 @@ class Trainer:
         targets = tf.one_hot(labels, classes, 1.0 - smoothing + smoothing / classes, smoothing / classes)
         return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
-    def _sum_over_replicas(
-        self, gradients: list[Any], scalars: tuple[Any, ...]
-    ) -> tuple[list[Any], list[Any]]:
+    def _sum_over_replicas(self, gradients: list[Any], scalars: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
         """Sum over all replicas in one packed all-reduce: one by one they would cost a round trip each."""
         if self.replicas == 1:
             return gradients, list(scalars)

@@ -31,9 +31,7 @@ SPLIT_TITLES = {"test": "Test-Set", "validation": "Validation-Set", "train": "Tr
 @split_option
 @click.option("--show-errors", is_flag=True, help="Draw the first nine misclassified images.")
 @click.option("--confusion-matrix", is_flag=True, help="Draw the confusion matrix as a picture too.")
-@click.option(
-    "--figures", type=DIRECTORY, metavar="DIR", help="Where figures go.  [default: the run's figures/]"
-)
+@click.option("--figures", type=DIRECTORY, metavar="DIR", help="Where figures go.  [default: the run's figures/]")
 @data_options
 @runs_dir_option
 @json_option
@@ -145,9 +143,7 @@ def _score_table(report: "Report", names: tuple[str, ...]) -> Any:
     return table
 
 
-def _show_errors(
-    report: "Report", digits: "Dataset", split: str, folder: Path, terminal: Terminal
-) -> list[Path]:
+def _show_errors(report: "Report", digits: "Dataset", split: str, folder: Path, terminal: Terminal) -> list[Path]:
     from cnnmnist.figures import draw_grid, image_grid, save_figure
 
     errors = report.errors

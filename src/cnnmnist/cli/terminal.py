@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 
 
 class Command(click.Command):
-    """A command that turns an error of ours into one sentence and an exit status, unless ``--debug`` is given."""
+    """A command that turns an error of ours into a sentence and an exit status, unless ``--debug`` is given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(
-            click.Option(
-                ["--debug"], is_flag=True, help="Show the traceback of an error instead of a sentence."
-            )
+            click.Option(["--debug"], is_flag=True, help="Show the traceback of an error instead of a sentence.")
         )
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -51,9 +49,7 @@ class Terminal:
 
         self.as_json = as_json
         self.err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self.out = (
-            self.err if as_json else Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-        )
+        self.out = self.err if as_json else Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def result(self, document: dict[str, Any]) -> None:
         """Print the JSON document, if that was asked for."""

@@ -157,8 +157,8 @@ def _new(
         terminal.notice(
             "Training on the embedded digits",
             f"{digits.fallback_reason}\n\nThis run uses mnist5k, the 5,000 of MNIST's 70,000 digits that ship "
-            "with the program. For all of them, put the four IDX files in a folder and name it with --data-dir or "
-            "$CNNMNIST_DATA_DIR, or train again when the network is there.",
+            "with the program. For all of them, put the four IDX files in a folder and name it with --data-dir "
+            "or $CNNMNIST_DATA_DIR, or train again when the network is there.",
         )
     return create_run(runs_dir, name, recipe, digits), digits
 
@@ -236,7 +236,7 @@ def _train(run: "Run", digits: "Dataset", checkpoint_every: int, terminal: Termi
 
 
 class _Signals:
-    """Notes the first Ctrl-C or SIGTERM, for the iterations under way to end well; the second stops at once."""
+    """Notes the first Ctrl-C or SIGTERM, so that the current iterations end well; the second stops at once."""
 
     def __init__(self) -> None:
         self.received = 0

@@ -33,9 +33,7 @@ def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 
 @click.command(cls=Command)
 @run_argument
-@click.option(
-    "--layer", metavar="NAME", help="Filter weights of a layer, as conv1; with --image, its outputs."
-)
+@click.option("--layer", metavar="NAME", help="Filter weights of a layer, as conv1; with --image, its outputs.")
 @click.option("--image", type=int, metavar="N", help="An image of the split, by number from 0.")
 @click.option("--images", callback=_range, metavar="FIRST-LAST", help="Several images with their labels.")
 @click.option("--input-channel", type=int, metavar="N", help="Input channel of the filters.  [default: 0]")
@@ -95,9 +93,7 @@ def command(
             images = (image, image)
         assert images is not None
         _check_images(images[1], len(digits.split(split)), split)
-        grid, name = (
-            _outputs(found, digits, split, layer, images[0]) if layer else _images(digits, split, images)
-        )
+        grid, name = _outputs(found, digits, split, layer, images[0]) if layer else _images(digits, split, images)
     path = output or found.figures / f"{name}.png"
     figure = draw_grid(grid)
     save_figure(figure, path)

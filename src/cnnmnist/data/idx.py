@@ -76,9 +76,7 @@ def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _parse(
-    stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, capacity: int
-) -> NDArray[np.uint8]:
+def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, capacity: int) -> NDArray[np.uint8]:
     """Parse the uncompressed content of `path`, of which there are at most `capacity` bytes."""
     magic = _read(stream, 4, path)
     if len(magic) < 4:
@@ -87,9 +85,7 @@ def _parse(
     if zeros != 0:
         raise DataError(f"{path} is not an IDX file: bytes 0 and 1 are not zero.")
     if kind != UNSIGNED_BYTE:
-        raise DataError(
-            f"{path} has values of type 0x{kind:02x} (byte 2); only unsigned bytes, 0x08, are read."
-        )
+        raise DataError(f"{path} has values of type 0x{kind:02x} (byte 2); only unsigned bytes, 0x08, are read.")
     if dimensions not in CONTENT:
         raise DataError(f"{path} has {dimensions} dimensions (byte 3); labels have 1 and images have 3.")
     if ndim is not None and dimensions != ndim:
@@ -125,7 +121,5 @@ def _read(stream: BinaryIO | gzip.GzipFile, count: int, path: Path) -> bytearray
         while chunk := stream.read(min(CHUNK, count - len(content))):
             content += chunk
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} is damaged or truncated after byte {start + len(content)}: {error}."
-        ) from error
+        raise DataError(f"{path} is damaged or truncated after byte {start + len(content)}: {error}.") from error
     return content

@@ -1,0 +1,341 @@
+"""Where the four arrays come from: a folder, the cache, Keras' cache, a download, or the embedded digits."""
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmnist.config import nearest
+from cnnmnist.data.idx import read_idx
+from cnnmnist.errors import DataError, DownloadError, RecipeError, in_one_sentence
+
+Images = NDArray[np.uint8]
+SplitName = Literal["train", "validation", "test"]
+STEMS = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+EMBEDDED = Path(__file__).parent / "mnist5k"
+DIGITS = tuple("0123456789")
+MAX_DOWNLOAD_BYTES = 1 << 26  # the largest file known here has 26 MB
+TIMEOUTS = (5.0, 30.0)  # seconds to connect, and between two pieces of an answer
+
+
+class DownloadProgress(Protocol):
+    """What a download reports to, as tqdm and pooch have it."""
+
+    total: int
+
+    def update(self, size: int) -> None:
+        """So many bytes more have arrived."""
+
+    def reset(self) -> None:
+        """The count begins again."""
+
+    def close(self) -> None:
+        """The file has ended."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images, uint8 (n, height, width), and their labels, uint8 (n,)."""
+
+    images: Images
+    labels: Images
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The digits, or other small pictures, in their three splits."""
+
+    name: str
+    source: str
+    """Where they were found, for people."""
+    digest: str
+    """SHA-256 of the shapes and bytes of the four arrays, however they were compressed."""
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    data_dir: Path | None = None
+    """The folder that the user named, absolute."""
+    fallback_reason: str | None = None
+    """Why these are the embedded digits where MNIST was wanted."""
+
+    def split(self, name: str) -> Split:
+        """The split called train, validation or test."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.train.images.shape[1], self.train.images.shape[2]
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A data set that can be asked for by name."""
+
+    class_names: tuple[str, ...] = DIGITS
+    validation: int = 5_000
+    """How many of the first training images are the validation split."""
+    digest: str | None = None
+    """As :attr:`Dataset.digest`; it tells the data set in any folder."""
+    mirrors: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    """Of the gzip'd files in the order of ``STEMS``, as pooch writes them."""
+
+
+DATASETS = {
+    "mnist": KnownDataset(
+        digest="b500c3ce052e6438805265b56cddeb6af466d84f296801a0949dfef229d9b867",
+        mirrors=(
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        ),
+        hashes=(
+            "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+    ),
+    "mnist5k": KnownDataset(validation=500),
+}
+KERAS_CACHE_DIGEST = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+
+
+def load_dataset(
+    name: str | None = None,
+    data_dir: Path | None = None,
+    *,
+    progress: DownloadProgress | None = None,
+) -> Dataset:
+    """Find a data set: in a folder, in the caches, or by downloading it.
+
+    Args:
+        name: a known data set; none for MNIST or, where it cannot be had, the embedded digits.
+        data_dir: folder with the four IDX files; none for ``$CNNMNIST_DATA_DIR`` where MNIST is wanted.
+        progress: told how far a download is.
+
+    Raises:
+        RecipeError: no data set has that name.
+        DataError: a file is missing, damaged, or does not fit the others.
+        DownloadError: the data set is in no cache and no mirror has it.
+    """
+    if name is not None and name not in DATASETS and data_dir is None:
+        hint = nearest(name, DATASETS) or "."
+        raise RecipeError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
+    if name == "mnist5k" and data_dir is None:
+        return _embedded()
+    if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
+        data_dir = Path(os.environ["CNNMNIST_DATA_DIR"])
+    if data_dir is not None:
+        return _from_folder(data_dir.absolute(), name)
+    try:
+        return _known(name or "mnist", progress)
+    except DownloadError as error:
+        if name is not None:
+            raise
+        return replace(_embedded(), fallback_reason=str(error))
+
+
+def cache_directory() -> Path:
+    """Where downloads are kept: ``$CNNMNIST_CACHE_DIR`` or the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("CNNMNIST_CACHE_DIR") or platformdirs.user_cache_path("cnnmnist"))
+
+
+def _embedded() -> Dataset:
+    arrays = [_read_named(EMBEDDED, stem) for stem in STEMS]
+    return _dataset("mnist5k", "the 5,000 digits embedded in the program", arrays)
+
+
+def _from_folder(folder: Path, name: str | None) -> Dataset:
+    arrays = [_read_named(folder, stem) for stem in STEMS]
+    digest = _digest(arrays)
+    known = next((key for key, each in DATASETS.items() if each.digest == digest), None)
+    dataset = _dataset(known or name or folder.name, str(folder), arrays, digest)
+    return replace(dataset, data_dir=folder)
+
+
+def _read_named(folder: Path, stem: str) -> Images:
+    dotted = stem.replace("-idx", ".idx")
+    for candidate in (stem, f"{stem}.gz", dotted, f"{dotted}.gz"):
+        if (folder / candidate).exists():
+            return read_idx(folder / candidate, ndim=3 if "images" in stem else 1)
+    raise DataError(
+        f"There is no {stem}.gz in {folder}: the folder must hold {', '.join(STEMS)}, each with or without .gz."
+    )
+
+
+def _known(name: str, progress: DownloadProgress | None) -> Dataset:
+    folder = cache_directory() / name
+    keras_cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
+    if name == "mnist" and not _is_complete(folder, name) and (arrays := _keras_arrays(keras_cache)):
+        return _dataset(name, str(keras_cache), arrays)
+    return _dataset(name, str(folder), [read_idx(path) for path in _fetch(name, folder, progress)])
+
+
+def _is_complete(folder: Path, name: str) -> bool:
+    import pooch
+
+    files = zip(STEMS, DATASETS[name].hashes, strict=True)
+    return all(
+        (folder / f"{stem}.gz").is_file() and pooch.hashes.hash_matches(folder / f"{stem}.gz", known_hash)
+        for stem, known_hash in files
+    )
+
+
+def _keras_arrays(path: Path) -> list[Images] | None:
+    try:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != KERAS_CACHE_DIGEST:
+                return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
+    except OSError:
+        return None
+
+
+def _fetch(name: str, folder: Path, progress: DownloadProgress | None) -> list[Path]:
+    import pooch
+
+    pooch.get_logger().setLevel(logging.CRITICAL)
+    known = DATASETS[name]
+    failures = []
+    for mirror in known.mirrors:
+        try:
+            return [
+                Path(
+                    pooch.retrieve(
+                        f"{mirror}{stem}.gz", known_hash, f"{stem}.gz", folder, downloader=_Download(progress)
+                    )
+                )
+                for stem, known_hash in zip(STEMS, known.hashes, strict=True)
+            ]
+        # requests, urllib3, pooch and the file system each have their own errors; the next mirror may do.
+        except Exception as error:
+            failures.append(f"{urlsplit(mirror).netloc}: {_reason(error)}")
+    raise DownloadError(
+        f"The data set {name} could not be downloaded ({'; '.join(failures)}): name a folder with its four IDX "
+        "files with --data-dir, or take --dataset mnist5k."
+    )
+
+
+class _Download:
+    """Download as pooch asks, but never to another scheme, nor more than any data set has."""
+
+    def __init__(self, progress: DownloadProgress | None) -> None:
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+        import requests
+
+        # requests knows other names for this variable, which OpenSSL and Python share.
+        verify = os.environ.get("SSL_CERT_FILE") or True
+        with requests.Session() as session:
+            session.hooks["response"].append(_refuse_other_schemes)
+            with session.get(url, stream=True, timeout=TIMEOUTS, verify=verify) as answer:
+                answer.raise_for_status()
+                self._keep(answer, Path(output_file))
+
+    def _keep(self, answer: Any, path: Path) -> None:
+        progress = self.progress
+        if progress is not None:
+            progress.total = int(answer.headers.get("content-length", 0))
+        received = 0
+        with path.open("wb") as file:
+            for part in answer.iter_content(1 << 16):
+                received += len(part)
+                if received > MAX_DOWNLOAD_BYTES:
+                    raise ValueError("the answer is longer than the file can be")
+                file.write(part)
+                if progress is not None:
+                    progress.update(len(part))
+        if progress is not None:
+            progress.close()
+
+
+def _refuse_other_schemes(answer: Any, **_: Any) -> None:
+    target = urlsplit(answer.headers.get("location", "")).scheme
+    if answer.is_redirect and target not in ("", urlsplit(answer.url).scheme):
+        raise ValueError(f"it redirects to {target}")
+
+
+def _reason(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP status {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return "timed out"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    if isinstance(error, ValueError) and "hash" in str(error):
+        return "wrong digest"
+    return in_one_sentence(error)
+
+
+def _dataset(name: str, source: str, arrays: list[Images], digest: str | None = None) -> Dataset:
+    train_images, train_labels, test_images, test_labels = arrays
+    known = DATASETS.get(name)
+    _check(source, arrays, known)
+    classes = max(2, *(int(labels.max()) + 1 for labels in (train_labels, test_labels)))
+    first = known.validation if known and known.validation < len(train_labels) else max(1, len(train_labels) // 12)
+    return Dataset(
+        name=name,
+        source=source,
+        digest=digest or _digest(arrays),
+        class_names=known.class_names if known else tuple(str(number) for number in range(classes)),
+        train=Split(train_images[first:], train_labels[first:]),
+        validation=Split(train_images[:first], train_labels[:first]),
+        test=Split(test_images, test_labels),
+    )
+
+
+def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> None:
+    limit = len(known.class_names) if known else 100
+    for part, images, labels in ((0, arrays[0], arrays[1]), (2, arrays[2], arrays[3])):
+        image_file, label_file = STEMS[part], STEMS[part + 1]
+        if len(images) != len(labels):
+            raise DataError(
+                f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
+                "they do not belong together."
+            )
+        if len(images) < 2 or not all(8 <= side <= 64 for side in images.shape[1:]):
+            raise DataError(
+                f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of 8 to "
+                "64 pixels, are needed."
+            )
+        wrong = np.flatnonzero(labels >= limit)
+        if len(wrong):
+            raise DataError(
+                f"In {source}, {label_file} holds the label {labels[wrong[0]]} at byte {8 + wrong[0]}: "
+                f"labels are below {limit}."
+            )
+    if arrays[0].shape[1:] != arrays[2].shape[1:]:
+        raise DataError(
+            f"In {source}, {STEMS[2]} holds images of {arrays[2].shape[1:]} pixels but {STEMS[0]} of "
+            f"{arrays[0].shape[1:]}: they do not belong together."
+        )
+
+
+def _digest(arrays: list[Images]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

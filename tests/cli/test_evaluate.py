@@ -1,0 +1,84 @@
+"""``cnnmnist evaluate`` as a user types it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import Cli, Result, run_cli
+
+
+def test_the_three_commands_work_in_that_order_with_no_option_naming_the_run(
+    trained: tuple[Path, Result],
+) -> None:
+    folder, training = trained
+    assert training.status == 0
+    errors = run_cli("evaluate", "--show-errors", cwd=folder)
+    assert errors.status == 0, errors.err
+    accuracy = re.search(r"Accuracy on Test-Set: (\d+\.\d)% \((\d+) / 1000\)", errors.out)
+    assert accuracy, errors.out
+    wrong = 1_000 - int(accuracy[2])
+    assert f"{wrong} of 1,000 images are misclassified; the first 9 of them:" in errors.out
+    assert len(re.findall(r"image +\d+: True: \d, Pred: \d", errors.out)) == 9
+    (path,) = re.findall(r"Figure: (.*)", errors.out)
+    assert (folder / path).read_bytes().startswith(b"\x89PNG")
+    outputs = run_cli("visualize", "--layer", "conv1", "--image", 13, cwd=folder)
+    assert outputs.status == 0, outputs.err
+    (path,) = re.findall(r"Figure: (.*)", outputs.out)
+    assert (folder / path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_agrees_with_itself(trained: tuple[Path, Result]) -> None:
+    folder, training = trained
+    result = run_cli(
+        "evaluate",
+        "--json",
+        "--confusion-matrix",
+        "--figures",
+        "pictures",
+        "--split",
+        "validation",
+        cwd=folder,
+    )
+    report = result.json
+    assert report.keys() == {
+        "run", "dataset", "split", "accuracy", "correct", "total", "confusion_matrix", "errors", "figures",
+    }  # fmt: skip
+    matrix = np.array(report["confusion_matrix"])
+    assert matrix.sum() == report["total"] == 500
+    assert (matrix.sum(axis=1) == 50).all()
+    assert np.trace(matrix) == report["correct"] == round(report["accuracy"] * 500)
+    assert len(report["errors"]) == 500 - report["correct"]
+    counted = np.zeros_like(matrix)
+    for error in report["errors"]:
+        counted[error["label"], error["predicted"]] += 1
+    np.testing.assert_array_equal(counted, matrix - np.diag(np.diag(matrix)))
+    assert report["figures"] == ["pictures/validation-confusion-matrix.png"]
+    assert (folder / report["figures"][0]).stat().st_size > 5_000
+    assert "Accuracy on Validation-Set" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["nothing"], 1, "There is no run 'nothing'"),
+        (["../runs"], 1, "There is no run '../runs'"),
+        (["--split", "tset"], 2, "is not one of 'test', 'validation', 'train'"),
+        (["--data-dir", "nowhere"], 1, "nowhere"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_sentence(
+    trained: tuple[Path, Result], arguments: list[str], status: int, message: str
+) -> None:
+    folder, _ = trained
+    result = run_cli("evaluate", *arguments, cwd=folder)
+    assert result.status == status
+    assert message in result.err
+    assert result.out == ""
+
+
+def test_no_run_yet(cli: Cli) -> None:
+    result = cli("evaluate")
+    assert result.status == 1
+    assert "train one with `cnnmnist train`" in result.err

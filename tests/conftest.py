@@ -1,0 +1,81 @@
+"""What the tests share: a home of their own, small data sets, and the real command in a subprocess."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FULL_MNIST = os.environ.pop("CNNMNIST_DATA_DIR", None)
+# Nothing of the user's may be read, and whatever would go to the network must fail at once.
+for name in [name for name in os.environ if name.startswith("CNNMNIST_")]:
+    del os.environ[name]
+os.environ["http_proxy"] = os.environ["https_proxy"] = "http://127.0.0.1:9"
+os.environ["no_proxy"] = "127.0.0.1"
+os.environ.pop("NO_COLOR", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    os.environ["HOME"] = str(folder)
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The full MNIST; tests that ask for it are marked ``full``."""
+    if FULL_MNIST is None:
+        pytest.skip("CNNMNIST_DATA_DIR is not set")
+    return Path(FULL_MNIST)
+
+
+@dataclass(frozen=True)
+class Result:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Result]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "cnnmnist", *map(str, arguments)]
+
+
+def run_cli(*arguments: object, cwd: Path, **environment: str) -> Result:
+    done = subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Run the real command in an empty folder."""
+    return lambda *arguments, **options: run_cli(*arguments, **({"cwd": tmp_path} | options))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A folder where ``cnnmnist train`` ran for a few iterations with no network, and what it printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, run_cli("train", "--iterations", 120, "--evaluate-at", "0,1,100", cwd=folder)

@@ -1,0 +1,135 @@
+"""The order of the images and their distortion as pure functions of (seed, iteration)."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cnnmnist.config import AugmentationConfig, Recipe, load_recipe
+from cnnmnist.data.pipeline import Batches, augment, batch_indices
+from cnnmnist.data.sources import Dataset, Split, load_dataset
+from cnnmnist.runtime import tf
+
+DATASET = load_dataset("mnist5k")
+STRONG = {"rotation": 12.0, "shift": 2.5, "zoom": 0.15, "shear": 0.2, "elastic": 0.6}
+
+
+def recipe(**fields: object) -> Recipe:
+    return load_recipe(overrides={name.replace("__", "."): value for name, value in fields.items()})
+
+
+def indices(iterations: range, batch: int, size: int, seed: int = 0) -> np.ndarray:
+    return np.concatenate([batch_indices(seed, i, batch, size).numpy() for i in iterations])
+
+
+@pytest.mark.parametrize(("batch", "size"), [(64, 320), (64, 1_000), (7, 45), (100, 30)])
+def test_an_epoch_holds_every_image_once_and_batches_straddle_epochs(batch: int, size: int) -> None:
+    epochs = 3
+    drawn = indices(range(-(-epochs * size // batch)), batch, size)
+    for epoch in range(epochs):
+        assert sorted(drawn[epoch * size : (epoch + 1) * size]) == list(range(size))
+    assert not np.array_equal(drawn[:size], drawn[size : 2 * size])
+
+
+def test_the_order_depends_on_the_seed_and_looks_random() -> None:
+    first, other = indices(range(100), 64, 6_400), indices(range(100), 64, 6_400, seed=1)
+    assert not np.array_equal(first, other)
+    assert abs(np.corrcoef(first, np.arange(6_400))[0, 1]) < 0.05
+    assert abs(np.corrcoef(first, other)[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("start", [0, 1, 57])
+def test_the_stream_starts_at_any_iteration(start: int) -> None:
+    batches = Batches(DATASET, recipe(augmentation__rotation=5.0))
+    for iteration, (images, labels) in enumerate(batches.stream(start).take(3), start):
+        expected_images, expected_labels = batches.batch(iteration)
+        np.testing.assert_array_equal(images, expected_images)
+        np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_pixels_are_the_images_scaled() -> None:
+    images, labels = Batches(DATASET, recipe()).batch(5)
+    chosen = batch_indices(0, 5, 64, 3_500).numpy()
+    np.testing.assert_array_equal(images.numpy()[..., 0], DATASET.train.images[chosen] / np.float32(255.0))
+    np.testing.assert_array_equal(labels, DATASET.train.labels[chosen])
+    assert (images.dtype, images.shape) == (tf.float32, (64, 28, 28, 1))
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_slices_of_a_batch_make_the_whole(shards: int) -> None:
+    batches = Batches(DATASET, recipe(**{f"augmentation__{name}": value for name, value in STRONG.items()}))
+    whole, _ = batches.batch(3)
+    parts = [batches.batch(3, shard, shards)[0] for shard in range(shards)]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
+    workers = [batches.stream(3, shards=shards, first_shard=shard).take(1) for shard in range(shards)]
+    np.testing.assert_allclose(np.concatenate([x for w in workers for x, _ in w]), whole, atol=1e-6)
+    together = batches.stream(3, shards=shards, local_shards=shards).take(shards)
+    np.testing.assert_allclose(np.concatenate([x for x, _ in together]), whole, atol=1e-6)
+
+
+def test_training_on_the_validation_split_is_a_choice() -> None:
+    assert Batches(DATASET, recipe()).size == 3_500
+    assert Batches(DATASET, recipe(training__include_validation=True)).size == 4_000
+
+
+def one_image(image: np.ndarray, config: AugmentationConfig, rows: int = 256) -> np.ndarray:
+    images = tf.constant(np.repeat(image[None, ..., None], rows, axis=0), tf.float32)
+    return np.asarray(augment(images, config, tf.constant([3, 4], tf.int64), rows, slice(0, rows)))[..., 0]
+
+
+def test_without_bounds_nothing_moves() -> None:
+    image = DATASET.train.images[0] / np.float32(255)
+    np.testing.assert_allclose(one_image(image, AugmentationConfig(), 4)[2], image, atol=1e-5)
+
+
+def centre_of_mass(images: np.ndarray) -> np.ndarray:
+    rows, columns = np.mgrid[: images.shape[1], : images.shape[2]]
+    mass = images.sum((1, 2))
+    return np.stack([(images * rows).sum((1, 2)) / mass, (images * columns).sum((1, 2)) / mass], axis=1)
+
+
+def test_a_shift_moves_by_at_most_its_bound_in_all_directions() -> None:
+    square = np.zeros((28, 28), np.float32)
+    square[12:16, 12:16] = 1.0
+    moved = centre_of_mass(one_image(square, AugmentationConfig(shift=3.0))) - 13.5
+    assert np.abs(moved).max() <= 3.0 + 1e-4
+    assert (moved.min(0) < -2.5).all()
+    assert (moved.max(0) > 2.5).all()
+
+
+def test_rotation_turns_about_the_centre_by_at_most_its_bound() -> None:
+    spot = np.zeros((28, 28), np.float32)
+    spot[13:15, 23:25] = 1.0
+    rows, columns = (centre_of_mass(one_image(spot, AugmentationConfig(rotation=30.0))) - 13.5).T
+    angles = np.rad2deg(np.arctan2(rows, columns))
+    assert np.hypot(rows, columns) == pytest.approx(10.0, abs=0.2)
+    assert np.abs(angles).max() <= 30.5
+    assert angles.min() < -25
+    assert angles.max() > 25
+
+
+def test_zoom_changes_the_size_by_at_most_its_bound() -> None:
+    square = np.zeros((28, 28), np.float32)
+    square[9:19, 9:19] = 1.0
+    area = one_image(square, AugmentationConfig(zoom=0.2)).sum((1, 2))
+    assert 100 / 1.2**2 * 0.97 <= area.min() < 85
+    assert 120 < area.max() <= 100 / 0.8**2 * 1.03
+
+
+def test_elastic_displacement_has_the_standard_deviation_asked_for() -> None:
+    ramp = np.tile(np.arange(28, dtype=np.float32), (28, 1))
+    moved = (one_image(ramp, AugmentationConfig(elastic=0.8)) - ramp)[:, 6:22, 6:22]
+    assert 0.4 < moved.std() < 0.9, "bicubic interpolation between control points lessens it"
+    assert abs(moved.mean()) < 0.1
+    neighbours = np.diff(moved, axis=2).std()
+    assert neighbours < moved.std() / 3, "the field is smooth"
+
+
+def test_any_image_size(tmp_path: object) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (50, 9, 13), np.uint8)
+    split = Split(images, np.arange(50, dtype=np.uint8) % 10)
+    dataset = dataclasses.replace(DATASET, train=split, validation=split, test=split)
+    assert isinstance(dataset, Dataset)
+    batch, _ = Batches(dataset, recipe(**{f"augmentation__{n}": v for n, v in STRONG.items()})).batch(0)
+    assert batch.shape == (64, 9, 13, 1)
+    assert np.isfinite(batch).all()

@@ -1,0 +1,119 @@
+"""Recipes: what is accepted, and that everything else is refused by name."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnmnist.config import Recipe, load_recipe, parse_yaml, recipe_fields, recipe_names, validate_recipe
+from cnnmnist.errors import RecipeError
+
+
+def test_the_default_recipe_is_the_tutorials() -> None:
+    recipe = load_recipe()
+    assert [(each.filters, each.filter_size) for each in recipe.model.convolutions] == [(16, 5), (36, 5)]
+    assert all(each.pooling == "max" and each.pooling_first for each in recipe.model.convolutions)
+    assert recipe.model.dense == [128]
+    assert (recipe.training.batch_size, recipe.training.learning_rate) == (64, 1e-4)
+    assert recipe.training.evaluate_at == [0, 1, 100, 1_000, 10_000]
+    assert recipe == Recipe(), "the YAML and the documented defaults agree"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_is_valid(name: str) -> None:
+    assert load_recipe(name).training.iterations > 0
+
+
+def test_a_recipe_survives_its_record() -> None:
+    recipe = load_recipe(overrides={"training.learning_rate": 3e-4})
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("training.lerning_rate", 1e-3, "did you mean 'training.learning_rate'"),
+        ("batch_size", 32, "did you mean 'training.batch_size'"),
+        ("training.batch_size", 0, "training.batch_size: input should be greater than or equal to 1, not 0"),
+        ("training.batch_size", True, "training.batch_size: input should be a valid integer, not True"),
+        ("training.batch_size", "64", "training.batch_size: input should be a valid integer, not '64'"),
+        ("training.learning_rate", float("nan"), "training.learning_rate: input should be a finite number"),
+        ("training.iterations", 10**30, "training.iterations: input should be less than or equal to"),
+        ("training.schedule", "cosine", "training.schedule: input should be 'constant' or 'one-cycle'"),
+        ("training.evaluate_at", [100, 1], "training.evaluate_at must be a list of increasing iterations"),
+        ("model.dense", [-1], "model.dense.0: input should be greater than or equal to 1, not -1"),
+        ("model.convolutions", [{"filters": 8, "strid": 2}], "did you mean 'stride'"),
+        ("name", "../escape", "name: string should match pattern"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(field: str, value: object, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(overrides={field: value})
+    assert message in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"training: {iterations: 5, iterations: 6}", "the field 'iterations' occurs twice"),
+        (b"a: &x [1, 2]\nb: [*x, *x]", "aliases are not allowed"),
+        (b"training: [", "line 1"),
+        (b"a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        (b"[" * 20_000, "nested too deeply"),
+        (b"\xff\xfe\xfd", "not UTF-8"),
+        (b"a: 1\n" * 20_000, "bytes"),
+    ],
+)
+def test_hostile_yaml_is_refused_in_a_sentence(tmp_path: Path, text: bytes, message: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(text)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(str(path))
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="did you mean 'tutorial'"):
+        load_recipe("tutoriall")
+
+
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "1.0e-4", "0.0001", "1e-04"])
+def test_numbers_are_read_as_people_write_them(text: str) -> None:
+    assert parse_yaml(text, "here") == 1e-4
+
+
+def test_every_field_can_be_set_to_its_default() -> None:
+    plain = Recipe().model_dump()
+    for field in recipe_fields():
+        section, _, key = field.partition(".")
+        value = plain[section][key] if key else plain[section]
+        assert load_recipe(overrides={field: value}) == Recipe()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from([*recipe_fields(), "model", "training", "nonsense"]), json_values)
+def test_any_value_is_taken_or_refused(field: str, value: object) -> None:
+    try:
+        recipe = load_recipe(overrides={field: value})
+    except RecipeError as error:
+        assert "\n" not in str(error)
+    else:
+        assert validate_recipe(recipe.model_dump(), "again") == recipe
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200))
+def test_any_text_is_parsed_or_refused(content: bytes | str) -> None:
+    try:
+        parse_yaml(content, "here")
+    except RecipeError as error:
+        assert str(error).startswith("here")
