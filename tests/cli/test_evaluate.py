@@ -30,7 +30,7 @@ def test_the_three_commands_work_in_that_order_with_no_option_naming_the_run(
 
 
 def test_json_agrees_with_itself(trained: tuple[Path, Result]) -> None:
-    folder, training = trained
+    folder, _ = trained
     result = run_cli(
         "evaluate",
         "--json",

@@ -72,7 +72,9 @@ class Terminal:
         if self.out.is_terminal:
             from cnnmnist.cli.preview import preview
 
-            self.out.print(preview(grid, self.out.width, self.out.color_system is not None), soft_wrap=False)
+            out = self.out
+            color = out.color_system is not None and not out.no_color and not out.options.ascii_only
+            out.print(preview(grid, out.width, color), soft_wrap=False)
 
 
 def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
