@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help train test check format clean
+.PHONY: help train test check bench format clean
 
 help:
 	@echo "make train   train the tutorial's network (sets up $(VENV) first)"
 	@echo "make test    run the tests"
 	@echo "make check   ruff and mypy"
+	@echo "make bench   compare the speed with that of other programs (sets up theirs first)"
 	@echo "make format  let ruff format and fix the code"
 	@echo "make clean   remove $(VENV) and caches"
 
@@ -24,6 +25,17 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A peer that cannot be set up is named in the table instead of ending the benchmark.
+bench: $(READY)
+	-$(MAKE) .venv-bench-torch/.ready
+	-$(MAKE) .venv-bench-jax/.ready
+	$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+.venv-bench-%/.ready: benchmarks/contenders/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -34,4 +46,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench-* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,8 @@
 """Contender: JAX and Optax, one jitted step per call, in the form found fastest on a CPU.
 
-A `lax.fori_loop` over many iterations would save the calls, but XLA's CPU convolutions inside of a loop run on
-one thread and without Eigen: measured at a fifteenth of this form's speed. Pooling as a maximum over a reshaped
-array is faster than `lax.reduce_window`, whose gradient is a slow select-and-scatter.
+One `lax.fori_loop` over many iterations would save the calls, but was measured at less than a tenth of this
+form's speed: XLA's convolutions for the CPU are far slower inside of a loop. Pooling as a maximum over a
+reshaped array is faster than `lax.reduce_window`.
 """
 
 import gzip

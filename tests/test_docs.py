@@ -1,0 +1,66 @@
+"""Documentation that cannot rot: links, commands and the output shown are held to the program."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from conftest import Result, run_cli
+
+from cnnmnist.cli import main
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for each in DOCUMENTS for block in blocks(each, "console") for line in block.splitlines()]
+    return sorted({line[2:] for line in lines if line.startswith("$ cnnmnist")})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_shown_is_valid(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    command = main.get_command(click.Context(main), name)
+    assert command, name
+    command.make_context(name, arguments)
+
+
+def test_the_command_line_reference_is_what_the_commands_say() -> None:
+    script = ROOT / "scripts" / "build_cli_reference.py"
+    spec = importlib.util.spec_from_file_location("build_cli_reference", script)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PATH.read_text() == module.reference(), f"run python {script.relative_to(ROOT)}"
+
+
+def shape(line: str) -> str:
+    """A line of output without what differs from run to run: numbers, paths and padding."""
+    return re.sub(r"\d[\d.,:-]*|\s+|-$", "0", line.split(":")[0] if line.startswith("Figure") else line.strip())
+
+
+def test_the_output_shown_is_the_output(trained: tuple[Path, Result]) -> None:
+    folder, training = trained
+    real = training.out + training.err
+    real += run_cli("evaluate", "--show-errors", cwd=folder).out
+    real += run_cli("visualize", "--layer", "conv1", "--image", 13, cwd=folder).out
+    known = {shape(line) for line in real.splitlines()}
+    shown = [line for line in "".join(blocks(ROOT / "README.md", "console")[:3]).splitlines() if line != "..."]
+    for line in shown:
+        if not line.startswith(("$", "Recipe", "Run")) and "┃" not in line and "│" not in line:
+            assert shape(line) in known, line
