@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cnnmnist import __version__
 from cnnmnist.config import NAME_PATTERN, Recipe
-from cnnmnist.data.sources import Dataset, load_dataset
+from cnnmnist.data.sources import DATASETS, Dataset, load_dataset
 from cnnmnist.errors import DataError, RunError, in_one_sentence
 from cnnmnist.files import replacing
 
+PRETRAINED = Path(__file__).parent / "pretrained"
 MAX_RECORD_BYTES = 1_000_000
 # Record fields are printed: no control character may reach the terminal from a run of a stranger.
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -152,13 +153,24 @@ class Run:
             return load_dataset(name, data_dir)
         recorded = self.record.dataset
         folder = Path(recorded.data_dir) if recorded.data_dir else None
-        dataset = load_dataset(None if folder else recorded.name, folder)
-        if dataset.digest != recorded.digest:
+        known = recorded.name in DATASETS
+        dataset = load_dataset(recorded.name if known else None, folder)
+        # Copies of MNIST are about that differ in a few faint pixels, so that its name is enough.
+        if dataset.digest != recorded.digest and (folder or not known):
             raise DataError(
                 f"The digits of {dataset.source} are not those that the run {self.name} was trained on: "
                 "name the ones to use with --data-dir or --dataset."
             )
         return dataset
+
+    def trained_on(self, dataset: Dataset, split: str) -> bool:
+        """Whether images of this split were, or may have been, among those that the run was trained on."""
+        if dataset.digest == self.record.dataset.digest or dataset.name == self.record.dataset.name:
+            included = self.record.recipe.training.include_validation
+            return split == "train" or (split == "validation" and included)
+        # The embedded digits are training images of MNIST.
+        pair = (self.record.dataset.name, dataset.name)
+        return pair == ("mnist", "mnist5k") or (pair == ("mnist5k", "mnist") and split != "test")
 
     def load_model(self) -> Any:
         """The trained network, float32, from images in [0, 1] to logits.
@@ -216,7 +228,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
 
 
 def find_run(name: str, runs_dir: Path) -> Run:
-    """Read the run of a directory, of a name under ``runs_dir``, or the ``latest`` there.
+    """Read the run of a directory, of a name under ``runs_dir``, the ``latest`` there, or ``pretrained``.
 
     Raises:
         RunError: there is no such run, or its record is damaged.
@@ -226,6 +238,8 @@ def find_run(name: str, runs_dir: Path) -> Run:
         if newest is None:
             raise RunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
         return _read_run(newest)
+    if name == "pretrained" and not (runs_dir / name).exists():
+        return _read_run(PRETRAINED)
     inside = runs_dir / name
     if re.match(NAME_PATTERN, name) and (inside / "run.json").is_file():
         return _read_run(inside)

@@ -63,7 +63,8 @@ def command(
     from cnnmnist.evaluation import evaluate
 
     report = evaluate(model, digits.split(split), len(digits.class_names))
-    _show_report(report, digits, split, terminal)
+    seen = found.trained_on(digits, split)
+    _show_report(report, digits, split, seen, terminal)
     folder = figures or found.figures
     written = []
     if show_errors:
@@ -80,6 +81,7 @@ def command(
             "accuracy": report.accuracy,
             "correct": report.correct,
             "total": len(report.labels),
+            "seen_in_training": seen,
             "confusion_matrix": report.confusion_matrix.tolist(),
             "errors": [
                 {"index": int(i), "label": int(report.labels[i]), "predicted": int(report.predicted[i])}
@@ -90,11 +92,14 @@ def command(
     )
 
 
-def _show_report(report: "Report", digits: "Dataset", split: str, terminal: Terminal) -> None:
+def _show_report(report: "Report", digits: "Dataset", split: str, seen: bool, terminal: Terminal) -> None:
     terminal.out.print(
         f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%} ({report.correct} / {len(report.labels)})",
         style="bold",
     )
+    if seen:
+        warning = "The network was trained on such images: this says nothing about new ones."
+        terminal.out.print(warning, style="yellow")
     names = digits.class_names
     if len(names) <= LARGEST_TABLE:
         terminal.out.print(_confusion_table(report.confusion_matrix, names), soft_wrap=False)

@@ -111,7 +111,9 @@ DATASETS = {
             "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         ),
     ),
-    "mnist5k": KnownDataset(validation=500),
+    "mnist5k": KnownDataset(
+        validation=500, fingerprint="79bd698ed1a2491e3319b25aa186fdb9d36a49bfb7df988ec5c9dcc8e90b3e15"
+    ),
     "fashion-mnist": KnownDataset(
         class_names=(
             "T-shirt/top",
@@ -156,6 +158,8 @@ def load_dataset(
 ) -> Dataset:
     """Find a data set: in a folder, in the caches, or by downloading it.
 
+    A folder's data set goes by the name of the known one that it is, then by that asked for, then by the folder's.
+
     Args:
         name: a known data set; none for MNIST or, where it cannot be had, the embedded digits.
         data_dir: folder with the four IDX files; none for ``$CNNMNIST_DATA_DIR`` where MNIST is wanted.
@@ -196,6 +200,8 @@ def _embedded() -> Dataset:
 
 
 def _from_folder(folder: Path, name: str | None) -> Dataset:
+    if not str(folder).isprintable():
+        raise DataError(f"The folder {str(folder)!r} has control characters in its name: give it another one.")
     arrays = [_read_named(folder, stem) for stem in STEMS]
     # Without the training images, because copies of MNIST are about in which a few faint pixels of them are lost.
     fingerprint = _digest(arrays[1:])
