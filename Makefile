@@ -18,7 +18,7 @@ train: $(READY)
 	$(BIN)/cnnmnist train $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long" $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import Result, run_cli
 
 from cnnmnist.cli import main
+from conftest import Result, run_cli
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -54,6 +54,7 @@ def shape(line: str) -> str:
     return re.sub(r"\d[\d.,:-]*|\s+|-$", "0", line.split(":")[0] if line.startswith("Figure") else line.strip())
 
 
+@pytest.mark.xdist_group("trained")
 def test_the_output_shown_is_the_output(trained: tuple[Path, Result]) -> None:
     folder, training = trained
     real = training.out + training.err

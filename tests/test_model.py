@@ -18,7 +18,6 @@ from cnnmnist.errors import RunError, SelectionError
 from cnnmnist.model import (
     WEIGHTS_MEMBER,
     build_model,
-    convolution_weights,
     layer_outputs,
     load_weights,
     save_model,
@@ -100,13 +99,13 @@ def test_layer_outputs_come_after_pooling_and_activation() -> None:
     outputs = layer_outputs(MODEL, "conv1", IMAGES)
     assert outputs.shape == (3, 14, 14, 16)
     assert outputs.min() >= 0.0
-    assert convolution_weights(MODEL, "conv2").shape == (5, 5, 16, 36)
 
 
 @pytest.mark.parametrize("layer", ["conv3", "fc1", "conv1_pooling", "", "../conv1"])
 def test_a_layer_that_is_no_convolution_is_refused(layer: str) -> None:
     with pytest.raises(SelectionError, match="choose one of conv1, conv2"):
-        convolution_weights(MODEL, layer)
+        ModelConfig().input_channels(layer)
+    assert [ModelConfig().input_channels(each) for each in ("conv1", "conv2")] == [1, 16]
 
 
 def test_plain_keras_opens_the_file_without_this_package(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cnnmnist.errors import RecipeError
+from cnnmnist.errors import RecipeError, SelectionError
 
 Activation = Literal["none", "relu", "sigmoid", "tanh"]
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"  # also safe as a file name and on a terminal
@@ -56,6 +56,18 @@ class ModelConfig(_Section):
     """Standard deviation of the truncated normal that weights start from."""
     bias: float = Field(0.05, ge=-10.0, le=10.0)
     """Value that biases start from."""
+
+    def input_channels(self, layer: str) -> int:
+        """Input channels of the convolutional layer ``conv1``, ``conv2``, ...
+
+        Raises:
+            SelectionError: there is no such layer.
+        """
+        channels = [1, *(convolution.filters for convolution in self.convolutions[:-1])]
+        names = [f"conv{number}" for number in range(1, len(self.convolutions) + 1)]
+        if layer not in names:
+            raise SelectionError(f"There is no layer {layer!r}: choose one of {', '.join(names) or '(none)'}.")
+        return channels[names.index(layer)]
 
 
 class TrainingConfig(_Section):

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnmnist.config import ConvLayer, ModelConfig
 from cnnmnist.data.pipeline import scale
-from cnnmnist.errors import RunError, SelectionError, in_one_sentence
+from cnnmnist.errors import RunError, in_one_sentence
 from cnnmnist.files import replacing
 from cnnmnist.runtime import keras, tf
 
@@ -90,15 +90,6 @@ def build_model(
     return keras.Sequential(network, name="cnnmnist")
 
 
-def convolution_weights(model: Any, layer: str) -> np.ndarray:
-    """Filter weights of a convolutional layer, float32 (height, width, input channels, filters).
-
-    Raises:
-        SelectionError: the network has no such convolutional layer.
-    """
-    return np.asarray(model.get_layer(_convolution(model, layer)).kernel)
-
-
 def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:
     """Outputs of a convolutional layer, after its pooling and its activation.
 
@@ -111,9 +102,9 @@ def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:
         float32 (n, height, width, filters).
 
     Raises:
-        SelectionError: the network has no such convolutional layer.
+        ValueError: the network has no such layer.
     """
-    _convolution(model, layer)
+    model.get_layer(layer)
     last = [each for each in model.layers if each.name.split("_")[0] == layer][-1]
     return np.asarray(keras.Model(model.inputs, last.output)(scale(tf.constant(images)), training=False))
 
@@ -185,10 +176,3 @@ def _read_array(file: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"the weights {name} are not all finite")
     return values
-
-
-def _convolution(model: Any, layer: str) -> str:
-    names = [each.name for each in model.layers if isinstance(each, keras.layers.Conv2D)]
-    if layer not in names:
-        raise SelectionError(f"There is no layer {layer!r}: choose one of {', '.join(names) or '(none)'}.")
-    return layer

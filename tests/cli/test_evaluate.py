@@ -8,6 +8,8 @@ import pytest
 
 from conftest import Cli, Result, run_cli
 
+pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run
+
 
 def test_the_three_commands_work_in_that_order_with_no_option_naming_the_run(
     trained: tuple[Path, Result],
@@ -43,8 +45,8 @@ def test_json_agrees_with_itself(trained: tuple[Path, Result]) -> None:
     )
     report = result.json
     assert report.keys() == {
-        "run", "dataset", "split", "accuracy", "correct", "total", "seen_in_training", "confusion_matrix", "errors",
-        "figures",
+        "run", "dataset", "split", "accuracy", "correct", "total", "seen_in_training", "confusion_matrix",
+        "errors", "figures",
     }  # fmt: skip
     matrix = np.array(report["confusion_matrix"])
     assert matrix.sum() == report["total"] == 500

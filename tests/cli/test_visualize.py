@@ -7,6 +7,7 @@ import pytest
 
 from conftest import Result, run_cli
 
+pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
 

@@ -1,0 +1,91 @@
+"""What is not training, as ratios in one run: help, start-up, loading the digits, evaluating 10,000 images.
+
+python benchmarks/startup.py --data-dir DIR
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+PROGRAM = [sys.executable, "-m", "cnnmnist"]
+
+
+def seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def process(*command: str) -> Callable[[], object]:
+    return lambda: subprocess.run(command, check=True, capture_output=True)
+
+
+def first_iteration(data_dir: str) -> None:
+    """From the command to the first line of progress, which follows the first iteration."""
+    arguments = ["train", "--iterations", "1", "--evaluate-at", "1", "--data-dir", data_dir]
+    with subprocess.Popen(
+        [*PROGRAM, *arguments, "--runs-dir", "runs/startup"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as train:
+        assert train.stderr
+        while "Iteration" not in train.stderr.readline() and train.poll() is None:
+            pass
+        train.kill()
+
+
+def evaluation(data_dir: Path) -> dict[str, Callable[[], object]]:
+    """Our evaluation and Keras' own with several batch sizes, on the same network and images."""
+    from cnnmnist.config import ModelConfig
+    from cnnmnist.data.sources import load_dataset
+    from cnnmnist.evaluation import predict_logits
+    from cnnmnist.model import build_model
+
+    images = load_dataset(data_dir=data_dir).test.images
+    model, floats = build_model(ModelConfig()), images[..., None].astype("float32") / 255
+    actions: dict[str, Callable[[], object]] = {"evaluate, ours": lambda: predict_logits(model, images)}
+    for size in (64, 256, 1_000, 2_500):
+        actions[f"evaluate, Keras predict, batch {size}"] = lambda size=size: model.predict(
+            floats, size, verbose=0
+        )
+    return actions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+
+    from cnnmnist.data.sources import load_dataset
+
+    actions = {
+        "import tensorflow": process(sys.executable, "-c", "import tensorflow"),
+        "to the first iteration": lambda: first_iteration(str(options.data_dir)),
+        "cnnmnist --help": process(*PROGRAM, "--help"),
+        "load MNIST": lambda: load_dataset(data_dir=options.data_dir),
+    } | evaluation(options.data_dir)
+    for warm_up in actions.values():
+        warm_up()
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(options.rounds):
+        for name, action in actions.items():
+            times[name].append(seconds(action))
+    table = Table()
+    for title in ("what", "seconds (median)", "of import tensorflow"):
+        table.add_column(title, justify="left" if title == "what" else "right")
+    reference = statistics.median(times["import tensorflow"])
+    for name, values in times.items():
+        table.add_row(name, f"{statistics.median(values):.2f}", f"{statistics.median(values) / reference:.2f}")
+    Console().print(table)
+
+
+main()
