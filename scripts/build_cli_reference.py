@@ -11,7 +11,9 @@ PATH = Path(__file__).parents[1] / "docs" / "cli.md"
 
 def reference() -> str:
     """The help of every command, as Markdown."""
-    parts = ["# Command-line reference\n\nWritten by `scripts/build_cli_reference.py` from the commands' own help.\n"]
+    parts = [
+        "# Command-line reference\n\nWritten by `scripts/build_cli_reference.py` from the commands' own help.\n"
+    ]
     context = click.Context(main, info_name="cnnmnist", terminal_width=100, max_content_width=100)
     for name in ["", *main.list_commands(context)]:
         command = main.get_command(context, name) if name else main

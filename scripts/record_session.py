@@ -1,6 +1,6 @@
 """Record the README's picture: real commands on a run that exists, as a terminal shows them.
 
-    python scripts/record_session.py --run RUN docs/session.png
+python scripts/record_session.py --run RUN docs/session.png
 """
 
 import argparse

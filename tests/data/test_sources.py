@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnmnist.data import sources
+from cnnmnist.data import downloads, sources
 from cnnmnist.data.idx import write_idx
 from cnnmnist.data.sources import DATASETS, STEMS, KnownDataset, load_dataset
 from cnnmnist.errors import DataError, DownloadError, RecipeError
@@ -54,7 +54,7 @@ def published(tmp_path: Path) -> Path:
 def publish(cache: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let MNIST be those four files, at the mirrors given."""
     hashes = tuple(hashlib.sha256((published / f"{stem}.gz").read_bytes()).hexdigest() for stem in STEMS)
-    monkeypatch.setattr(sources, "TIMEOUTS", (1.0, 0.3))
+    monkeypatch.setattr(downloads, "TIMEOUTS", (1.0, 0.3))
 
     def register(*mirrors: str) -> None:
         monkeypatch.setitem(DATASETS, "mnist", KnownDataset(mirrors=mirrors, hashes=hashes))
@@ -348,7 +348,7 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(publish, mirror, cache:
 def test_a_download_that_fails_says_why_and_leaves_nothing(
     publish, mirror, cache: Path, monkeypatch: pytest.MonkeyPatch, capfd, behaviour: Behaviour, reason: str
 ) -> None:
-    monkeypatch.setattr(sources, "MAX_DOWNLOAD_BYTES", 1 << 20)
+    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 1 << 20)
     publish(mirror(behaviour).url)
     with pytest.raises(DownloadError) as caught:
         load_dataset("mnist")

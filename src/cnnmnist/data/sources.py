@@ -1,19 +1,18 @@
 """Where the four arrays come from: a folder, the cache, Keras' cache, a download, or the embedded digits."""
 
 import hashlib
-import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnmnist.config import nearest
+from cnnmnist.data.downloads import DownloadProgress, fetch
 from cnnmnist.data.idx import read_idx
-from cnnmnist.errors import DataError, DownloadError, RecipeError, in_one_sentence
+from cnnmnist.errors import DataError, DownloadError, RecipeError
 
 Images = NDArray[np.uint8]
 SplitName = Literal["train", "validation", "test"]
@@ -25,23 +24,6 @@ STEMS = (
 )
 EMBEDDED = Path(__file__).parent / "mnist5k"
 DIGITS = tuple("0123456789")
-MAX_DOWNLOAD_BYTES = 1 << 26  # the largest file known here has 26 MB
-TIMEOUTS = (5.0, 30.0)  # seconds to connect, and between two pieces of an answer
-
-
-class DownloadProgress(Protocol):
-    """What a download reports to, as tqdm and pooch have it."""
-
-    total: int
-
-    def update(self, size: int) -> None:
-        """So many bytes more have arrived."""
-
-    def reset(self) -> None:
-        """The count begins again."""
-
-    def close(self) -> None:
-        """The file has ended."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +205,9 @@ def _known(name: str, progress: DownloadProgress | None) -> Dataset:
     folder = cache_directory() / name
     if name == "mnist" and not _is_complete(folder, name) and (arrays := _keras_arrays()):
         return _dataset(name, "Keras' cache", arrays)
-    return _dataset(name, str(folder), [read_idx(path) for path in _fetch(name, folder, progress)])
+    files = {f"{stem}.gz": known_hash for stem, known_hash in zip(STEMS, DATASETS[name].hashes, strict=True)}
+    paths = fetch(name, DATASETS[name].mirrors, files, folder, progress)
+    return _dataset(name, str(folder), [read_idx(path) for path in paths])
 
 
 def _is_complete(folder: Path, name: str) -> bool:
@@ -247,89 +231,6 @@ def _keras_arrays() -> list[Images] | None:
                 return [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         return None
-
-
-def _fetch(name: str, folder: Path, progress: DownloadProgress | None) -> list[Path]:
-    import pooch
-    from urllib3.exceptions import HTTPError
-
-    pooch.get_logger().setLevel(logging.CRITICAL)
-    known = DATASETS[name]
-    failures = []
-    for mirror in known.mirrors:
-        try:
-            return [
-                Path(
-                    pooch.retrieve(
-                        f"{mirror}{stem}.gz", known_hash, f"{stem}.gz", folder, downloader=_Download(progress)
-                    )
-                )
-                for stem, known_hash in zip(STEMS, known.hashes, strict=True)
-            ]
-        # The errors of requests are OSErrors, and a wrong digest is a ValueError.
-        except (OSError, ValueError, HTTPError) as error:
-            failures.append(f"{urlsplit(mirror).netloc}: {_reason(error)}")
-    raise DownloadError(
-        f"The data set {name} could not be downloaded to {folder} ({'; '.join(failures)}): name a folder with "
-        "its four IDX files with --data-dir, or take --dataset mnist5k."
-    )
-
-
-class _Download:
-    """Download as pooch asks, but never to another scheme, nor more than any data set has."""
-
-    def __init__(self, progress: DownloadProgress | None) -> None:
-        self.progress = progress
-
-    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        import requests
-
-        # requests knows other names for this variable, which OpenSSL and Python share.
-        verify = os.environ.get("SSL_CERT_FILE") or True
-        with requests.Session() as session:
-            session.hooks["response"].append(_refuse_other_schemes)
-            with session.get(url, stream=True, timeout=TIMEOUTS, verify=verify) as answer:
-                answer.raise_for_status()
-                self._keep(answer, Path(output_file))
-
-    def _keep(self, answer: Any, path: Path) -> None:
-        progress = self.progress
-        if progress is not None:
-            progress.total = int(answer.headers.get("content-length", 0))
-        received = 0
-        with path.open("wb") as file:
-            # As sent: some servers call a .gz file a gzip'd answer, which requests would decompress.
-            for part in answer.raw.stream(1 << 16, decode_content=False):
-                received += len(part)
-                if received > MAX_DOWNLOAD_BYTES:
-                    raise ValueError("the answer is longer than the file can be")
-                file.write(part)
-                if progress is not None:
-                    progress.update(len(part))
-        if progress is not None:
-            progress.close()
-
-
-def _refuse_other_schemes(answer: Any, **_: Any) -> None:
-    target = urlsplit(answer.headers.get("location", "")).scheme
-    if answer.is_redirect and target not in ("", urlsplit(answer.url).scheme):
-        raise ValueError(f"it redirects to {target}")
-
-
-def _reason(error: Exception) -> str:
-    import requests
-    from urllib3.exceptions import TimeoutError as StreamTimeoutError
-
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"HTTP status {error.response.status_code}"
-    if isinstance(error, requests.Timeout | StreamTimeoutError):
-        return "timed out"
-    if isinstance(error, ValueError) and "hash" in str(error):
-        return "wrong digest"
-    cause: BaseException = error  # such as "Connection refused", five exceptions deep
-    while cause.__context__ is not None:
-        cause = cause.__context__
-    return in_one_sentence(cause)
 
 
 def _dataset(name: str, source: str, arrays: list[Images]) -> Dataset:
