@@ -48,6 +48,8 @@ class Result:
 
 
 Cli = Callable[..., Result]
+# A network that trains in a moment.
+SMALL = ["--set", "model.convolutions=[{filters: 4}]", "--set", "model.dense=[16]", "--batch-size", "16"]
 
 
 def command(*arguments: object) -> list[str]:
@@ -66,6 +68,11 @@ def run_cli(*arguments: object, cwd: Path, **environment: str) -> Result:
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def only_run(folder: Path) -> Path:
+    (run,) = (folder / "runs").iterdir()
+    return run
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not there, the last two kept, damage refused."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def thousandfold(path: Path) -> None:
         lambda path: np.savez(path, **state(1, size=5)),
         lambda path: np.savez(path, **(state(1) | {"extra": np.zeros(1)})),
         lambda path: np.savez(path, weight_0=np.zeros(4, np.float64), iteration=np.array(1, np.int64)),
+        lambda path: np.savez(path, **(state(1) | {"weight_0": np.full(4, np.nan, np.float32)})),
+        lambda path: np.savez(path, **state(2)),
         with_pickle,
         thousandfold,
     ],
@@ -66,6 +69,14 @@ def test_what_is_no_checkpoint_of_this_network_is_refused(tmp_path: Path, damage
     with pytest.raises(RunError, match=r"000000001\.npz") as caught:
         load_checkpoint(tmp_path, state(0))
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_a_file_is_no_checkpoint(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, state(1))
+    os.mkfifo(tmp_path / "000000002.npz")  # a reader that opened it would wait for ever
+    loaded = load_checkpoint(tmp_path, state(0))
+    assert loaded is not None
+    assert int(loaded["iteration"]) == 1
 
 
 def test_a_failed_write_leaves_the_last_one_intact(tmp_path: Path) -> None:

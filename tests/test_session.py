@@ -1,6 +1,7 @@
 """Runs that are interrupted and continued, in this process; tests/cli does it to the real command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from cnnmnist.config import load_recipe
 from cnnmnist.data.sources import load_dataset
 from cnnmnist.errors import RunError, TrainingError
 from cnnmnist.evaluation import accuracy
-from cnnmnist.runs import Run, Rung, create_run, find_run
+from cnnmnist.records import Rung
+from cnnmnist.runs import Run, create_run, find_run
 from cnnmnist.session import train_run
-from cnnmnist.training import Trainer
+from cnnmnist.training import Progress, Trainer
 
 SECONDS = {"seconds": np.array(0.0)}
 DATASET = load_dataset("mnist5k")
@@ -69,7 +71,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, undisturbed: Run
     run = new_run(tmp_path)
     events = train_run(run, DATASET, checkpoint_every=stop)
     for event in events:
-        if not isinstance(event, Rung) and event.iteration >= stop:
+        if isinstance(event, Progress) and event.iteration >= stop:
             events.close()
     assert find_run("latest", tmp_path).record.status == "interrupted"
     assert len(weights(run)) == 6, "what was reached can be evaluated"
@@ -84,11 +86,22 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, undisturbed: Run
     ]
 
 
+def test_a_run_interrupted_while_it_is_evaluated_evaluates_again(tmp_path: Path, undisturbed: Run) -> None:
+    run = new_run(tmp_path)
+    events = train_run(run, DATASET)
+    while next(events) is not None or run.record.iteration < 25:
+        pass
+    events.close()
+    assert [rung.iteration for rung in run.record.ladder] == [0, 1]
+    list(train_run(run, DATASET))
+    assert run.record.ladder == undisturbed.record.ladder
+
+
 def test_metrics_after_the_checkpoint_are_forgotten(tmp_path: Path, undisturbed: Run) -> None:
     run = new_run(tmp_path)
     events = train_run(run, DATASET, checkpoint_every=20)
     for event in events:
-        if not isinstance(event, Rung) and event.iteration >= 20:
+        if isinstance(event, Progress) and event.iteration >= 20:
             break
     run.append_metrics(25, np.ones(5), np.ones(5), 1.0)
     with run.metrics_file.open("a") as file:
@@ -115,13 +128,66 @@ def test_a_run_without_a_network_says_how_to_go_on(tmp_path: Path) -> None:
         new_run(tmp_path).load_model()
 
 
-def test_a_loss_that_is_no_number_fails_the_run_and_keeps_its_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("checkpoint_every", "message"),
+    [(1_000, r"The loss is (nan|inf) at iteration \d+"), (1, r"no longer finite after iteration \d+")],
+)
+def test_a_loss_that_is_no_number_fails_the_run_and_only_good_checkpoints_are_kept(
+    tmp_path: Path, checkpoint_every: int, message: str
+) -> None:
     # Steps of this size overflow a deep network's logits, and with them the loss, within some iterations.
     run = new_run(tmp_path, **{"training.learning_rate": 100.0, "model.dense": [16] * 8})
-    with pytest.raises(TrainingError, match=r"The loss is (nan|inf) at iteration \d+"):
-        list(train_run(run, DATASET, checkpoint_every=1))
+    with pytest.raises(TrainingError, match=message):
+        list(train_run(run, DATASET, checkpoint_every=checkpoint_every))
     stopped = find_run("latest", tmp_path)
     assert stopped.record.status == "failed"
+    assert not run.model_file.exists()
     kept = load_checkpoint(stopped.checkpoints, Trainer(run.record.recipe, DATASET).state() | SECONDS)
-    assert kept is not None
-    assert int(kept["iteration"]) == stopped.record.iteration
+    if checkpoint_every == 1:
+        assert kept is not None
+        assert int(kept["iteration"]) == stopped.record.iteration - 1
+        assert all(np.isfinite(array).all() for array in kept.values())
+
+
+def test_an_error_is_not_hidden_by_a_record_that_cannot_be_written(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    events = train_run(run, DATASET)
+    while not isinstance(next(events), Rung):
+        pass
+    shutil.rmtree(run.directory)
+    with pytest.raises(RunError, match=r"Cannot write .*metrics\.jsonl"):
+        list(events)
+    assert run.record.status == "failed"
+
+
+def test_an_interrupt_from_within_keeps_no_half_made_step(tmp_path: Path, undisturbed: Run) -> None:
+    run = new_run(tmp_path)
+    events = train_run(run, DATASET, checkpoint_every=10)
+    while run.record.iteration < 20:
+        next(events)
+    with pytest.raises(KeyboardInterrupt):
+        events.throw(KeyboardInterrupt)
+    interrupted = find_run("latest", tmp_path)
+    assert interrupted.record.status == "interrupted"
+    assert not run.model_file.exists()
+    list(train_run(interrupted, DATASET))
+    for ours, theirs in zip(weights(interrupted), weights(undisturbed), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_recipe_of_fewer_iterations_than_done_is_refused(tmp_path: Path, undisturbed: Run) -> None:
+    shutil.copytree(undisturbed.directory, tmp_path / "edited")
+    run = find_run(str(tmp_path / "edited"), tmp_path)
+    fewer = run.record.recipe.training.model_copy(update={"iterations": 30})
+    run.record.recipe = run.record.recipe.model_copy(update={"training": fewer})
+    with pytest.raises(RunError, match="60 iterations already, but its recipe asks for 30"):
+        list(train_run(run, DATASET))
+
+
+def test_metrics_that_are_no_text_do_not_stop_a_run_from_going_on(tmp_path: Path, undisturbed: Run) -> None:
+    shutil.copytree(undisturbed.directory, tmp_path / "damaged")
+    run = find_run(str(tmp_path / "damaged"), tmp_path)
+    run.metrics_file.write_bytes(b"\xff\xfe\n" * 100)
+    list(train_run(run, DATASET))
+    assert run.metrics_file.read_bytes() == b"\xff\xfe\n" * 60
+    assert find_run(str(tmp_path / "damaged"), tmp_path).record.status == "finished"

@@ -49,7 +49,7 @@ def load_checkpoint(folder: Path, like: dict[str, np.ndarray]) -> dict[str, np.n
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.npz") if path.stem.isdecimal())
+    return sorted(path for path in folder.glob("*.npz") if path.stem.isdecimal() and path.is_file())
 
 
 def _read(path: Path, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -66,4 +66,8 @@ def _read(path: Path, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name, array in state.items():
         if array.shape != like[name].shape or array.dtype != like[name].dtype:
             raise ValueError(f"{name} has another shape or type")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} has values that are not finite")
+    if int(state["iteration"]) != int(path.stem):
+        raise ValueError("it is of another iteration than its name says")
     return state

@@ -15,6 +15,10 @@ class DownloadError(DataError):
     """A data set could not be fetched from any of its mirrors."""
 
 
+class PictureError(CnnMnistError):
+    """A picture file is missing, damaged, of an unknown kind, or shows no digit."""
+
+
 class RecipeError(CnnMnistError):
     """A recipe, or an override of one of its fields, is not valid."""
 

@@ -1,4 +1,4 @@
-"""Writing files so that they are either whole or not there."""
+"""Writing files so that they are either whole or not there, and folders that one process has for itself."""
 
 import contextlib
 import os
@@ -27,3 +27,32 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same out of a folder; the system frees it when this process ends.
+
+    Where the system or the file system knows no such locks, nothing is kept out.
+
+    Raises:
+        RunError: another process has it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise RunError(f"Cannot open {folder}: {in_one_sentence(error)}.") from error
+    try:
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f"Another process is training {folder}: wait for its end, or stop it.") from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,78 +1,36 @@
 """The run directory: what one training leaves behind, how it is named and found."""
 
+import contextlib
 import itertools
 import json
 import os
-import platform
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from cnnmnist import __version__
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.sources import DATASETS, Dataset, load_dataset
 from cnnmnist.errors import DataError, RunError, in_one_sentence
 from cnnmnist.files import replacing
+from cnnmnist.records import RunRecord, Status, new_record, versions
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 MAX_RECORD_BYTES = 1_000_000
-# Record fields are printed: no control character may reach the terminal from a run of a stranger.
-Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Rung(_Record):
-    """Accuracy on the test split after some iterations."""
-
-    iteration: int = Field(ge=0)
-    accuracy: Fraction
-
-
-class DatasetRecord(_Record):
-    """Which digits a run was trained on."""
-
-    name: Text
-    source: Text
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    data_dir: Text | None
-    class_names: list[Text] = Field(min_length=2, max_length=100)
-    image_shape: list[Annotated[int, Field(ge=8, le=64)]] = Field(min_length=2, max_length=2)
-    splits: dict[Literal["train", "validation", "test"], Annotated[int, Field(ge=1)]]
-
-
-class RunRecord(_Record):
-    """The content of ``run.json``."""
-
-    status: Literal["running", "finished", "interrupted", "failed"] = "running"
-    started: Text
-    recipe: Recipe
-    dataset: DatasetRecord
-    versions: dict[Text, Text]
-    processor: Text
-    strategy: Text = "single"
-    replicas: int = Field(1, ge=1)
-    precision: Literal["float32", "mixed_bfloat16"] | None = None
-    iteration: int = Field(0, ge=0)
-    seconds: float = Field(0.0, ge=0.0)
-    ladder: list[Rung] = []
 
 
 class Run:
     """A run directory and its record; :meth:`save` writes the record."""
 
-    def __init__(self, directory: Path, record: RunRecord) -> None:
+    def __init__(self, directory: Path, record: RunRecord, figures: Path | None = None) -> None:
         self.directory = directory
         self.record = record
+        self.figures = figures or directory / "figures"
+        """Where figures of the run go."""
 
     @property
     def name(self) -> str:
@@ -83,11 +41,6 @@ class Run:
     def model_file(self) -> Path:
         """The trained network, readable by plain Keras."""
         return self.directory / "model.keras"
-
-    @property
-    def figures(self) -> Path:
-        """Where figures of the run go."""
-        return self.directory / "figures"
 
     @property
     def checkpoints(self) -> Path:
@@ -107,6 +60,22 @@ class Run:
         """
         with replacing(self.directory / "run.json") as temporary:
             temporary.write_text(self.record.model_dump_json(indent=2) + "\n", "utf-8")
+
+    def note_end(self, status: Status) -> None:
+        """Write how the training ended if that can still be written; whatever ended it matters more."""
+        self.record.status = status
+        with contextlib.suppress(RunError):
+            self.save()
+
+    def version_changes(self) -> str:
+        """What differs from when the run was made, such as ``keras 3.12.0 (now 3.13.1)``; empty for nothing."""
+        recorded = self.record.versions
+        changes = (
+            f"{name} {recorded.get(name)} (now {now})"
+            for name, now in versions().items()
+            if recorded.get(name) != now
+        )
+        return ", ".join(changes)
 
     def append_metrics(
         self, last: int, losses: np.ndarray, accuracies: np.ndarray, iterations_per_second: float
@@ -140,27 +109,49 @@ class Run:
         Raises:
             RunError: the file is missing or cannot be written.
         """
-        with replacing(self.metrics_file) as temporary, self.metrics_file.open(encoding="utf-8") as old:
-            temporary.write_text("".join(itertools.islice(old, iteration)), "utf-8")
+        with replacing(self.metrics_file) as temporary, self.metrics_file.open("rb") as old:
+            temporary.write_bytes(b"".join(itertools.islice(old, iteration)))
 
     def load_dataset(self, name: str | None = None, data_dir: Path | None = None) -> Dataset:
         """The digits that the run was trained on, or others that the caller names.
 
         Raises:
-            DataError: they are not there any more, or not the same any more.
+            DataError: they are not there any more, not the same any more, or do not fit the network.
         """
         if name or data_dir:
-            return load_dataset(name, data_dir)
+            return self._fitting(load_dataset(name, data_dir))
         recorded = self.record.dataset
         folder = Path(recorded.data_dir) if recorded.data_dir else None
         known = recorded.name in DATASETS
         dataset = load_dataset(recorded.name if known else None, folder)
         # Copies of MNIST are about that differ in a few faint pixels, so that its name is enough.
-        if dataset.digest != recorded.digest and (folder or not known):
+        if folder or not known:
+            self.check_same(dataset)
+        return self._fitting(dataset)
+
+    def check_same(self, dataset: Dataset) -> None:
+        """Refuse other digits than those of the training.
+
+        Raises:
+            DataError: a pixel or a label differs.
+        """
+        if dataset.digest != self.record.dataset.digest:
             raise DataError(
                 f"The digits of {dataset.source} are not those that the run {self.name} was trained on: "
                 "name the ones to use with --data-dir or --dataset."
             )
+
+    def _fitting(self, dataset: Dataset) -> Dataset:
+        recorded = self.record.dataset
+        if list(dataset.image_shape) != recorded.image_shape or len(dataset.class_names) > len(
+            recorded.class_names
+        ):
+            raise DataError(
+                f"The run {self.name} is for {len(recorded.class_names)} classes of images of "
+                f"{recorded.image_shape} pixels, which the digits of {dataset.source} are not: choose others."
+            )
+        if len(dataset.class_names) < len(recorded.class_names):  # a folder in which the last labels do not occur
+            dataset = replace(dataset, class_names=tuple(recorded.class_names))
         return dataset
 
     def trained_on(self, dataset: Dataset, split: str) -> bool:
@@ -178,13 +169,14 @@ class Run:
         Raises:
             RunError: the run has not finished, or its model file is missing or damaged.
         """
-        from cnnmnist.model import build_model, load_weights
-
-        if not self.model_file.exists():
+        if not self.model_file.is_file():
             raise RunError(
                 f"The run {self.name} has no trained network yet (status: {self.record.status}): "
-                f"continue it with `cnnmnist train --resume {self.name}`."
+                f"continue it with `cnnmnist train --resume {self.directory}`."
             )
+
+        from cnnmnist.model import build_model, load_weights
+
         height, width = self.record.dataset.image_shape
         model = build_model(self.record.recipe.model, (height, width), len(self.record.dataset.class_names))
         load_weights(model, self.model_file)
@@ -198,31 +190,16 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
         RunError: the name is not valid or taken, or the directory cannot be written.
     """
     started = datetime.now(UTC)
-    record = RunRecord(
-        started=started.isoformat(timespec="milliseconds"),
-        recipe=recipe,
-        dataset=DatasetRecord(
-            name=dataset.name,
-            source=dataset.source,
-            digest=dataset.digest,
-            data_dir=str(dataset.data_dir) if dataset.data_dir else None,
-            class_names=list(dataset.class_names),
-            image_shape=list(dataset.image_shape),
-            splits={
-                "train": len(dataset.train),
-                "validation": len(dataset.validation),
-                "test": len(dataset.test),
-            },
-        ),
-        versions=versions(),
-        processor=_processor(),
-    )
+    record = new_record(recipe, dataset, started)
     if name is not None:
         _check_name(name)
     run = Run(_make_directory(runs_dir, name, f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"), record)
-    run.figures.mkdir()
-    run.checkpoints.mkdir()
-    run.metrics_file.touch()
+    try:
+        run.figures.mkdir()
+        run.checkpoints.mkdir()
+        run.metrics_file.touch()
+    except OSError as error:
+        raise RunError(f"Cannot write to {run.directory}: {in_one_sentence(error)}.") from error
     run.save()
     return run
 
@@ -237,25 +214,22 @@ def find_run(name: str, runs_dir: Path) -> Run:
         newest = max(_run_directories(runs_dir), key=_started, default=None)
         if newest is None:
             raise RunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
-        return _read_run(newest)
-    if name == "pretrained" and not (runs_dir / name).exists():
-        return _read_run(PRETRAINED)
-    inside = runs_dir / name
-    if re.match(NAME_PATTERN, name) and (inside / "run.json").is_file():
-        return _read_run(inside)
-    if (Path(name) / "run.json").is_file():
+        try:
+            return _read_run(newest)
+        except RunError as error:
+            raise RunError(f"The latest run cannot be used, so name another one: {error}") from error
+    if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
+        return _read_run(runs_dir / name)
+    if name == "pretrained":
+        # The program's own folder is not the place for what a user makes.
+        return Run(PRETRAINED, _read_run(PRETRAINED).record, figures=runs_dir / "pretrained" / "figures")
+    if _is_run(Path(name)):
         return _read_run(Path(name))
     raise RunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
 
 
-def versions() -> dict[str, str]:
-    """Versions of all that decides a run's bits."""
-    packages = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-    return {"cnnmnist": __version__, "python": platform.python_version(), **packages}
-
-
 def _check_name(name: str) -> None:
-    if not re.match(NAME_PATTERN, name) or name == "latest":
+    if not re.fullmatch(NAME_PATTERN, name) or name == "latest":
         raise RunError(
             f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
             "other than 'latest'."
@@ -277,11 +251,15 @@ def _make_directory(runs_dir: Path, name: str | None, default: str) -> Path:
     raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
 
 
-def _run_directories(runs_dir: Path) -> Iterator[Path]:
+def _is_run(directory: Path) -> bool:
+    return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
+
+
+def _run_directories(runs_dir: Path) -> list[Path]:
     try:
-        yield from (path for path in runs_dir.iterdir() if (path / "run.json").is_file())
+        return [path for path in runs_dir.iterdir() if _is_run(path)]
     except OSError:
-        return
+        return []
 
 
 def _started(directory: Path) -> str:
@@ -289,8 +267,10 @@ def _started(directory: Path) -> str:
     try:
         return _read_run(directory).record.started
     except RunError:
-        changed = (directory / "run.json").stat().st_mtime
-        return datetime.fromtimestamp(changed, UTC).isoformat(timespec="milliseconds")
+        with contextlib.suppress(OSError):
+            changed = (directory / "run.json").stat().st_mtime
+            return datetime.fromtimestamp(changed, UTC).isoformat(timespec="milliseconds")
+        return ""
 
 
 def _read_run(directory: Path) -> Run:
@@ -300,19 +280,15 @@ def _read_run(directory: Path) -> Run:
             content = file.read(MAX_RECORD_BYTES + 1)
         if len(content) > MAX_RECORD_BYTES:
             raise RunError(f"{path} is larger than any run's record.")
-        return Run(directory, RunRecord.model_validate_json(content))
+        run = Run(directory, RunRecord.model_validate_json(content))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "its content"
-        raise RunError(f"{path} is damaged: {field}: {in_one_sentence(ValueError(first['msg']))}.") from error
+        reason = in_one_sentence(ValueError(f"{field}: {first['msg']}"))
+        raise RunError(f"{path} is damaged: {reason}.") from error
     except OSError as error:
         raise RunError(f"Cannot read {path}: {in_one_sentence(error)}.") from error
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} threads"
+    for part in (run.model_file, run.metrics_file, run.checkpoints, run.figures):
+        if part.is_symlink():
+            raise RunError(f"{part} is a symbolic link: put what it leads to in its place, if you trust it.")
+    return run

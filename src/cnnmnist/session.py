@@ -6,19 +6,21 @@ from typing import Any
 import numpy as np
 
 from cnnmnist.checkpoints import load_checkpoint, save_checkpoint
-from cnnmnist.data.sources import Dataset
-from cnnmnist.errors import CnnMnistError
+from cnnmnist.data.sources import Dataset, Split
+from cnnmnist.errors import CnnMnistError, RunError, TrainingError
 from cnnmnist.evaluation import accuracy
 from cnnmnist.model import save_model
-from cnnmnist.runs import Run, Rung
+from cnnmnist.records import Rung
+from cnnmnist.runs import Run
 from cnnmnist.training import Progress, Trainer
 
 CHECKPOINT_EVERY = 1_000
+EVALUATED_AT_ONCE = 1_024
 
 
 def train_run(
     run: Run, dataset: Dataset, *, strategy: Any = None, checkpoint_every: int = CHECKPOINT_EVERY
-) -> Generator[Progress | Rung]:
+) -> Generator[Progress | Rung | None]:
     """Train a run from its newest checkpoint, or from the start, to the end of its recipe.
 
     Closing the generator interrupts the run: what was reached is kept, and training can go on from there.
@@ -30,23 +32,28 @@ def train_run(
         checkpoint_every: iterations between checkpoints.
 
     Yields:
-        Progress several times a second, and a Rung whenever the test split was evaluated.
+        Progress several times a second, a Rung whenever the test split was evaluated, and nothing now and then
+        while it is, so that the run can be interrupted promptly.
 
     Raises:
         TrainingError: the loss is no longer a finite number.
         RunError: the directory cannot be written; the last checkpoint is intact.
     """
-    session = _Session(run, dataset, Trainer(run.record.recipe, dataset, strategy))
     try:
+        session = _Session(run, dataset, Trainer(run.record.recipe, dataset, strategy))
         session.resume()
-        yield from session.train(checkpoint_every)
+        try:
+            yield from session.train(checkpoint_every)
+        except GeneratorExit:
+            session.keep("interrupted")
+            raise
         session.keep("finished")
-    except (GeneratorExit, KeyboardInterrupt):
-        session.keep("interrupted")
+    except KeyboardInterrupt:
+        # It may have struck between the weights' change and the count of their iterations: keep neither.
+        run.note_end("interrupted")
         raise
     except CnnMnistError:
-        run.record.status = "failed"
-        run.save()
+        run.note_end("failed")
         raise
 
 
@@ -61,12 +68,18 @@ class _Session:
         if state:
             trainer.restore(state)
             record.seconds = float(state["seconds"])
+        if trainer.iteration > record.recipe.training.iterations:
+            raise RunError(
+                f"The run {self.run.name} has {trainer.iteration:,} iterations already, but its recipe asks for "
+                f"{record.recipe.training.iterations:,}: extend it with --iterations."
+            )
+        record.iteration = trainer.iteration
         record.status, record.precision = "running", trainer.precision  # type: ignore[assignment]
         record.ladder = [rung for rung in record.ladder if rung.iteration <= trainer.iteration]
         self.run.truncate_metrics(trainer.iteration)
         self.run.save()
 
-    def train(self, checkpoint_every: int) -> Iterator[Progress | Rung]:
+    def train(self, checkpoint_every: int) -> Iterator[Progress | Rung | None]:
         trainer, record = self.trainer, self.run.record
         last = record.recipe.training.iterations
         evaluations = {at for at in record.recipe.training.evaluate_at if at < last} | {last}
@@ -94,10 +107,16 @@ class _Session:
         self.run.record.status = status
         self.run.save()
 
-    def _evaluate(self, evaluations: set[int]) -> Iterator[Rung]:
+    def _evaluate(self, evaluations: set[int]) -> Iterator[Rung | None]:
         iteration, ladder = self.trainer.iteration, self.run.record.ladder
         if iteration in evaluations and all(rung.iteration != iteration for rung in ladder):
-            rung = Rung(iteration=iteration, accuracy=accuracy(self.trainer.network(), self.dataset.test))
+            network, test, correct = self.trainer.network(), self.dataset.test, 0
+            for first in range(0, len(test), EVALUATED_AT_ONCE):
+                part = slice(first, first + EVALUATED_AT_ONCE)
+                split = Split(test.images[part], test.labels[part])
+                correct += round(accuracy(network, split) * len(split))
+                yield None
+            rung = Rung(iteration=iteration, accuracy=correct / len(test))
             ladder.append(rung)
             self.run.save()
             yield rung
@@ -106,5 +125,13 @@ class _Session:
         return self.trainer.state() | {"seconds": np.array(self.run.record.seconds)}
 
     def _save_checkpoint(self) -> None:
-        save_checkpoint(self.run.checkpoints, self._state())
+        state = self._state()
+        # The loss of an iteration is that before its step, and a step can spoil weights that gave a good one.
+        if not all(np.isfinite(array).all() for array in state.values()):
+            raise TrainingError(
+                f"The weights or Adam's averages are no longer finite after iteration {self.trainer.iteration}: "
+                "the learning rate may be too high, or epsilon too small for the precision; train again with a "
+                "lower --learning-rate."
+            )
+        save_checkpoint(self.run.checkpoints, state)
         self.saved_at = self.trainer.iteration

@@ -1,11 +1,16 @@
 """``cnnmnist evaluate`` as a user types it."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cnnmnist.config import load_recipe
+from cnnmnist.data.sources import load_dataset
+from cnnmnist.runs import create_run
 from conftest import Cli, Result, run_cli
 
 pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run
@@ -85,3 +90,30 @@ def test_no_run_yet(cli: Cli) -> None:
     result = cli("evaluate")
     assert result.status == 1
     assert "train one with `cnnmnist train`" in result.err
+
+
+def test_a_run_that_is_unfinished_or_of_other_versions_is_evaluated_with_a_warning(
+    trained: tuple[Path, Result], tmp_path: Path
+) -> None:
+    (run,) = (trained[0] / "runs").iterdir()
+    shutil.copytree(run, tmp_path / "runs" / "mine")
+    path = tmp_path / "runs" / "mine" / "run.json"
+    record = json.loads(path.read_text())
+    record["versions"]["keras"] = "3.0.0"
+    record["status"] = "interrupted"
+    record["recipe"]["training"]["iterations"] = 500
+    path.write_text(json.dumps(record))
+    result = run_cli("evaluate", "--json", cwd=tmp_path)
+    assert result.status == 0
+    assert result.json["total"] == 1_000
+    assert "Warning: the run mine is interrupted, 120 of 500 iterations" in result.err
+    assert "Warning: the run mine was made with keras 3.0.0 (now " in result.err
+    assert "Warning" not in run_cli("evaluate", cwd=trained[0]).err
+
+
+def test_the_latest_run_without_a_network_says_how_to_get_one(cli: Cli, tmp_path: Path) -> None:
+    create_run(tmp_path / "runs", "mine", load_recipe(), load_dataset("mnist5k"))
+    result = cli("evaluate")
+    assert result.status == 1
+    assert "has no trained network yet (status: running)" in result.err
+    assert "`cnnmnist train --resume runs/mine`" in result.err

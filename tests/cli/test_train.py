@@ -3,26 +3,19 @@
 import json
 import os
 import re
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cnnmnist.config import load_recipe
 from cnnmnist.data.idx import write_idx
 from cnnmnist.data.sources import load_dataset
-from conftest import Cli, Result, command, run_cli
-
-SMALL = ["--set", "model.convolutions=[{filters: 4}]", "--set", "model.dense=[16]", "--batch-size", "16"]
-
-
-def only_run(folder: Path) -> Path:
-    (run,) = (folder / "runs").iterdir()
-    return run
+from cnnmnist.runs import create_run
+from conftest import SMALL, Cli, Result, only_run
 
 
+@pytest.mark.xdist_group("trained")
 def test_without_a_network_it_trains_on_the_embedded_digits_and_says_so(trained: tuple[Path, Result]) -> None:
     folder, result = trained
     assert result.status == 0
@@ -100,6 +93,56 @@ def test_what_a_user_gets_wrong_is_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--seed", "5"], 2, "--seed contradicts the recipe of the run mine, in which it is 0"),
+        (["--set", "training.seed=5"], 2, "--seed contradicts"),
+        (["--set", "training.beta_1=0.5"], 2, "--set training.beta_1 contradicts"),
+        (["--batch-size", "8"], 2, "--batch-size contradicts the recipe of the run mine, in which it is 16"),
+        (["--evaluate-at", "5"], 2, "--evaluate-at contradicts"),
+        (["--set", "name=other"], 2, "--set name contradicts"),
+        (["--set", "name.x=1"], 2, "A recipe has no field 'name.x'"),
+        (["--set", "training.lerning_rate=1"], 2, "did you mean 'training.learning_rate'"),
+        (["--iterations", "-5"], 2, "greater than or equal to 0, not -5"),
+        (["--set", "training.iterations=many"], 2, "should be a valid integer, not 'many'"),
+        (["--iterations", "5"], 2, "has 10 iterations already"),
+        (["--config", "fast"], 2, "--config cannot be given with --resume"),
+        (["--name", "other"], 2, "--name cannot be given with --resume"),
+        (["--dataset", "mnist"], 2, "--dataset cannot be given with --resume"),
+        (["--data-dir", "data"], 1, "are not those that the run mine was trained on"),
+    ],
+)
+def test_what_contradicts_the_resumed_run_is_refused_by_name(
+    cli: Cli, tmp_path: Path, arguments: list[str], status: int, message: str
+) -> None:
+    recipe = load_recipe(overrides={"training.batch_size": 16, "training.iterations": 20})
+    run = create_run(tmp_path / "runs", "mine", recipe, load_dataset("mnist5k"))
+    run.record.iteration = 10
+    run.save()
+    if "--data-dir" in arguments:
+        data_folder(tmp_path / "data")
+    result = cli("train", "--resume", "mine", *arguments)
+    assert result.status == status
+    assert message in result.err
+    assert "tensorflow" not in result.err.lower()
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"\\u001b[31m": 1}'])
+@pytest.mark.parametrize("command", [["train", "--resume"], ["evaluate"], ["visualize", "--layer", "conv1"]])
+def test_a_damaged_record_is_refused_by_every_command(
+    cli: Cli, tmp_path: Path, command: list[str], content: bytes
+) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "run.json").write_bytes(content)
+    for name in ("mine", "latest"):
+        result = cli(*command, name)
+        assert result.status == 1
+        assert "run.json is damaged" in result.err
+        assert "\x1b" not in result.err
+        assert result.out == ""
+
+
 def data_folder(folder: Path, **replaced: np.ndarray) -> Path:
     digits = load_dataset("mnist5k")
     arrays = {
@@ -148,87 +191,6 @@ def test_a_run_on_a_folder_of_data_is_evaluated_on_it(cli: Cli, tmp_path: Path) 
     changed = cli("evaluate")
     assert changed.status == 1
     assert "are not those that the run" in changed.err
-
-
-def weights(run: Path) -> bytes:
-    from zipfile import ZipFile
-
-    with ZipFile(run / "model.keras") as archive:
-        return archive.read("model.weights.h5")
-
-
-LONG_RUN = ["train", *SMALL, "--dataset", "mnist5k", "--iterations", 3_000, "--evaluate-at", "100"]
-
-
-def started(folder: Path, *arguments: object, iterations: int) -> subprocess.Popen[str]:
-    """A training in the background that has done some iterations."""
-    process = subprocess.Popen(
-        command(*arguments), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        files = list(folder.glob("runs/*/metrics.jsonl"))
-        if files and files[0].read_bytes().count(b"\n") >= iterations:
-            return process
-        time.sleep(0.02)
-    process.kill()
-    raise AssertionError(process.communicate())
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    assert run_cli(*LONG_RUN, cwd=folder).status == 0
-    return only_run(folder)
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_keeps_what_was_reached_and_says_how_to_go_on(
-    tmp_path: Path, cli: Cli, undisturbed: Path, number: int, status: int
-) -> None:
-    process = started(tmp_path, *LONG_RUN, iterations=300)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == status
-    run = only_run(tmp_path)
-    assert f"cnnmnist train --resume {run.name}" in err
-    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
-    assert cli("train", "--resume", "latest", "--seed", 5).status == 2
-    assert cli("train", "--resume", run.name).status == 0
-    assert weights(run) == weights(undisturbed)
-
-
-def killed_and_resumed(folder: Path, kills: int, seed: int) -> Path:
-    random = np.random.default_rng(seed)
-    arguments: list[object] = [*LONG_RUN, "--checkpoint-every", 50]
-    for _ in range(kills):
-        done = 0
-        for file in folder.glob("runs/*/metrics.jsonl"):
-            done = file.read_bytes().count(b"\n")
-        process = started(folder, *arguments, iterations=min(done + 1, 2_900))
-        time.sleep(random.uniform(0.0, 0.3))
-        process.kill()
-        process.communicate()
-        arguments = ["train", "--resume", "latest", "--checkpoint-every", 50]
-    assert run_cli(*arguments, cwd=folder).status == 0
-    return only_run(folder)
-
-
-def check_kills(folder: Path, undisturbed: Path, kills: int) -> None:
-    run = killed_and_resumed(folder, kills, seed=kills)
-    assert weights(run) == weights(undisturbed)
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["iteration"] for line in lines] == list(range(1, 3_001))
-    assert not list(run.rglob("*.tmp*")) or kills
-
-
-def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path, undisturbed: Path) -> None:
-    check_kills(tmp_path, undisturbed, kills=2)
-
-
-@pytest.mark.long
-def test_killed_25_times_it_ends_with_the_same_bits(tmp_path: Path, undisturbed: Path) -> None:
-    check_kills(tmp_path, undisturbed, kills=25)
 
 
 @pytest.mark.full

@@ -1,11 +1,13 @@
 """``cnnmnist visualize`` as a user types it."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from conftest import Result, run_cli
+from conftest import Result, command, run_cli
 
 pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
@@ -67,3 +69,34 @@ def test_a_wrong_choice_is_refused_with_the_valid_range(
     assert result.status == 2
     assert message in result.err
     assert result.out == ""
+
+
+def test_names_of_a_stranger_cannot_write_to_the_terminal(trained: tuple[Path, Result], tmp_path: Path) -> None:
+    (run,) = (trained[0] / "runs").iterdir()
+    strange = tmp_path / "\x1b]0;title\x07\udcff"
+    shutil.copytree(run, strange)
+    drawn = run_cli("visualize", strange, "--image", 1, cwd=tmp_path)
+    assert drawn.status == 0, drawn.err
+    assert "\\x1b]0;title\\x07\\udcff/figures/test-image-1.png" in drawn.out
+    (strange / "run.json").write_text('{"\x1b[31m": 1}')
+    refused = run_cli("visualize", strange, "--image", 1, cwd=tmp_path)
+    unknown = run_cli("visualize", "\x1b[31mnothing", "--image", 1, cwd=tmp_path)
+    too_many = run_cli("visualize", "\x1b[31m", "\x1b[32m", "--\x1b[33m", cwd=tmp_path)
+    assert [refused.status, unknown.status, too_many.status] == [1, 1, 2]
+    assert not any(
+        "\x1b" in text or "\x07" in text for text in (drawn.out, drawn.err, refused.err, unknown.err, too_many.err)
+    )
+
+
+def test_standard_output_on_a_full_disk_is_one_sentence(trained: tuple[Path, Result]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("visualize", "--image", 1),
+            cwd=trained[0],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["Error: Cannot go on: No space left on device."]

@@ -22,7 +22,12 @@ with atheris.instrument_imports(include=["cnnmnist.data.idx", "gzip"]):
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from test_idx import IMAGES, LABELS, read_or_refuse
 
-SEEDS = {"labels": LABELS, "images": IMAGES, "labels.gz": gzip.compress(LABELS), "images.gz": gzip.compress(IMAGES)}
+SEEDS = {
+    "labels": LABELS,
+    "images": IMAGES,
+    "labels.gz": gzip.compress(LABELS),
+    "images.gz": gzip.compress(IMAGES),
+}
 
 
 def fuzz(path: Path, content: bytes) -> None:

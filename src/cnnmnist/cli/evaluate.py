@@ -59,6 +59,7 @@ def command(
     found = find_run(run, runs_dir)
     digits = found.load_dataset(dataset, data_dir)
     model = found.load_model()
+    terminal.warn_about(found)
 
     from cnnmnist.evaluation import evaluate
 

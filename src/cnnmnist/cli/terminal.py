@@ -1,16 +1,20 @@
 """What the commands share: consoles, errors as one sentence, and the options that several of them have."""
 
+import contextlib
+import errno
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnmnist.errors import CnnMnistError
+from cnnmnist.errors import CnnMnistError, in_one_sentence
 
 if TYPE_CHECKING:
     from cnnmnist.figures import ImageGrid
+    from cnnmnist.runs import Run
 
 
 class Command(click.Command):
@@ -22,19 +26,49 @@ class Command(click.Command):
             click.Option(["--debug"], is_flag=True, help="Show the traceback of an error instead of a sentence.")
         )
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the arguments."""
+        with _printable_errors():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         debug = ctx.params.pop("debug")
         try:
-            return super().invoke(ctx)
+            with _printable_errors():
+                return super().invoke(ctx)
         except CnnMnistError as error:
             if debug:
                 raise
-            click.ClickException(str(error)).show()
+            click.ClickException(printable(str(error))).show()
             ctx.exit(error.exit_status)
+        except OSError as error:
+            if debug or error.errno == errno.EPIPE:  # click ends quietly when nobody reads any more
+                raise
+            name = f" ({error.filename})" if error.filename else ""
+            click.ClickException(printable(f"Cannot go on: {in_one_sentence(error)}{name}.")).show()
+            with contextlib.suppress(OSError):
+                sys.stdout.close()  # otherwise Python would try again at its end, and complain
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(130)
+
+
+@contextlib.contextmanager
+def _printable_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]  # it quotes what was typed
+        raise
+
+
+def printable(text: str) -> str:
+    """Show control characters, and bytes of file names that are not UTF-8, as escapes: none reaches a terminal."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 class Terminal:
@@ -47,9 +81,15 @@ class Terminal:
     def __init__(self, as_json: bool = False) -> None:
         from rich.console import Console
 
+        class PrintableConsole(Console):
+            def print(self, *objects: Any, **options: Any) -> None:
+                super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
         self.as_json = as_json
-        self.err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self.out = self.err if as_json else Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.err = PrintableConsole(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.out = self.err
+        if not as_json:
+            self.out = PrintableConsole(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def result(self, document: dict[str, Any]) -> None:
         """Print the JSON document, if that was asked for."""
@@ -59,6 +99,19 @@ class Terminal:
     def warn(self, message: str) -> None:
         """A sentence on standard error that should not be missed."""
         self.err.print(f"Warning: {message}", style="yellow")
+
+    def warn_about(self, run: "Run") -> None:
+        """Say what a figure or an accuracy of the run hides: that it is unfinished, or of other versions."""
+        record = run.record
+        if record.status != "finished":
+            done = f"{record.iteration:,} of {record.recipe.training.iterations:,} iterations"
+            self.warn(f"the run {run.name} is {record.status}, {done}: this is the network that it last kept.")
+        self.warn_of_versions(run, "the results may differ slightly from those of then")
+
+    def warn_of_versions(self, run: "Run", consequence: str) -> None:
+        """Say what has changed since the run was made, if anything has."""
+        if changes := run.version_changes():
+            self.warn(f"the run {run.name} was made with {changes}: {consequence}.")
 
     def notice(self, title: str, message: str) -> None:
         """A framed paragraph on standard error that cannot be missed."""

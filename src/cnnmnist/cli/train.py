@@ -1,24 +1,30 @@
 """``cnnmnist train``."""
 
 import contextlib
+import os
+import shlex
 import signal
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cnnmnist.cli.terminal import Command, Terminal, data_options, json_option, options, runs_dir_option
+from cnnmnist.cli.progress import lines, live_bar, show_ladder
+from cnnmnist.cli.terminal import (
+    Command,
+    Terminal,
+    data_options,
+    json_option,
+    options,
+    printable,
+    runs_dir_option,
+)
+from cnnmnist.files import locked
 
 if TYPE_CHECKING:
-    from cnnmnist.config import Recipe
     from cnnmnist.data.sources import Dataset
-    from cnnmnist.runs import Run, Rung
-    from cnnmnist.training import Progress
-
-# Accuracy on the test split after so many iterations, as the notebook of the tutorial shows it.
-TUTORIAL_LADDER = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}
+    from cnnmnist.runs import Run
 
 
 def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -99,16 +105,14 @@ def command(
         run, digits = _resumed(resume, runs_dir, data_dir, overrides, refused, terminal)
     else:
         run, digits = _new(config, overrides, data_dir, runs_dir, name, terminal)
-    _describe(run, digits, terminal)
-    stopped_by = _train(run, digits, checkpoint_every, terminal)
     record = run.record
+    with locked(run.directory):
+        _describe(run, digits, terminal)
+        stopped_by = _train(run, digits, checkpoint_every, terminal)
     if stopped_by:
-        terminal.err.print(
-            f"Interrupted after {record.iteration:,} iterations. Continue with: "
-            f"cnnmnist train --resume {run.name if run.directory.parent == runs_dir else run.directory}"
-        )
-        raise SystemExit(128 + stopped_by)
-    _show_ladder(record.ladder, terminal)
+        terminal.err.print(f"Interrupted after {record.iteration:,} iterations. {_how_to_go_on(run)}")
+        os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
+    show_ladder(record.ladder, terminal)
     terminal.out.print(f"Time usage: {timedelta(seconds=round(record.seconds))}")
     terminal.out.print(f"Run: {run.directory}")
     terminal.result(
@@ -171,33 +175,40 @@ def _resumed(
     refused: dict[str, Any],
     terminal: Terminal,
 ) -> "tuple[Run, Dataset]":
-    from cnnmnist.config import validate_recipe
-    from cnnmnist.runs import find_run, versions
+    from cnnmnist.config import load_recipe, validate_recipe
+    from cnnmnist.runs import find_run
 
     run = find_run(resume, runs_dir)
-    recorded = run.record.recipe.model_dump()
-    iterations = overrides.pop("training.iterations", None)
+    recipe = run.record.recipe
     for option, value in refused.items():
         if value is not None:
             raise click.UsageError(f"{option} cannot be given with --resume: the run {run.name} has its own.")
-    for field, value in overrides.items():
+    given = load_recipe(overrides=overrides)
+    for field in overrides.keys() - {"training.iterations"}:
         section, _, key = field.partition(".")
-        kept = recorded.get(section, {}).get(key) if key else recorded.get(section)
-        if value != kept:
+        kept, asked = (
+            getattr(getattr(each, section), key) if key else getattr(each, section) for each in (recipe, given)
+        )
+        if asked != kept:
             raise click.UsageError(
-                f"{field} is {kept} in the recipe of the run {run.name}: it cannot go on with {value}."
+                f"{_option(field)} contradicts the recipe of the run {run.name}, in which it is {kept}: leave it "
+                "out, or train a new run."
             )
-    if iterations is not None and iterations != recorded["training"]["iterations"]:
-        _check_extension(run, iterations)
-        recorded["training"]["iterations"] = iterations
-        run.record.recipe = validate_recipe(recorded, "--iterations")
-    for package, now in versions().items():
-        if run.record.versions.get(package) != now:
-            terminal.warn(
-                f"the run was made with {package} {run.record.versions.get(package)}, this is {now}: "
-                "the result may differ from that of a run that was not interrupted."
-            )
-    return run, run.load_dataset(data_dir=data_dir)
+    if "training.iterations" in overrides and given.training.iterations != recipe.training.iterations:
+        _check_extension(run, given.training.iterations)
+        extended = recipe.model_dump()
+        extended["training"]["iterations"] = given.training.iterations
+        run.record.recipe = validate_recipe(extended, "--iterations")
+    terminal.warn_of_versions(run, "the result may differ from that of a run that was not interrupted")
+    digits = run.load_dataset(data_dir=data_dir)
+    run.check_same(digits)
+    return run, digits
+
+
+def _option(field: str) -> str:
+    """What sets a field of the recipe: its own option, or --set."""
+    own = {f"training.{param.name}": param.opts[0] for param in command.params}
+    return own.get(field, f"--set {field}")
 
 
 def _check_extension(run: "Run", iterations: int) -> None:
@@ -219,26 +230,40 @@ def _describe(run: "Run", digits: "Dataset", terminal: Terminal) -> None:
 
 def _train(run: "Run", digits: "Dataset", checkpoint_every: int, terminal: Terminal) -> int:
     """Train to the end or to a signal, and return the signal's number, or 0."""
-    with terminal.err.status("Starting TensorFlow") if terminal.err.is_terminal else contextlib.nullcontext():
-        from cnnmnist.session import train_run
-    from cnnmnist.runs import Rung
-
-    show: Any = _live_bar if terminal.err.is_terminal else _lines
-    with _Signals() as signals, show(run.record.recipe, terminal) as update:
-        events = train_run(run, digits, checkpoint_every=checkpoint_every)
-        for event in events:
-            if not isinstance(event, Rung):
-                update(event)
-            if signals.received:
-                events.close()
-                break
+    show: Any = live_bar if terminal.err.is_terminal else lines
+    with _Signals(run, terminal) as signals:
+        try:
+            with (
+                terminal.err.status("Starting TensorFlow")
+                if terminal.err.is_terminal
+                else contextlib.nullcontext()
+            ):
+                from cnnmnist.session import train_run
+                from cnnmnist.training import Progress
+            training = train_run(run, digits, checkpoint_every=checkpoint_every)
+            with contextlib.closing(training) as events, show(run.record.recipe, terminal) as update:
+                for event in events:
+                    if isinstance(event, Progress):
+                        signals.patient = True
+                        update(event)
+                    if signals.received:
+                        break
+        except KeyboardInterrupt:
+            run.note_end("interrupted")
     return signals.received
 
 
-class _Signals:
-    """Notes the first Ctrl-C or SIGTERM, so that the current iterations end well; the second stops at once."""
+def _how_to_go_on(run: "Run") -> str:
+    return f"Continue with: cnnmnist train --resume {shlex.quote(str(run.directory))}"
 
-    def __init__(self) -> None:
+
+class _Signals:
+    """Ctrl-C and SIGTERM: the first lets the current iterations end well, if there are any, the second nothing."""
+
+    def __init__(self, run: "Run", terminal: Terminal) -> None:
+        self.run = run
+        self.terminal = terminal
+        self.patient = False
         self.received = 0
         self._before: dict[int, Any] = {}
 
@@ -248,68 +273,21 @@ class _Signals:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if not self.received:  # otherwise the process is about to end
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
     def _receive(self, number: int, frame: Any) -> None:
         if self.received:
-            raise KeyboardInterrupt
+            self._exit(number)
         self.received = number
+        if not self.patient:
+            raise KeyboardInterrupt
 
-
-@contextlib.contextmanager
-def _lines(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress], None]]":
-    """Progress where nobody watches: a line per 100 iterations, in the notebook's words."""
-
-    def update(progress: "Progress") -> None:
-        if progress.batch_accuracy is not None:
-            terminal.err.print(
-                f"Optimization Iteration: {progress.iteration:>6}, "
-                f"Training Accuracy: {progress.batch_accuracy:>6.1%}"
-            )
-
-    yield update
-
-
-@contextlib.contextmanager
-def _live_bar(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress], None]]":
-    """Progress on a terminal: iterations, speed, time left, loss and batch accuracy."""
-    from rich import progress as rich_progress
-
-    columns = (
-        rich_progress.TextColumn("Training"),
-        rich_progress.BarColumn(),
-        rich_progress.MofNCompleteColumn(),
-        rich_progress.TextColumn("{task.fields[speed]}"),
-        rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[state]}"),
-    )
-    with rich_progress.Progress(*columns, console=terminal.err) as bar:
-        task = bar.add_task("Training", total=recipe.training.iterations, speed="", state="")
-
-        def update(progress: "Progress") -> None:
-            bar.update(
-                task,
-                completed=progress.iteration,
-                speed=f"{len(progress.losses) / progress.seconds:.0f} it/s",
-                state=f"loss {progress.losses.mean():.3f}, accuracy {progress.accuracies.mean():.1%}",
-            )
-
-        yield update
-
-
-def _show_ladder(ladder: "list[Rung]", terminal: Terminal) -> None:
-    from rich.table import Table
-
-    table = Table(title="Accuracy on Test-Set", title_justify="left")
-    table.add_column("iterations", justify="right")
-    table.add_column("this run", justify="right", style="bold")
-    table.add_column("tutorial", justify="right")
-    for rung in ladder:
-        published = TUTORIAL_LADDER.get(rung.iteration)
-        table.add_row(
-            f"{rung.iteration:,}",
-            f"{rung.accuracy:.1%}",
-            f"{published:.1%}" if published is not None else "-",
-        )
-    terminal.out.print(table, soft_wrap=False)
+    def _exit(self, number: int) -> NoReturn:
+        # What is being written has a temporary name yet, so that nothing is spoilt; an exception would have to
+        # find its way through TensorFlow, and rich may hold the lock that printing needs.
+        self.run.note_end("interrupted")
+        show_cursor = "\x1b[?25h\n" if self.terminal.err.is_terminal else ""
+        os.write(2, f"{show_cursor}Stopped at once. {printable(_how_to_go_on(self.run))}\n".encode())
+        os._exit(128 + number)

@@ -85,6 +85,8 @@ def command(
     if output:
         check_figure_path(output)
     found = find_run(run, runs_dir)
+    if layer is not None:
+        _check_channel(layer, found.record.recipe.model.input_channels(layer), input_channel or 0)
     if layer is not None and image is None:
         grid, name = _filters(found, layer, input_channel or 0)
     else:
@@ -94,6 +96,8 @@ def command(
         assert images is not None
         _check_images(images[1], len(digits.split(split)), split)
         grid, name = _outputs(found, digits, split, layer, images[0]) if layer else _images(digits, split, images)
+    if layer is not None:
+        terminal.warn_about(found)
     path = output or found.figures / f"{name}.png"
     figure = draw_grid(grid)
     save_figure(figure, path)
@@ -113,6 +117,14 @@ def _check_combination(
         raise click.UsageError("--input-channel goes with the filter weights of a --layer, without --image.")
 
 
+def _check_channel(layer: str, channels: int, channel: int) -> None:
+    from cnnmnist.errors import SelectionError
+
+    if not 0 <= channel < channels:
+        valid = f"choose from 0 to {channels - 1}" if channels > 1 else "the only one is 0"
+        raise SelectionError(f"There is no input channel {channel} in {layer}: {valid}.")
+
+
 def _check_images(last: int, count: int, split: str) -> None:
     from cnnmnist.errors import SelectionError
 
@@ -123,20 +135,12 @@ def _check_images(last: int, count: int, split: str) -> None:
 def _filters(run: "Run", layer: str, channel: int) -> "tuple[ImageGrid, str]":
     model = run.load_model()
 
-    from cnnmnist.errors import SelectionError
     from cnnmnist.figures import filter_grid
-    from cnnmnist.model import convolution_weights
 
-    weights = convolution_weights(model, layer)
-    channels = weights.shape[2]
-    if not 0 <= channel < channels:
-        raise SelectionError(
-            f"There is no input channel {channel} in {layer}: choose from 0 to {channels - 1}."
-            if channels > 1
-            else f"There is no input channel {channel} in {layer}: the only one is 0."
-        )
-    name = f"{layer}-weights" + (f"-channel-{channel}" if channels > 1 else "")
-    of_channel = f", input channel {channel}" if channels > 1 else ""
+    weights = model.get_layer(layer).kernel.numpy()
+    several = weights.shape[2] > 1
+    name = f"{layer}-weights" + (f"-channel-{channel}" if several else "")
+    of_channel = f", input channel {channel}" if several else ""
     return filter_grid(weights, channel, title=f"Filter weights of {layer}{of_channel}"), name
 
 
