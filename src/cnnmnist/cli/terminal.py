@@ -91,7 +91,7 @@ class Terminal:
         if not as_json:
             self.out = PrintableConsole(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
-    def result(self, document: dict[str, Any]) -> None:
+    def result(self, document: dict[str, Any] | list[Any]) -> None:
         """Print the JSON document, if that was asked for."""
         if self.as_json:
             click.echo(json.dumps(document, indent=2))
