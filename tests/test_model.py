@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cnnmnist.config import ConvLayer, ModelConfig
-from cnnmnist.errors import RunError, SelectionError
+from cnnmnist.errors import RecipeError, RunError, SelectionError
 from cnnmnist.model import (
     WEIGHTS_MEMBER,
     build_model,
@@ -88,6 +88,29 @@ def test_every_choice_builds_saves_and_loads(
     load_weights(restored, tmp_path / "model.keras")
     images = IMAGES[..., None] / 255.0
     np.testing.assert_array_equal(model(images), restored(images))
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "classes"),
+    [
+        (ModelConfig(), (28, 28), 10),
+        (
+            ModelConfig(convolutions=[ConvLayer(filters=3, stride=3), ConvLayer(filters=2, pooling="none")]),
+            (17, 30),
+            47,
+        ),
+        (ModelConfig(convolutions=[], dense=[]), (9, 64), 2),
+    ],
+)
+def test_a_network_larger_than_memory_is_refused_before_it_is_built(
+    monkeypatch: pytest.MonkeyPatch, config: ModelConfig, shape: tuple[int, int], classes: int
+) -> None:
+    parameters = build_model(config, shape, classes).count_params()
+    monkeypatch.setattr("cnnmnist.model.MAX_PARAMETERS", parameters)
+    build_model(config, shape, classes)
+    monkeypatch.setattr("cnnmnist.model.MAX_PARAMETERS", parameters - 1)
+    with pytest.raises(RecipeError, match=f"would have {parameters:,} parameters"):
+        build_model(config, shape, classes)
 
 
 def test_other_image_sizes_and_classes() -> None:

@@ -1,6 +1,7 @@
 """From a ModelConfig to a plain ``keras.Model`` of named layers, and back from its file."""
 
 import io
+import itertools
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 
 from cnnmnist.config import ConvLayer, ModelConfig
 from cnnmnist.data.pipeline import scale
-from cnnmnist.errors import RunError, in_one_sentence
+from cnnmnist.errors import RecipeError, RunError, in_one_sentence
 from cnnmnist.files import replacing
 from cnnmnist.runtime import keras, tf
 
 WEIGHTS_MEMBER = "model.weights.h5"
+MAX_PARAMETERS = 100_000_000  # 400 MB, and three times that in training
 
 
 def build_model(
@@ -39,7 +41,11 @@ def build_model(
     Returns:
         A ``keras.Sequential`` from images, float32 (n, height, width, 1) in [0, 1], to logits, float32
         (n, classes). Layers are named conv1, conv1_pooling, conv1_activation, ..., fc1, ..., logits.
+
+    Raises:
+        RecipeError: the network would have more than 100 million parameters; nothing was allocated for it.
     """
+    _check_size(config, image_shape, classes)
     layers = keras.layers
     seeds = np.random.SeedSequence(seed).generate_state(len(config.convolutions) + len(config.dense) + 1)
     remaining_seeds = iter(seeds.tolist())
@@ -88,6 +94,23 @@ def build_model(
     network.append(layers.Dense(classes, name="logits", dtype="float32", **initial_values()))
     network += activation(config.output_activation, "logits", "float32")
     return keras.Sequential(network, name="cnnmnist")
+
+
+def _check_size(config: ModelConfig, image_shape: tuple[int, int], classes: int) -> None:
+    height, width = image_shape
+    channels, parameters = 1, 0
+    for layer in config.convolutions:
+        parameters += layer.filters * (channels * layer.filter_size**2 + 1)
+        channels = layer.filters
+        step = layer.stride * (1 if layer.pooling == "none" else 2)
+        height, width = -(-height // step), -(-width // step)
+    units = [height * width * channels, *config.dense, classes]
+    parameters += sum((before + 1) * after for before, after in itertools.pairwise(units))
+    if parameters > MAX_PARAMETERS:
+        raise RecipeError(
+            f"The network would have {parameters:,} parameters, more than {MAX_PARAMETERS:,}: choose fewer "
+            "filters or units."
+        )
 
 
 def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:

@@ -4,11 +4,12 @@ import json
 import os
 import re
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 
-from cnnmnist.config import load_recipe
+from cnnmnist.config import load_recipe, recipe_names
 from cnnmnist.data.idx import write_idx
 from cnnmnist.data.sources import load_dataset
 from cnnmnist.runs import create_run
@@ -211,3 +212,15 @@ def test_the_tutorials_ladder(cli: Cli, mnist_dir: Path) -> None:
     ladder = {rung["iteration"]: rung["accuracy"] for rung in result.json["ladder"]}
     assert 0.91 < ladder[1_000] < 0.95
     assert 0.983 < ladder[10_000] < 0.99
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_the_same_seed_gives_the_same_bits_in_every_process(cli: Cli, tmp_path: Path, recipe: str) -> None:
+    weights = []
+    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+        arguments = ["--config", recipe, "--dataset", "mnist5k", "--iterations", 20, "--evaluate-at", "0"]
+        assert cli("train", *arguments, "--seed", seed, "--name", name).status == 0
+        with ZipFile(tmp_path / "runs" / name / "model.keras") as archive:
+            weights.append(archive.read("model.weights.h5"))
+    assert weights[0] == weights[1] != weights[2]

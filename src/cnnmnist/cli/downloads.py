@@ -42,4 +42,5 @@ class DownloadBar:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        if self._task is not None:  # otherwise rich would print an empty line
+            self._bar.stop()
