@@ -63,6 +63,8 @@ class _Session:
         self.saved_at = -1
 
     def resume(self) -> None:
+        for half_written in self.run.directory.rglob(".*.tmp*"):
+            half_written.unlink(missing_ok=True)
         trainer, record = self.trainer, self.run.record
         state = load_checkpoint(self.run.checkpoints, self._state())
         if state:
