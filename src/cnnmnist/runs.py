@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -226,25 +226,6 @@ def find_run(name: str, runs_dir: Path) -> Run:
     if _is_run(Path(name)):
         return _read_run(Path(name))
     raise RunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
-
-
-@dataclass(frozen=True)
-class DamagedRun:
-    """A run directory whose record cannot be read."""
-
-    directory: Path
-    reason: str
-
-
-def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
-    """All runs of a directory, newest first; none if it does not exist."""
-    runs: list[Run | DamagedRun] = []
-    for directory in sorted(_run_directories(runs_dir), key=_started, reverse=True):
-        try:
-            runs.append(_read_run(directory))
-        except RunError as error:
-            runs.append(DamagedRun(directory, str(error)))
-    return runs
 
 
 def _check_name(name: str) -> None:

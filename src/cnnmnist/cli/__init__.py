@@ -15,8 +15,6 @@ COMMANDS = {
     "train": "Train the network.",
     "evaluate": "Measure a trained network on a split of the digits.",
     "visualize": "Look at filters, layer outputs and images.",
-    "predict": "Read the digits in pictures of your own.",
-    "runs": "List the runs.",
 }
 
 

@@ -125,13 +125,9 @@ class Terminal:
         if self.out.is_terminal:
             from cnnmnist.cli.preview import preview
 
-            self.out.print(preview(grid, self.out.width, self.draws_in_color), soft_wrap=False)
-
-    @property
-    def draws_in_color(self) -> bool:
-        """Whether images can be drawn as coloured half blocks."""
-        out = self.out
-        return out.color_system is not None and not out.no_color and not out.options.ascii_only
+            out = self.out
+            color = out.color_system is not None and not out.no_color and not out.options.ascii_only
+            out.print(preview(grid, out.width, color), soft_wrap=False)
 
 
 def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
