@@ -119,13 +119,12 @@ class Trainer:
             self.averages = []
             if recipe.training.ema_decay:
                 self.averages = [tf.Variable(each, name="average") for each in self.variables]
-        self._result = self.model if self.precision == "float32" else self._build("float32")
+        own_weights = self.precision == "float32" and not self.averages
+        self._result = self.model if own_weights else self._build("float32")
         self._iterate_many = tf.function(self._iterate)
 
     def network(self) -> Any:
         """The float32 network that the training has led to, with averaged weights if the recipe says so."""
-        if self.averages and self._result is self.model:
-            self._result = self._build("float32")
         if self._result is not self.model:
             for target, source in zip(
                 self._result.trainable_variables, self.averages or self.variables, strict=True

@@ -110,6 +110,7 @@ def _show_report(report: "Report", digits: "Dataset", split: str, seen: bool, te
 def _confusion_table(matrix: Any, names: tuple[str, ...]) -> Any:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     wrong = matrix.copy()
     for number in range(len(names)):
@@ -124,16 +125,10 @@ def _confusion_table(matrix: Any, names: tuple[str, ...]) -> Any:
         cells = []
         for column, count in enumerate(row):
             diagonal, worst = number == column, wrong[number, column] >= notable
-            style = "[bold green]" if diagonal else "[bold red]" if worst else "" if count else "[dim]"
-            cells.append(f"{style}{count or '.'}")
-        table.add_row(names[number], *_markup(cells))
+            style = "bold green" if diagonal else "bold red" if worst else "" if count else "dim"
+            cells.append(Text(str(count or "."), style))
+        table.add_row(names[number], *cells)
     return table
-
-
-def _markup(cells: list[str]) -> list[Any]:
-    from rich.text import Text
-
-    return [Text.from_markup(cell) for cell in cells]
 
 
 def _score_table(report: "Report", names: tuple[str, ...]) -> Any:
