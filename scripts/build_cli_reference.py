@@ -1,5 +1,6 @@
 """Write docs/cli.md from the commands themselves; a test fails when it is not what this would write."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,13 +16,18 @@ def reference() -> str:
         "# Command-line reference\n\nWritten by `scripts/build_cli_reference.py` from the commands' own help.\n"
     ]
     context = click.Context(main, info_name="cnnmnist", terminal_width=100, max_content_width=100)
-    for name in ["", *main.list_commands(context)]:
-        command = main.get_command(context, name) if name else main
-        assert command
-        inner = click.Context(command, parent=context, info_name=name) if name else context
-        title = f"cnnmnist {name}".strip()
-        parts.append(f"## {title}\n\n```text\n{command.get_help(inner)}\n```\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, *_sections(context)])
+
+
+def _sections(context: click.Context) -> Iterator[str]:
+    """The help of a command, then that of the commands under it."""
+    command = context.command
+    yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner
+            yield from _sections(click.Context(inner, parent=context, info_name=name))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class DatasetRecord(_Record):
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     data_dir: Text | None
     class_names: list[Text] = Field(min_length=2, max_length=100)
+    from_pictures: bool = False
     image_shape: list[Annotated[int, Field(ge=8, le=64)]] = Field(min_length=2, max_length=2)
     splits: dict[Literal["train", "validation", "test"], Annotated[int, Field(ge=1, le=2**32)]]
 
@@ -72,6 +73,7 @@ def new_record(recipe: Recipe, dataset: Dataset, started: datetime) -> RunRecord
             digest=dataset.digest,
             data_dir=str(dataset.data_dir) if dataset.data_dir else None,
             class_names=list(dataset.class_names),
+            from_pictures=dataset.from_pictures,
             image_shape=list(dataset.image_shape),
             splits={
                 "train": len(dataset.train),

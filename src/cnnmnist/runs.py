@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from cnnmnist.config import NAME_PATTERN, Recipe
-from cnnmnist.data.sources import DATASETS, Dataset, load_dataset
+from cnnmnist.data.sources import Dataset, load_dataset
 from cnnmnist.errors import DataError, RunError, in_one_sentence
 from cnnmnist.files import replacing
 from cnnmnist.records import RunRecord, Status, new_record, versions
@@ -122,10 +122,9 @@ class Run:
             return self._fitting(load_dataset(name, data_dir))
         recorded = self.record.dataset
         folder = Path(recorded.data_dir) if recorded.data_dir else None
-        known = recorded.name in DATASETS
-        dataset = load_dataset(recorded.name if known else None, folder)
+        dataset = load_dataset(recorded.name, folder)
         # Copies of MNIST are about that differ in a few faint pixels, so that its name is enough.
-        if folder or not known:
+        if folder:
             self.check_same(dataset)
         return self._fitting(dataset)
 
@@ -226,6 +225,25 @@ def find_run(name: str, runs_dir: Path) -> Run:
     if _is_run(Path(name)):
         return _read_run(Path(name))
     raise RunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
+
+
+@dataclass(frozen=True)
+class DamagedRun:
+    """A run directory whose record cannot be read."""
+
+    directory: Path
+    reason: str
+
+
+def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
+    """All runs of a directory, newest first; none if it does not exist."""
+    runs: list[Run | DamagedRun] = []
+    for directory in sorted(_run_directories(runs_dir), key=_started, reverse=True):
+        try:
+            runs.append(_read_run(directory))
+        except RunError as error:
+            runs.append(DamagedRun(directory, str(error)))
+    return runs
 
 
 def _check_name(name: str) -> None:

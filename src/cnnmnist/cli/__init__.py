@@ -15,6 +15,9 @@ COMMANDS = {
     "train": "Train the network.",
     "evaluate": "Measure a trained network on a split of the digits.",
     "visualize": "Look at filters, layer outputs and images.",
+    "predict": "Read the digits in pictures of your own.",
+    "runs": "List the runs.",
+    "data": "List, download and inspect data sets.",
 }
 
 

@@ -125,9 +125,13 @@ class Terminal:
         if self.out.is_terminal:
             from cnnmnist.cli.preview import preview
 
-            out = self.out
-            color = out.color_system is not None and not out.no_color and not out.options.ascii_only
-            out.print(preview(grid, out.width, color), soft_wrap=False)
+            self.out.print(preview(grid, self.out.width, self.draws_in_color), soft_wrap=False)
+
+    @property
+    def draws_in_color(self) -> bool:
+        """Whether images can be drawn as coloured half blocks."""
+        out = self.out
+        return out.color_system is not None and not out.no_color and not out.options.ascii_only
 
 
 def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -163,11 +167,17 @@ split_option = click.option(
     show_default=True,
     help="Which images.",
 )
+data_dir_option = click.option(
+    "--data-dir",
+    type=DIRECTORY,
+    help="Folder with the four IDX files, gzip'd or not, or with pictures in train/CLASS/ and test/CLASS/.  "
+    "[default for mnist: $CNNMNIST_DATA_DIR]",
+)
 data_options = options(
-    click.option("--dataset", metavar="NAME", help="Which digits: mnist, or mnist5k (the embedded 5,000)."),
     click.option(
-        "--data-dir",
-        type=DIRECTORY,
-        help="Folder with the four IDX files, gzip'd or not.  [default for mnist: $CNNMNIST_DATA_DIR]",
+        "--dataset",
+        metavar="NAME",
+        help="Which data: mnist, mnist5k (the 5,000 digits embedded here), fashion-mnist or kmnist.",
     ),
+    data_dir_option,
 )

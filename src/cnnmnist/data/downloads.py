@@ -28,6 +28,13 @@ class DownloadProgress(Protocol):
         """The file has ended."""
 
 
+def cache_directory() -> Path:
+    """Where downloads are kept: ``$CNNMNIST_CACHE_DIR`` or the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("CNNMNIST_CACHE_DIR") or platformdirs.user_cache_path("cnnmnist"))
+
+
 def fetch(
     name: str,
     mirrors: Iterable[str],

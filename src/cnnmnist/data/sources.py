@@ -1,4 +1,4 @@
-"""Where the four arrays come from: a folder, the cache, Keras' cache, a download, or the embedded digits."""
+"""Where a data set comes from: a folder, the cache, Keras' cache, a download, or the embedded digits."""
 
 import hashlib
 import os
@@ -7,22 +7,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnmnist.config import nearest
-from cnnmnist.data.downloads import DownloadProgress, fetch
+from cnnmnist.data.downloads import DownloadProgress, cache_directory, fetch
+from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
 from cnnmnist.data.idx import read_idx
 from cnnmnist.errors import DataError, DownloadError, RecipeError
 
-Images = NDArray[np.uint8]
 SplitName = Literal["train", "validation", "test"]
-STEMS = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 EMBEDDED = Path(__file__).parent / "mnist5k"
+EMBEDDED_SOURCE = "the 5,000 digits embedded in the program"
+KERAS_SOURCE = "Keras' cache"
 DIGITS = tuple("0123456789")
 
 
@@ -52,6 +47,8 @@ class Dataset:
     test: Split
     data_dir: Path | None = None
     """The folder that the user named, absolute."""
+    from_pictures: bool = False
+    """Whether the images were made from pictures of any size, as :func:`cnnmnist.pictures.fit_picture` does it."""
     fallback_reason: str | None = None
     """Why these are the embedded digits where MNIST was wanted."""
 
@@ -140,11 +137,13 @@ def load_dataset(
 ) -> Dataset:
     """Find a data set: in a folder, in the caches, or by downloading it.
 
-    A folder's data set goes by the name of the known one that it is, then by that asked for, then by the folder's.
+    A folder's data set goes by the name of the known one that it is, then by that asked for, then by the prefix of
+    its files, then by the folder's.
 
     Args:
         name: a known data set; none for MNIST or, where it cannot be had, the embedded digits.
-        data_dir: folder with the four IDX files; none for ``$CNNMNIST_DATA_DIR`` where MNIST is wanted.
+        data_dir: folder as :func:`cnnmnist.data.folders.read_folder` takes it; none for ``$CNNMNIST_DATA_DIR``
+            where MNIST is wanted.
         progress: told how far a download is.
 
     Raises:
@@ -169,42 +168,38 @@ def load_dataset(
         return replace(_embedded(), fallback_reason=str(error))
 
 
-def cache_directory() -> Path:
-    """Where downloads are kept: ``$CNNMNIST_CACHE_DIR`` or the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("CNNMNIST_CACHE_DIR") or platformdirs.user_cache_path("cnnmnist"))
+def locate(name: str) -> str | None:
+    """Where a known data set is on this machine, for people; none if it would have to be downloaded."""
+    if name == "mnist5k":
+        return EMBEDDED_SOURCE
+    if name == "mnist" and os.environ.get("CNNMNIST_DATA_DIR"):
+        return os.environ["CNNMNIST_DATA_DIR"]
+    if _is_complete(cache_directory() / name, name):
+        return str(cache_directory() / name)
+    return KERAS_SOURCE if name == "mnist" and _keras_arrays() else None
 
 
 def _embedded() -> Dataset:
-    arrays = [_read_named(EMBEDDED, stem) for stem in STEMS]
-    return _dataset("mnist5k", "the 5,000 digits embedded in the program", arrays)
+    return _dataset("mnist5k", EMBEDDED_SOURCE, read_folder(EMBEDDED).arrays)
 
 
 def _from_folder(folder: Path, name: str | None) -> Dataset:
     if not str(folder).isprintable():
         raise DataError(f"The folder {str(folder)!r} has control characters in its name: give it another one.")
-    arrays = [_read_named(folder, stem) for stem in STEMS]
+    content = read_folder(folder, name)
     # Without the training images, because copies of MNIST are about in which a few faint pixels of them are lost.
-    fingerprint = _digest(arrays[1:])
+    fingerprint = _digest(content.arrays[1:])
     known = next((key for key, each in DATASETS.items() if each.fingerprint == fingerprint), None)
-    return replace(_dataset(known or name or folder.name, str(folder), arrays), data_dir=folder)
-
-
-def _read_named(folder: Path, stem: str) -> Images:
-    dotted = stem.replace("-idx", ".idx")
-    for candidate in (stem, f"{stem}.gz", dotted, f"{dotted}.gz"):
-        if os.path.exists(folder / candidate):  # noqa: PTH110 - Path.exists raises for a name that is too long
-            return read_idx(folder / candidate, ndim=3 if "images" in stem else 1)
-    raise DataError(
-        f"There is no {stem}.gz in {folder}: the folder must hold {', '.join(STEMS)}, each with or without .gz."
+    dataset = _dataset(
+        known or name or content.name or folder.name, str(folder), content.arrays, content.class_names
     )
+    return replace(dataset, data_dir=folder, from_pictures=content.from_pictures)
 
 
 def _known(name: str, progress: DownloadProgress | None) -> Dataset:
     folder = cache_directory() / name
     if name == "mnist" and not _is_complete(folder, name) and (arrays := _keras_arrays()):
-        return _dataset(name, "Keras' cache", arrays)
+        return _dataset(name, KERAS_SOURCE, arrays)
     files = {f"{stem}.gz": known_hash for stem, known_hash in zip(STEMS, DATASETS[name].hashes, strict=True)}
     paths = fetch(name, DATASETS[name].mirrors, files, folder, progress)
     return _dataset(name, str(folder), [read_idx(path) for path in paths])
@@ -233,17 +228,21 @@ def _keras_arrays() -> list[Images] | None:
         return None
 
 
-def _dataset(name: str, source: str, arrays: list[Images]) -> Dataset:
+def _dataset(name: str, source: str, arrays: list[Images], class_names: tuple[str, ...] | None = None) -> Dataset:
     train_images, train_labels, test_images, test_labels = arrays
     known = DATASETS.get(name)
     _check(source, arrays, known)
-    classes = max(2, *(int(labels.max()) + 1 for labels in (train_labels, test_labels)))
+    if known:
+        class_names = known.class_names
+    elif class_names is None:
+        classes = max(CLASSES.start, *(int(labels.max()) + 1 for labels in (train_labels, test_labels)))
+        class_names = tuple(str(number) for number in range(classes))
     first = known.validation if known and known.validation < len(train_labels) else max(1, len(train_labels) // 12)
     return Dataset(
         name=name,
         source=source,
         digest=_digest(arrays),
-        class_names=known.class_names if known else tuple(str(number) for number in range(classes)),
+        class_names=class_names,
         train=Split(train_images[first:], train_labels[first:]),
         validation=Split(train_images[:first], train_labels[:first]),
         test=Split(test_images, test_labels),
@@ -251,7 +250,7 @@ def _dataset(name: str, source: str, arrays: list[Images]) -> Dataset:
 
 
 def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> None:
-    limit = len(known.class_names) if known else 100
+    limit = len(known.class_names) if known else CLASSES.stop - 1
     for part, images, labels in ((0, arrays[0], arrays[1]), (2, arrays[2], arrays[3])):
         image_file, label_file = STEMS[part], STEMS[part + 1]
         if len(images) != len(labels):
@@ -259,10 +258,10 @@ def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> Non
                 f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
                 "they do not belong together."
             )
-        if len(images) < 2 or not all(8 <= side <= 64 for side in images.shape[1:]):
+        if len(images) < 2 or not all(side in SIDES for side in images.shape[1:]):
             raise DataError(
-                f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of 8 to "
-                "64 pixels, are needed."
+                f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of "
+                f"{SIDES.start} to {SIDES.stop - 1} pixels, are needed."
             )
         wrong = np.flatnonzero(labels >= limit)
         if len(wrong):

@@ -1,0 +1,80 @@
+"""How well digits that are not MNIST's are read: handwriting from elsewhere, and printed ones in ten fonts.
+
+    python benchmarks/own_digits.py [RUN] [--runs-dir DIR]
+
+The handwriting is scikit-learn's `load_digits`: 1,797 images of 8x8 pixels from 43 people (UCI, Optical
+Recognition of Handwritten Digits), enlarged to 28x28. The fonts are those that come with matplotlib, each
+at five sizes, dark on light and light on dark: 1,000 pictures. A picture in which not exactly one digit is
+found counts as an error.
+"""
+
+import argparse
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.table import Table
+from sklearn.datasets import load_digits
+
+from cnnmnist.errors import PictureError
+from cnnmnist.evaluation import predict_logits
+from cnnmnist.preparation import prepare_digits
+from cnnmnist.runs import find_run
+
+FONTS = (
+    *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif"),
+    *("DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralItalic", "cmr10", "cmtt10"),
+)
+SIZES = (16, 24, 48, 120, 300)  # pixels of an em
+
+Pictures = Iterable[tuple[Image.Image, int]]
+
+
+def handwriting() -> Pictures:
+    digits = load_digits()
+    for pixels, label in zip(digits.images, digits.target, strict=True):
+        small = Image.fromarray(np.rint(pixels * 255 / 16).astype(np.uint8))
+        yield small.resize((28, 28), Image.Resampling.BICUBIC), int(label)
+
+
+def printed(font: str) -> Pictures:
+    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
+    for size, (paper, ink), label in itertools.product(SIZES, ((255, 0), (0, 255)), range(10)):
+        sheet = Image.new("L", (2 * size, 2 * size), paper)
+        draw = ImageDraw.Draw(sheet)
+        draw.text((size, size), str(label), fill=ink, font=ImageFont.truetype(file, size), anchor="mm")
+        yield sheet, label
+
+
+def correct(model: Any, pictures: Pictures) -> list[bool]:
+    results = []
+    for picture, label in pictures:
+        try:
+            digits = prepare_digits(np.asarray(picture.convert("RGB"), np.float32) / 255)
+        except PictureError:
+            digits = np.empty((0, 28, 28), np.uint8)
+        results.append(len(digits) == 1 and int(predict_logits(model, digits).argmax()) == label)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", nargs="?", default="pretrained")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    options = parser.parse_args()
+    model = find_run(options.run, options.runs_dir).load_model()
+    table = Table("pictures", "number", "read rightly")
+    results = {"handwriting (load_digits)": correct(model, handwriting())}
+    results |= {font: correct(model, printed(font)) for font in FONTS}
+    results["all fonts"] = [each for font in FONTS for each in results[font]]
+    for name, each in results.items():
+        table.add_row(name, f"{len(each):,}", f"{np.mean(each):.1%}")
+    Console().print(table)
+
+
+main()
