@@ -158,6 +158,16 @@ def test_a_loss_that_is_no_number_stops_the_training() -> None:
         list(trainer.run())
 
 
+@pytest.mark.parametrize("towers", [2, 3, 40])
+def test_the_towers_of_a_batch_do_not_change_the_training(towers: int) -> None:
+    """However the batch is cut: dropout and augmentation too are drawn for the whole batch."""
+    chosen = recipe(5, model__dropout=0.5, augmentation__rotation=10)
+    whole, cut = Trainer(chosen, DATASET), Trainer(chosen, DATASET)
+    whole.towers, cut.towers = 1, towers
+    expected, actual = (np.concatenate([each.losses for each in trainer.run()]) for trainer in (whole, cut))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:
     class Three:
         num_replicas_in_sync = 3

@@ -1,6 +1,7 @@
 """A network and a split -> a Report."""
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from cnnmnist.data.pipeline import scale
 from cnnmnist.data.sources import Split
-from cnnmnist.runtime import tf
+from cnnmnist.runtime import CORES, tf
 
 BATCH_SIZE = 256
 
@@ -86,11 +87,13 @@ def accuracy(model: Any, split: Split) -> float:
 def predict_logits(model: Any, images: Any, batch_size: int = BATCH_SIZE) -> np.ndarray:
     """Logits, float32 (n, classes), of images, uint8 (n, height, width) or float32 (n, height, width, 1)."""
     infer = _inference(model)
-    parts = []
-    for first in range(0, len(images), batch_size):
+
+    def logits(first: int) -> np.ndarray:
         part = images[first : first + batch_size]
-        parts.append(infer(scale(part) if part.dtype == np.uint8 else part).numpy())
-    return np.concatenate(parts)
+        return np.asarray(infer(scale(part) if part.dtype == np.uint8 else part))
+
+    with ThreadPoolExecutor(CORES) as threads:
+        return np.concatenate(list(threads.map(logits, range(0, len(images), batch_size))))
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

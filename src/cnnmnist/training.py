@@ -1,5 +1,6 @@
 """The training step, the learning rate, and the loop as a generator of progress."""
 
+import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from cnnmnist.data.sources import Dataset
 from cnnmnist.errors import RecipeError, TrainingError
 from cnnmnist.evaluation import predict_logits
 from cnnmnist.model import build_model
-from cnnmnist.runtime import keras, resolve_precision, tf
+from cnnmnist.runtime import TOWERS, keras, resolve_precision, tf
 
 DROPOUT_STREAM = 3
 REPORT_EVERY = 100
@@ -108,10 +109,12 @@ class Trainer:
         self.dataset = dataset
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
+        _check_divisible(recipe.training.batch_size, self.replicas)
+        local_replicas = len(self.strategy.extended.worker_devices) if self.replicas > 1 else 1
+        self.towers = max(1, TOWERS // local_replicas)
         self.precision = resolve_precision(recipe.training.precision)
         self.iteration = 0
         self.batches = Batches(dataset, recipe)
-        _check_divisible(recipe.training.batch_size, self.replicas)
         with self.strategy.scope():
             self.model = self._build(self.precision)
             self.variables = [each.value for each in self.model.trainable_variables]
@@ -228,31 +231,41 @@ class Trainer:
 
     def _step(self, images: Any, labels: Any, iteration: Any) -> Any:
         """One optimizer step on this replica's share of the batch; loss and accuracy of the whole batch."""
-        config = self.recipe.training
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.variables)
-            logits = self._forward(images, iteration)
-            loss = tf.reduce_sum(self._cross_entropy(logits, labels)) / config.batch_size
-        gradients = tape.gradient(loss, self.variables)
-        accuracy = self._accuracy(logits, labels)
-        gradients, (loss, accuracy) = self._sum_over_replicas(gradients, (loss, accuracy))
+        share = self.recipe.training.batch_size // self.replicas
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        bounds = np.linspace(0, share, min(self.towers, share) + 1).astype(int).tolist()
+        towers = [
+            self._gradients(images[first:last], labels[first:last], iteration, replica * share + first)
+            for first, last in itertools.pairwise(bounds)
+        ]
+        sums = [tf.add_n(parts) for parts in zip(*towers, strict=True)]
+        *gradients, loss, accuracy = self._sum_over_replicas(sums)
         self.optimizer.apply(gradients, iteration)
         self._average(iteration)
         return loss, accuracy
+
+    def _gradients(self, images: Any, labels: Any, iteration: Any, first_row: Any) -> list[Any]:
+        """What these images, from the batch's ``first_row`` on, add to gradients, loss and accuracy."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.variables)
+            logits = self._forward(images, iteration, first_row)
+            loss = tf.reduce_sum(self._cross_entropy(logits, labels)) / self.recipe.training.batch_size
+        return [*tape.gradient(loss, self.variables), loss, self._accuracy(logits, labels)]
 
     def _accuracy(self, logits: Any, labels: Any) -> Any:
         right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
         return tf.reduce_sum(tf.cast(right, tf.float32)) / self.recipe.training.batch_size
 
-    def _forward(self, images: Any, iteration: Any) -> Any:
-        """Logits in training; dropout is drawn from (seed, iteration, replica), so that it needs no state."""
+    def _forward(self, images: Any, iteration: Any, first_row: Any) -> Any:
+        """Logits in training; dropout is drawn from (seed, iteration) for the whole batch, however it is cut."""
+        training = self.recipe.training
         outputs = images
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         for number, layer in enumerate(self.model.layers):
             if isinstance(layer, keras.layers.Dropout):
-                stream = DROPOUT_STREAM + number * self.replicas + tf.cast(replica, tf.int64)
-                seed = tf.stack([self.recipe.training.seed + stream * 2**32, iteration])
-                outputs = tf.nn.experimental.stateless_dropout(outputs, layer.rate, seed)
+                seed = tf.stack([training.seed + (DROPOUT_STREAM + number) * 2**32, iteration])
+                uniform = tf.random.stateless_uniform([training.batch_size, outputs.shape[1]], seed)
+                kept = uniform[first_row : first_row + len(images)] >= layer.rate
+                outputs = tf.where(kept, outputs / (1.0 - layer.rate), 0.0)
             else:
                 outputs = layer(outputs, training=True)
         return outputs
@@ -265,17 +278,15 @@ class Trainer:
         targets = tf.one_hot(labels, classes, 1.0 - smoothing + smoothing / classes, smoothing / classes)
         return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
-    def _sum_over_replicas(self, gradients: list[Any], scalars: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+    def _sum_over_replicas(self, tensors: list[Any]) -> list[Any]:
         """Sum over all replicas in one packed all-reduce: one by one they would cost a round trip each."""
         if self.replicas == 1:
-            return gradients, list(scalars)
-        parts = [tf.reshape(each, [-1]) for each in (*gradients, *scalars)]
+            return tensors
+        parts = [tf.reshape(each, [-1]) for each in tensors]
         context = tf.distribute.get_replica_context()
         total = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(parts, axis=0))
         sums = tf.split(total, [part.shape[0] for part in parts])
-        shapes = [each.shape for each in (*gradients, *scalars)]
-        reduced = [tf.reshape(each, shape) for each, shape in zip(sums, shapes, strict=True)]
-        return reduced[: len(gradients)], reduced[len(gradients) :]
+        return [tf.reshape(each, tensor.shape) for each, tensor in zip(sums, tensors, strict=True)]
 
     def _average(self, iteration: Any) -> None:
         """Move the averages towards the weights, faster at first, so that the start is soon forgotten."""
