@@ -1,4 +1,4 @@
-"""Contender: stock Keras `fit` on NumPy arrays, as keras.io teaches it."""
+"""Contender: stock Keras `fit` on NumPy arrays, as keras.io teaches it, and `predict` on the test images."""
 
 import gzip
 import json
@@ -23,6 +23,7 @@ def read(file: Path) -> np.ndarray:
 folder = Path(sys.argv[1])
 images = read(folder / "train-images-idx3-ubyte.gz")[5000:, ..., np.newaxis].astype("float32") / 255
 labels = read(folder / "train-labels-idx1-ubyte.gz")[5000:]
+test_images = read(folder / "t10k-images-idx3-ubyte.gz")[..., np.newaxis].astype("float32") / 255
 
 weights = {
     "kernel_initializer": keras.initializers.TruncatedNormal(stddev=0.05),
@@ -64,8 +65,11 @@ for line in sys.stdin:
     command, *arguments = line.split()
     if command == "quit":
         break
-    iterations = int(arguments[0])
+    number = int(arguments[0])
     started = time.perf_counter()
-    loss = train(iterations)
-    seconds = time.perf_counter() - started
-    print(json.dumps({"iterations": iterations, "seconds": seconds, "loss": loss}), flush=True)
+    if command == "predict":
+        model.predict(test_images, batch_size=number, verbose=0)
+        answer = {}
+    else:
+        answer = {"iterations": number, "loss": train(number)}
+    print(json.dumps(answer | {"seconds": time.perf_counter() - started}), flush=True)
