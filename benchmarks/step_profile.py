@@ -1,0 +1,88 @@
+"""Where the time of a training step goes, by TensorFlow's own profiler.
+
+    python benchmarks/step_profile.py --data-dir DIR [--precision auto|float32|mixed_bfloat16]
+
+The times of all threads are added up, so that together they are more than a step takes. TensorFlow fuses some
+operations: conv1 and conv2 include their biases, fc1_activation the product of fc1.
+"""
+
+import argparse
+import collections
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cnnmnist.config import load_recipe
+from cnnmnist.data.sources import load_dataset
+from cnnmnist.runtime import tf
+from cnnmnist.training import Trainer
+
+WARM_UP, PROFILED = 500, 300
+OPERATION = re.compile(r"while/(?P<layer>(?:conv|fc|flatten|logits)\w*?)(?:_\d+)?/.*:(?P<kind>\w+)")
+
+
+def part(event: str) -> str | None:
+    """What an operation belongs to; none for what is no operation or only waits for others."""
+    if event == "Iterator::Root::Prefetch::Map":
+        return "next batch"
+    if not event.startswith("while/"):
+        return None
+    if event.endswith(":ResourceApplyAdam"):
+        return "Adam"
+    match = OPERATION.search(event)
+    if match is None:
+        return "other"
+    if "gradient_tape/" not in event:
+        return match["layer"]
+    of = {"Filter": " of filters", "Input": " of input"}
+    return f"{match['layer']}, gradient{next((text for key, text in of.items() if key in match['kind']), '')}"
+
+
+def profiled(trainer: Trainer) -> tuple[dict[str, float], float]:
+    """Milliseconds per step of each part, and of the step itself."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    stream = trainer.run([WARM_UP, WARM_UP + PROFILED])
+    for progress in stream:
+        if progress.iteration == WARM_UP:
+            break
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        step = sum(progress.seconds for progress in stream)
+        tf.profiler.experimental.stop()
+        space: Any = xplane_pb2.XSpace()
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        space.ParseFromString(file.read_bytes())
+    times: dict[str, float] = collections.defaultdict(float)
+    for plane in space.planes:
+        for line in plane.lines if "CPU" in plane.name else []:
+            for event in line.events:
+                name = part(plane.event_metadata[event.metadata_id].name)
+                if name:
+                    times[name] += event.duration_ps / 1e9 / PROFILED
+    return dict(times), 1_000 * step / PROFILED
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--precision", default="auto")
+    options = parser.parse_args()
+    recipe = load_recipe(
+        overrides={"training.iterations": WARM_UP + PROFILED, "training.precision": options.precision}
+    )
+    trainer = Trainer(recipe, load_dataset(data_dir=options.data_dir))
+    times, step = profiled(trainer)
+    total = sum(times.values())
+    title = f"{trainer.precision}, {trainer.towers} towers: {step:.2f} ms per step, {total:.2f} ms of all threads"
+    table = Table("part", "ms", "share", title=title)
+    for name, milliseconds in sorted(times.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{milliseconds:.3f}", f"{milliseconds / total:.1%}")
+    Console().print(table)
+
+
+main()
