@@ -120,6 +120,10 @@ class AugmentationConfig(_Section):
     """Standard deviation in pixels of a smooth random displacement field (Simard et al., 2003)."""
     elastic_grid: int = Field(5, ge=2, le=32)
     """Control points of the displacement field per side; fewer make it smoother."""
+    fade: float = Field(0.0, ge=0.0, le=1.0)
+    """Last fraction of the iterations over which all bounds shrink linearly, so that the end is like the test."""
+    fade_to: float = Field(0.0, ge=0.0, le=1.0)
+    """Fraction of the bounds that is left at the end."""
 
     @property
     def enabled(self) -> bool:

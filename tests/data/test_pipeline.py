@@ -125,6 +125,19 @@ def test_elastic_displacement_has_the_standard_deviation_asked_for() -> None:
     assert neighbours < moved.std() / 3, "the field is smooth"
 
 
+def test_the_distortion_fades_over_the_last_iterations() -> None:
+    fading = {"training__iterations": 101, "augmentation__fade": 0.5}
+    plain = Batches(DATASET, recipe())
+    strong, faded = (Batches(DATASET, recipe(augmentation__shift=8.0, **each)) for each in ({}, fading))
+
+    def change(batches: Batches, iteration: int) -> float:
+        return float(np.abs(batches.batch(iteration)[0] - plain.batch(iteration)[0]).mean())
+
+    assert change(faded, 50) == change(strong, 50) > 0
+    assert 0.1 < change(faded, 90) / change(strong, 90) < 0.7
+    assert 0 < change(faded, 100) < change(strong, 100) / 20
+
+
 def test_any_image_size(tmp_path: object) -> None:
     images = np.random.default_rng(0).integers(0, 256, (50, 9, 13), np.uint8)
     split = Split(images, np.arange(50, dtype=np.uint8) % 10)

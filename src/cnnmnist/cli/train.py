@@ -212,10 +212,12 @@ def _option(field: str) -> str:
 
 
 def _check_extension(run: "Run", iterations: int) -> None:
-    if run.record.recipe.training.schedule != "constant":
+    recipe = run.record.recipe
+    if recipe.training.schedule != "constant" or recipe.augmentation.fade:
+        schedule = f"{recipe.training.schedule} schedule" if recipe.training.schedule != "constant" else "fade"
         raise click.UsageError(
-            f"The {run.record.recipe.training.schedule} schedule of the run {run.name} ends with its last "
-            "iteration, so that --iterations cannot be changed."
+            f"The {schedule} of the run {run.name} ends with its last iteration, so that --iterations cannot be "
+            "changed."
         )
     if iterations < run.record.iteration:
         raise click.UsageError(f"The run {run.name} has {run.record.iteration:,} iterations already.")

@@ -79,8 +79,16 @@ class Batches:
         images = scale(tf.gather(self._images, indices))
         if self.recipe.augmentation.enabled:
             seed = tf.stack([training.seed + AUGMENTATION_STREAM * 2**32, tf.cast(iteration, tf.int64)])
-            images = augment(images, self.recipe.augmentation, seed, training.batch_size, mine)
+            strength = self._strength(iteration)
+            images = augment(images, self.recipe.augmentation, seed, training.batch_size, mine, strength)
         return images, tf.cast(tf.gather(self._labels, indices), tf.int32)
+
+    def _strength(self, iteration: Any) -> Any:
+        config = self.recipe.augmentation
+        if not config.fade:
+            return 1.0
+        left = 1.0 - tf.cast(iteration, tf.float32) / self.recipe.training.iterations
+        return config.fade_to + (1.0 - config.fade_to) * tf.minimum(1.0, left / config.fade)
 
     def stream(self, start: int = 0, *, shards: int = 1, first_shard: int = 0, local_shards: int = 1) -> Any:
         """The batches from iteration ``start`` on, as an endless ``tf.data.Dataset``.
@@ -102,7 +110,9 @@ class Batches:
         return numbers.map(element).prefetch(4 * local_shards).with_options(options)
 
 
-def augment(images: Any, config: AugmentationConfig, seed: Any, batch_size: int, rows: slice) -> Any:
+def augment(
+    images: Any, config: AugmentationConfig, seed: Any, batch_size: int, rows: slice, strength: Any = 1.0
+) -> Any:
     """Distort images: rotation, zoom, shear and shift in one bilinear sampling, then elastic distortion.
 
     Args:
@@ -111,13 +121,14 @@ def augment(images: Any, config: AugmentationConfig, seed: Any, batch_size: int,
         seed: int64 (2,); the same seed distorts the same row alike, however the batch is cut.
         batch_size: rows of the whole batch.
         rows: which of them ``images`` holds.
+        strength: what all bounds are multiplied by, float32 scalar.
 
     Returns:
         float32 of the same shape; what enters from outside is background, 0.
     """
     seeds = tf.random.split(seed, 2)
     height, width = images.shape[1], images.shape[2]
-    uniform = tf.random.stateless_uniform([batch_size, 6], seeds[0], -1.0, 1.0)[rows]
+    uniform = tf.random.stateless_uniform([batch_size, 6], seeds[0], -1.0, 1.0)[rows] * strength
     angle = uniform[:, 0] * np.deg2rad(config.rotation)
     zoom_x, zoom_y = 1.0 + uniform[:, 1] * config.zoom, 1.0 + uniform[:, 2] * config.zoom
     shear, shift = uniform[:, 3] * config.shear, uniform[:, 4:] * config.shift
@@ -141,7 +152,7 @@ def augment(images: Any, config: AugmentationConfig, seed: Any, batch_size: int,
     if not config.elastic:
         return distorted
     grid = config.elastic_grid
-    coarse = tf.random.stateless_normal([batch_size, grid, grid, 2], seeds[1])[rows] * config.elastic
+    coarse = tf.random.stateless_normal([batch_size, grid, grid, 2], seeds[1])[rows] * (config.elastic * strength)
     return _displace(distorted, tf.image.resize(coarse, [height, width], "bicubic"))
 
 
