@@ -15,6 +15,10 @@ class DownloadError(DataError):
     """A data set could not be fetched from any of its mirrors."""
 
 
+class MissingExtraError(CnnMnistError):
+    """A package that only some commands need is not installed."""
+
+
 class PictureError(CnnMnistError):
     """A picture file is missing, damaged, of an unknown kind, or shows no digit."""
 
@@ -33,6 +37,10 @@ class SelectionError(CnnMnistError):
     """A layer, image or channel that does not exist was asked for."""
 
     exit_status = 2
+
+
+class ServerError(CnnMnistError):
+    """The page for drawing cannot be offered, as when its port is taken."""
 
 
 class TrainingError(CnnMnistError):

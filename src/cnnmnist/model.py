@@ -127,9 +127,18 @@ def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the network has no such layer.
     """
+    outputs = keras.Model(model.inputs, layer_output(model, layer))
+    return np.asarray(outputs(scale(tf.constant(images)), training=False))
+
+
+def layer_output(model: Any, layer: str) -> Any:
+    """The symbolic output of a convolutional layer, after its pooling and its activation.
+
+    Raises:
+        ValueError: the network has no such layer.
+    """
     model.get_layer(layer)
-    last = [each for each in model.layers if each.name.split("_")[0] == layer][-1]
-    return np.asarray(keras.Model(model.inputs, last.output)(scale(tf.constant(images)), training=False))
+    return [each for each in model.layers if each.name.split("_")[0] == layer][-1].output
 
 
 def save_model(model: Any, path: Path) -> None:

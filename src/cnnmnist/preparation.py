@@ -221,13 +221,14 @@ def _parts(ink: Floats, labels: NDArray[np.int32]) -> list[_Part]:
 
     boxes = ndimage.find_objects(labels)
     numbers = range(1, len(boxes) + 1)
-    peaks = np.asarray(ndimage.maximum(ink, labels, numbers))
+    peaks = np.zeros(len(boxes) + 1, np.float32)
+    np.maximum.at(peaks, labels, ink)  # many times faster than ndimage.maximum, which sorts
     areas = np.asarray(ndimage.sum_labels(ink, labels, numbers))
     height, width = ink.shape
     near = EDGE * min(height, width)
     parts, framing = {}, []
     for number, (rows, columns) in zip(numbers, boxes, strict=True):
-        if peaks[number - 1] < 0.5:
+        if peaks[number] < 0.5:
             continue
         parts[number] = _Part((number,), rows.start, rows.stop, columns.start, columns.stop)
         distances = columns.start, width - columns.stop, rows.start, height - rows.stop

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnmnist.cli.terminal import Command, Terminal, json_option, printable, runs_dir_option
+from cnnmnist.cli.terminal import (
+    Command,
+    Terminal,
+    choose_run,
+    json_option,
+    printable,
+    run_option,
+    runs_dir_option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +25,7 @@ BAR = 30  # characters for a probability of 1
 
 @click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
-@click.option("--run", metavar="RUN", help="Whose network.  [default: latest or, if there is none, pretrained]")
+@run_option
 @click.option(
     "--top", type=click.IntRange(1), default=1, show_default=True, metavar="K", help="How many answers to print."
 )
@@ -35,7 +43,7 @@ def command(
     cnnmnist predict --run 20260723-120000-tutorial --json - < seven.png
     """
     terminal = Terminal(as_json)
-    found = _choose_run(run, runs_dir, terminal)
+    found = choose_run(run, runs_dir, terminal)
     prepared = _prepare(images, found)
     answers: list[dict[str, Any]] = []
     if prepared:
@@ -54,30 +62,16 @@ def command(
         raise SystemExit(1)
 
 
-def _choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "Run":
-    from cnnmnist.runs import find_run, list_runs
-
-    found = find_run(name or ("latest" if list_runs(runs_dir) else "pretrained"), runs_dir)
-    if name is None:
-        terminal.err.print(f"Using the run {found.name}.")
-    return found
-
-
 def _prepare(paths: tuple[Path, ...], run: "Run") -> "list[tuple[Path, np.ndarray]]":
     """What the network gets of every picture that can be read; of the others, why not, on standard error."""
     from cnnmnist.errors import PictureError
-    from cnnmnist.pictures import fit_picture, read_picture
-    from cnnmnist.preparation import prepare_digits
+    from cnnmnist.pictures import read_picture
+    from cnnmnist.reading import prepare
 
-    height, width = run.record.dataset.image_shape
     prepared = []
     for path in paths:
         try:
-            pixels = read_picture(path)
-            if run.record.dataset.from_pictures:
-                prepared.append((path, fit_picture(pixels, (height, width))[None]))
-            else:
-                prepared.append((path, prepare_digits(pixels, (height, width), name=str(path))))
+            prepared.append((path, prepare(read_picture(path), run.record.dataset, str(path))))
         except PictureError as error:
             click.ClickException(printable(str(error))).show()
     return prepared
@@ -85,22 +79,10 @@ def _prepare(paths: tuple[Path, ...], run: "Run") -> "list[tuple[Path, np.ndarra
 
 def _answer(rows: "np.ndarray", names: list[str]) -> dict[str, Any]:
     """What the JSON document says of the probabilities, float32 (digits, classes)."""
-    digits = [
-        {
-            "digit": int(row.argmax()),
-            "name": names[row.argmax()],
-            "probability": float(row.max()),
-            "probabilities": row.tolist(),
-        }
-        for row in rows
-    ]
-    return digits[0] if len(digits) == 1 else {"number": _in_a_row(rows, names), "digits": digits}
+    from cnnmnist.reading import answers, in_a_row
 
-
-def _in_a_row(rows: "np.ndarray", names: list[str]) -> str:
-    """Digits are read as a number, longer names as words."""
-    separator = "" if all(len(name) == 1 for name in names) else " "
-    return separator.join(names[row.argmax()] for row in rows)
+    digits = answers(rows, names)
+    return digits[0] if len(digits) == 1 else {"number": in_a_row(rows, names), "digits": digits}
 
 
 def _print_answer(
@@ -112,9 +94,11 @@ def _print_answer(
     show: bool,
     terminal: Terminal,
 ) -> None:
+    from cnnmnist.reading import in_a_row
+
     several = len(rows) > 1
     if several:
-        terminal.out.print(f"{path}: {_in_a_row(rows, names)} ({len(rows)} digits)", style="bold")
+        terminal.out.print(f"{path}: {in_a_row(rows, names)} ({len(rows)} digits)", style="bold")
     for image, row in zip(digits, rows, strict=True):
         best = (-row).argsort(kind="stable")[:top]
         text = ", ".join(f"{names[label]} ({row[label]:.1%})" for label in best)

@@ -134,6 +134,20 @@ class Terminal:
         return out.color_system is not None and not out.no_color and not out.options.ascii_only
 
 
+def choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "Run":
+    """The run of that name or, without one, the latest; the pretrained one if there is none, and say which it is.
+
+    Raises:
+        RunError: there is no such run, or its record is damaged.
+    """
+    from cnnmnist.runs import find_run, list_runs
+
+    found = find_run(name or ("latest" if list_runs(runs_dir) else "pretrained"), runs_dir)
+    if name is None:
+        terminal.err.print(f"Using the run {found.name}.")
+    return found
+
+
 def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Several options as one decorator, in the order in which help shows them."""
 
@@ -158,6 +172,9 @@ runs_dir_option = click.option(
     show_default=True,
     show_envvar=True,
     help="Where runs are kept.",
+)
+run_option = click.option(
+    "--run", metavar="RUN", help="Whose network.  [default: latest or, if there is none, pretrained]"
 )
 run_argument = click.argument("run", default="latest")
 split_option = click.option(

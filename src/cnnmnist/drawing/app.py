@@ -1,0 +1,181 @@
+"""The page and its few questions as an ASGI application: a function of a reader and its test images."""
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cnnmnist.data.sources import Dataset
+from cnnmnist.drawing.reader import Reader, Reading
+from cnnmnist.errors import PictureError
+from cnnmnist.reading import answers, in_a_row
+
+PAGE = Path(__file__).parent / "page"
+PIXELS = "application/octet-stream"
+OWN_NAMES = {"127.0.0.1", "localhost"}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
+    """The application.
+
+    ``/`` is the page; ``GET /api/network`` describes the network; ``POST /api/drawing`` takes a drawing, one byte
+    for each pixel and nothing else, and ``GET /api/test-images/N`` names an image, to be read. All errors are JSON
+    documents ``{"error": sentence}``.
+
+    Args:
+        reader: who reads.
+        tests: whose test images can be asked for.
+    """
+    height, width = reader.drawing_shape
+
+    async def network(request: Request) -> Response:
+        return JSONResponse(_description(reader, tests))
+
+    async def drawing(request: Request) -> Response:
+        if request.headers.get("content-type") != PIXELS:
+            raise HTTPException(415, f"A drawing is sent as {PIXELS}.")
+        content = await _content(request, height * width)
+        pixels = np.frombuffer(content, np.uint8).reshape(height, width)
+        return JSONResponse(_document(await run_in_threadpool(reader.read_drawing, pixels), reader))
+
+    async def test_image(request: Request) -> Response:
+        images, number = tests.test if tests else (), request.path_params["number"]
+        if not re.fullmatch(r"[0-9]{1,9}", number) or int(number) >= len(images):
+            known = f": choose from 0 to {len(images) - 1:,}" if tests else ""
+            raise HTTPException(404, f"There is no such test image{known}.")
+        assert tests
+        index = int(number)
+        reading = await run_in_threadpool(reader.read_images, tests.test.images[index : index + 1])
+        return JSONResponse(_document(reading, reader) | {"label": int(tests.test.labels[index])})
+
+    return Starlette(
+        routes=[
+            Route("/api/network", network),
+            Route("/api/drawing", drawing, methods=["POST"]),
+            Route("/api/test-images/{number}", test_image),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ],
+        middleware=[Middleware(_OwnPageOnly)],
+        exception_handlers={
+            HTTPException: _http_error,
+            PictureError: _unreadable,
+            ClientDisconnect: _nobody_there,
+            Exception: _own_error,
+        },
+    )
+
+
+class _OwnPageOnly:
+    """Refuse what another site's page sends or names as its own (DNS rebinding), and have our page load nothing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        app = self._app
+        if scope["type"] == "http" and not _is_own(Headers(scope=scope)):
+            app = _error(403, "Only the page of this program may ask: open it as http://127.0.0.1 with its port.")
+        await app(scope, receive, send_guarded)
+
+
+def _is_own(headers: Headers) -> bool:
+    hosts, origins = headers.getlist("host"), headers.getlist("origin")
+    if len(hosts) != 1 or not re.fullmatch(r"[a-z0-9.]+(:[0-9]{1,5})?", hosts[0].lower()):
+        return False
+    # Any port: the page may be seen through a tunnel that has another one at its other end.
+    return hosts[0].lower().partition(":")[0] in OWN_NAMES and all(
+        origin.lower() == f"http://{hosts[0].lower()}" for origin in origins
+    )
+
+
+async def _content(request: Request, size: int) -> bytes:
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > size:
+            raise HTTPException(413, f"A drawing has {size:,} bytes, not more.")
+    if len(content) < size:
+        raise HTTPException(400, f"A drawing has {size:,} bytes, not {len(content):,}.")
+    return content
+
+
+def _description(reader: Reader, tests: Dataset | None) -> dict[str, Any]:
+    layers = reader.run.record.recipe.model.convolutions
+    description: dict[str, Any] = {
+        "run": reader.run.name,
+        "dataset": reader.data.name,
+        "classes": reader.data.class_names,
+        "image_shape": reader.data.image_shape,
+        "drawing_shape": reader.drawing_shape,
+        "layers": [
+            {"name": name, "height": height, "width": width, "maps": maps, "filters": layer.filters}
+            for (name, (height, width, maps)), layer in zip(reader.map_shapes.items(), layers, strict=True)
+        ],
+        "tests": None,
+    }
+    if tests:
+        seen = reader.run.trained_on(tests, "test")
+        description["tests"] = {"dataset": tests.name, "count": len(tests.test), "seen_in_training": seen}
+    return description
+
+
+def _document(reading: Reading, reader: Reader) -> dict[str, Any]:
+    names = reader.data.class_names
+    digits = answers(reading.probabilities, names)
+    for number, digit in enumerate(digits):
+        digit["image"] = _base64(reading.images[number])
+        digit["maps"] = {layer: _base64(maps[number]) for layer, maps in reading.maps.items()}
+    return {"text": in_a_row(reading.probabilities, names), "digits": digits}
+
+
+def _base64(pixels: Any) -> str:
+    return base64.b64encode(np.ascontiguousarray(pixels)).decode()
+
+
+def _error(status: int, sentence: str, headers: Any = None) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status, headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    known = {404: "There is nothing here.", 405: f"{request.method} is not possible here."}
+    is_own = error.detail.endswith(".")  # otherwise it is Starlette's, two words
+    return _error(error.status_code, error.detail if is_own else known.get(error.status_code, f"{error.detail}."), error.headers)
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    return _error(422, str(error))
+
+
+async def _nobody_there(request: Request, error: Exception) -> Response:
+    return _error(400, "The connection ended before the drawing.")
+
+
+async def _own_error(request: Request, error: Exception) -> Response:
+    return _error(500, "The program failed at this; the terminal in which it runs says why.")

@@ -1,0 +1,91 @@
+"""A run's network and a drawing -> what it reads, and what its layers make of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmnist.data.pipeline import scale
+from cnnmnist.model import layer_output
+from cnnmnist.reading import prepare
+from cnnmnist.runs import Run
+from cnnmnist.runtime import keras, tf
+
+Bytes = NDArray[np.uint8]
+
+DRAWING_SIDE = 224  # pixels; a digit in it has more than the preparation measures strokes in
+MAX_MAPS = 64  # of a layer; more could not be told apart on a page
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network made of one or more images."""
+
+    images: Bytes
+    """As the network got them, uint8 (n, height, width); ink is 255."""
+    probabilities: NDArray[np.float32]
+    """Float32 (n, classes)."""
+    maps: dict[str, Bytes]
+    """Outputs of each convolutional layer after its pooling and activation, uint8 (n, filters, height, width), each
+    from its own minimum, 0, to its maximum, 255, as :func:`cnnmnist.figures.activation_grid` shows them."""
+
+
+class Reader:
+    """The network of a run, ready to answer at once; any thread may use it.
+
+    Raises:
+        RunError: the run has no network, or its file is damaged.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.data = run.record.dataset
+        model = run.load_model()
+        names = [f"conv{number}" for number, _ in enumerate(run.record.recipe.model.convolutions, 1)]
+        layers = [layer_output(model, name)[..., :MAX_MAPS] for name in names]
+        self.map_shapes = {name: tuple(layer.shape[1:]) for name, layer in zip(names, layers, strict=True)}
+        """Height, width and number of the maps of each layer."""
+        outputs = keras.Model(model.inputs, [keras.ops.softmax(model.output), *layers])
+        signature = tf.TensorSpec((None, *self.data.image_shape, 1), tf.float32)
+        self._infer = tf.function(lambda images: outputs(images, training=False), input_signature=[signature])
+        self._warm_up()
+
+    @property
+    def drawing_shape(self) -> tuple[int, int]:
+        """Height and width of a drawing in pixels, a multiple of the images'."""
+        height, width = self.data.image_shape
+        factor = DRAWING_SIDE // max(height, width)
+        return height * factor, width * factor
+
+    def read_drawing(self, drawing: Bytes) -> Reading:
+        """Prepare a drawing as ``cnnmnist predict`` prepares a picture, and read it.
+
+        Args:
+            drawing: grey levels, uint8 (height, width), of any size; ink is 0 on paper of 255.
+
+        Raises:
+            PictureError: nothing is drawn, or no digit.
+        """
+        grey = drawing.astype(np.float32) / np.float32(255)
+        pixels = np.repeat(grey[..., np.newaxis], 3, axis=2)
+        return self.read_images(prepare(pixels, self.data, "The drawing"))
+
+    def read_images(self, images: Bytes) -> Reading:
+        """Read images that are as the network wants them, uint8 (n, height, width)."""
+        probabilities, *layers = self._infer(scale(images))
+        maps = (_stretched(np.moveaxis(layer.numpy(), -1, 1)) for layer in layers)
+        return Reading(images, probabilities.numpy(), dict(zip(self.map_shapes, maps, strict=True)))
+
+    def _warm_up(self) -> None:
+        """Read a stroke, so that all is imported, traced and compiled before the first drawing."""
+        height, width = self.drawing_shape
+        stroke = np.full((height, width), 255, np.uint8)
+        stroke[height // 4 : -height // 4, width // 2 : width // 2 + width // 12] = 0
+        for _ in range(3):
+            self.read_drawing(stroke)
+
+
+def _stretched(maps: NDArray[np.float32]) -> Bytes:
+    """Each map from its minimum to its maximum; what is even, as figures show it, is at its minimum."""
+    low, high = maps.min((2, 3), keepdims=True), maps.max((2, 3), keepdims=True)
+    return np.rint((maps - low) / np.where(high > low, high - low, 1) * 255).astype(np.uint8)

@@ -1,0 +1,46 @@
+"""An application on this machine's loopback address, for nobody else."""
+
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from cnnmnist.errors import ServerError, in_one_sentence
+
+ADDRESS = "127.0.0.1"
+GRACE = 1  # seconds for answers that are on their way when the server is to end
+
+
+def listen(port: int) -> socket.socket:
+    """Take a port, 0 for any that is free, of the loopback address.
+
+    Raises:
+        ServerError: another program has it, or it may not be taken.
+    """
+    listener = socket.socket()
+    # The port is free again at once when the server has ended.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((ADDRESS, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ServerError(
+            f"Cannot listen on port {port}: {in_one_sentence(error)}; choose another one with --port."
+        ) from error
+    return listener
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Answer until a signal comes, which is then raised as Python does it: KeyboardInterrupt for Ctrl-C."""
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
