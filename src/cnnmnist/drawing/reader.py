@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmnist.data.pipeline import scale
+from cnnmnist.evaluation import probabilities
 from cnnmnist.model import layer_output
 from cnnmnist.reading import prepare
 from cnnmnist.runs import Run
@@ -13,7 +14,7 @@ from cnnmnist.runtime import keras, tf
 
 Bytes = NDArray[np.uint8]
 
-DRAWING_SIDE = 224  # pixels; a digit in it has more than the preparation measures strokes in
+DRAWING_SIDE = 196  # pixels; a digit in it has more than the preparation measures strokes in
 MAX_MAPS = 64  # of a layer; more could not be told apart on a page
 
 
@@ -45,7 +46,7 @@ class Reader:
         layers = [layer_output(model, name)[..., :MAX_MAPS] for name in names]
         self.map_shapes = {name: tuple(layer.shape[1:]) for name, layer in zip(names, layers, strict=True)}
         """Height, width and number of the maps of each layer."""
-        outputs = keras.Model(model.inputs, [keras.ops.softmax(model.output), *layers])
+        outputs = keras.Model(model.inputs, [*model.outputs, *layers])
         signature = tf.TensorSpec((None, *self.data.image_shape, 1), tf.float32)
         self._infer = tf.function(lambda images: outputs(images, training=False), input_signature=[signature])
         self._warm_up()
@@ -72,9 +73,9 @@ class Reader:
 
     def read_images(self, images: Bytes) -> Reading:
         """Read images that are as the network wants them, uint8 (n, height, width)."""
-        probabilities, *layers = self._infer(scale(images))
+        logits, *layers = self._infer(scale(images))
         maps = (_stretched(np.moveaxis(layer.numpy(), -1, 1)) for layer in layers)
-        return Reading(images, probabilities.numpy(), dict(zip(self.map_shapes, maps, strict=True)))
+        return Reading(images, probabilities(logits), dict(zip(self.map_shapes, maps, strict=True)))
 
     def _warm_up(self) -> None:
         """Read a stroke, so that all is imported, traced and compiled before the first drawing."""

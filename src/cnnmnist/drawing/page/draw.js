@@ -3,7 +3,8 @@
 const STROKE = 0.07; // width, of the drawing's shorter side
 const STEP = 1 / 28; // of the keyboard's pen
 const MAP = 48; // the size that a map should have, in CSS pixels
-const GAP = 3; // CSS pixels between maps
+const GAP = 2; // CSS pixels between and around maps
+const NEAR = 0.004; // closer points are left out
 const MANY = 12; // classes; of more, only the likeliest are shown
 const SHOWN = 10;
 const QUIET = 900; // milliseconds after which an answer is said aloud
@@ -25,7 +26,7 @@ function palette() {
     for (let part = 0; part < 3; part++) colors[4 * value + part] = paper[part] + ((ink[part] - paper[part]) * value) / 255;
     colors[4 * value + 3] = 255;
   }
-  return { ink: style.getPropertyValue("--ink"), colors: new Uint32Array(colors.buffer) };
+  return { ink: style.getPropertyValue("--ink"), line: style.getPropertyValue("--line"), colors: new Uint32Array(colors.buffer) };
 }
 
 /** Equally large images in one canvas, each of their pixels a square of whole pixels of the screen. */
@@ -45,15 +46,15 @@ class Tiles {
     const density = devicePixelRatio;
     const gap = Math.round(GAP * density);
     const cost = (columns) =>
-      Math.abs(Math.log((room - GAP * (columns - 1)) / columns / MAP)) + (Math.ceil(count / columns) * columns - count) / count;
+      Math.abs(Math.log((room / columns - GAP) / MAP)) + (Math.ceil(count / columns) * columns - count) / count;
     let columns = 1;
-    for (let each = 2; each <= count && (room - GAP * (each - 1)) / each >= width; each++) {
+    for (let each = 2; each <= count && room / each - GAP >= width; each++) {
       if (cost(each) < cost(columns)) columns = each;
     }
     const rows = Math.ceil(count / columns);
-    const scale = Math.max(1, Math.floor((room * density - gap * (columns - 1)) / (columns * width)));
-    const across = columns * width * scale + gap * (columns - 1);
-    const down = rows * height * scale + gap * (rows - 1);
+    const scale = Math.max(1, Math.floor((room * density - gap * (columns + 1)) / (columns * width)));
+    const across = columns * width * scale + gap * (columns + 1);
+    const down = rows * height * scale + gap * (rows + 1);
     if (canvas.width !== across || canvas.height !== down) {
       Object.assign(canvas, { width: across, height: down });
       canvas.style.width = `${across / density}px`;
@@ -64,9 +65,11 @@ class Tiles {
     small.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), width, height * count), 0, 0);
     const context = canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
+    context.fillStyle = colors.line;
+    context.fillRect(0, 0, across, down);
     for (let index = 0; index < count; index++) {
-      const x = (index % columns) * (width * scale + gap);
-      const y = Math.floor(index / columns) * (height * scale + gap);
+      const x = gap + (index % columns) * (width * scale + gap);
+      const y = gap + Math.floor(index / columns) * (height * scale + gap);
       context.drawImage(small, 0, index * height, width, height, x, y, width * scale, height * scale);
     }
   }
@@ -91,8 +94,8 @@ function trace(canvas, color, points) {
   const scale = Math.min(canvas.width, canvas.height);
   Object.assign(context, { lineCap: "round", lineJoin: "round", lineWidth: STROKE * scale, strokeStyle: color });
   context.beginPath();
-  context.moveTo(points[0][0] * scale, points[0][1] * scale);
-  for (const [x, y] of points.length > 1 ? points.slice(1) : points) context.lineTo(x * scale, y * scale);
+  context.moveTo(points[0][0] * scale - 0.01, points[0][1] * scale); // so that a point alone is a dot
+  for (const [x, y] of points) context.lineTo(x * scale, y * scale);
   context.stroke();
 }
 
@@ -123,10 +126,11 @@ function begin(point) {
 
 function go(points) {
   const stroke = strokes.at(-1);
-  const added = [stroke.at(-1), ...points];
-  stroke.push(...points);
-  trace(paper, colors.ink, added);
-  trace(sheet, "#000", added);
+  for (const point of points) {
+    const [x, y] = stroke.at(-1);
+    if (Math.hypot(point[0] - x, point[1] - y) >= NEAR) stroke.push(point);
+  }
+  redraw(); // as a whole, because edges that are drawn twice get dark
 }
 
 function replaced(next = [], image = null) {
