@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cnnmnist.data.sources import Dataset
-from cnnmnist.drawing.reader import Reader, Reading
+from cnnmnist.drawing.reader import Bytes, Reader, Reading
 from cnnmnist.errors import PictureError
 from cnnmnist.reading import answers, in_a_row
 
@@ -87,7 +87,7 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
 
 
 class _OwnPageOnly:
-    """Refuse what another site's page sends or names as its own (DNS rebinding), and have our page load nothing."""
+    """Refuse what pages of others ask, under whatever name (DNS rebinding), and let ours load nothing of others."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -154,8 +154,8 @@ def _document(reading: Reading, reader: Reader) -> dict[str, Any]:
     return {"text": in_a_row(reading.probabilities, names), "digits": digits}
 
 
-def _base64(pixels: Any) -> str:
-    return base64.b64encode(np.ascontiguousarray(pixels)).decode()
+def _base64(pixels: Bytes) -> str:
+    return base64.b64encode(pixels.tobytes()).decode()
 
 
 def _error(status: int, sentence: str, headers: Any = None) -> JSONResponse:
@@ -166,7 +166,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     known = {404: "There is nothing here.", 405: f"{request.method} is not possible here."}
     is_own = error.detail.endswith(".")  # otherwise it is Starlette's, two words
-    return _error(error.status_code, error.detail if is_own else known.get(error.status_code, f"{error.detail}."), error.headers)
+    return _error(
+        error.status_code,
+        error.detail if is_own else known.get(error.status_code, f"{error.detail}."),
+        error.headers,
+    )
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:

@@ -27,8 +27,10 @@ class Reading:
     probabilities: NDArray[np.float32]
     """Float32 (n, classes)."""
     maps: dict[str, Bytes]
-    """Outputs of each convolutional layer after its pooling and activation, uint8 (n, filters, height, width), each
-    from its own minimum, 0, to its maximum, 255, as :func:`cnnmnist.figures.activation_grid` shows them."""
+    """Outputs of each convolutional layer after its pooling and activation, uint8 (n, filters, height, width).
+
+    Each goes from its own minimum, 0, to its maximum, 255, as :func:`cnnmnist.figures.activation_grid` shows it.
+    """
 
 
 class Reader:
@@ -89,4 +91,5 @@ class Reader:
 def _stretched(maps: NDArray[np.float32]) -> Bytes:
     """Each map from its minimum to its maximum; what is even, as figures show it, is at its minimum."""
     low, high = maps.min((2, 3), keepdims=True), maps.max((2, 3), keepdims=True)
-    return np.rint((maps - low) / np.where(high > low, high - low, 1) * 255).astype(np.uint8)
+    stretched: Bytes = np.rint((maps - low) / np.where(high > low, high - low, 1) * 255).astype(np.uint8)
+    return stretched

@@ -2,7 +2,7 @@
 
 const STROKE = 0.07; // width, of the drawing's shorter side
 const STEP = 1 / 28; // of the keyboard's pen
-const MAP = 48; // the size that a map should have, in CSS pixels
+const MAP = 50; // the size that a map should have, in CSS pixels
 const GAP = 2; // CSS pixels between and around maps
 const NEAR = 0.004; // closer points are left out
 const MANY = 12; // classes; of more, only the likeliest are shown
@@ -45,14 +45,15 @@ class Tiles {
     const { canvas, count, height, width, small } = this;
     const density = devicePixelRatio;
     const gap = Math.round(GAP * density);
+    const enlarged = (columns) => Math.max(1, Math.floor((room * density - gap * (columns + 1)) / (columns * width)));
     const cost = (columns) =>
-      Math.abs(Math.log((room / columns - GAP) / MAP)) + (Math.ceil(count / columns) * columns - count) / count;
+      Math.abs(Math.log((enlarged(columns) * width) / density / MAP)) + (Math.ceil(count / columns) * columns - count) / count;
     let columns = 1;
     for (let each = 2; each <= count && room / each - GAP >= width; each++) {
       if (cost(each) < cost(columns)) columns = each;
     }
     const rows = Math.ceil(count / columns);
-    const scale = Math.max(1, Math.floor((room * density - gap * (columns + 1)) / (columns * width)));
+    const scale = enlarged(columns);
     const across = columns * width * scale + gap * (columns + 1);
     const down = rows * height * scale + gap * (rows + 1);
     if (canvas.width !== across || canvas.height !== down) {
@@ -279,7 +280,9 @@ function read(since = 0) {
 
 function pixels() {
   const image = sheet.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, sheet.width, sheet.height).data;
-  return Uint8Array.from({ length: image.length / 4 }, (_, index) => image[4 * index]);
+  const grey = new Uint8Array(image.length / 4);
+  for (let index = 0; index < grey.length; index++) grey[index] = image[4 * index];
+  return grey;
 }
 
 function showTest(number) {
@@ -349,7 +352,7 @@ function showImages(digits) {
   const count = Math.max(1, digits.length);
   if (images.length !== count) {
     const [height, width] = network.image_shape;
-    const room = count > 1 ? 32 : 112;
+    const room = count > 1 ? 32 : 116;
     const buttons = Array.from({ length: count }, (_, index) => {
       const button = Object.assign(make("button"), { type: "button" });
       button.append(make("canvas"));
@@ -415,7 +418,7 @@ function introduce() {
   }
   const known = classes.length > MANY ? `${classes.slice(0, MANY).join(", ")} and ${classes.length - MANY} more` : classes.join(", ");
   by("about").textContent = `Run ${run}, trained on ${dataset}` + (digits ? "" : `. It knows only ${known}.`);
-  by("hint").textContent = digits ? "Draw a digit here" : "Draw one of its classes here";
+  by("hint").firstChild.textContent = digits ? "Draw a digit here" : "Draw one of its classes here";
   by("test").hidden = !tests;
   if (tests) {
     by("number").max = tests.count - 1;
