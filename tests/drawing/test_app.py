@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -61,19 +62,17 @@ def error(response: Any) -> str:
     return str(sentence)
 
 
-@pytest.mark.parametrize("text", STROKES)
-def test_a_drawing_is_read_as_predict_reads_the_same_picture(
-    client: TestClient, tmp_path: Path, text: str
-) -> None:
-    answer = client.post("/api/drawing", content=drawn(text).tobytes(), headers=PIXELS).json()
-    drawn(text).save(tmp_path / "drawing.png")
-    (said,) = run_cli("predict", "--run", "pretrained", "--json", "drawing.png", cwd=tmp_path).json
-    assert answer["text"] == text
-    digits = said.get("digits", [said])
-    assert len(digits) == len(answer["digits"])
-    for ours, theirs in zip(answer["digits"], digits, strict=True):
-        assert ours["name"] == theirs["name"]
-        np.testing.assert_allclose(ours["probabilities"], theirs["probabilities"], atol=1e-6)
+def test_a_drawing_is_read_as_predict_reads_the_same_picture(client: TestClient, tmp_path: Path) -> None:
+    for text in STROKES:
+        drawn(text).save(tmp_path / f"{text}.png")
+    pictures = [f"{text}.png" for text in STROKES]
+    said = run_cli("predict", "--run", "pretrained", "--json", *pictures, cwd=tmp_path).json
+    for text, prediction in zip(STROKES, said, strict=True):
+        answer = client.post("/api/drawing", content=drawn(text).tobytes(), headers=PIXELS).json()
+        assert answer["text"] == text
+        for ours, theirs in zip(answer["digits"], prediction.get("digits", [prediction]), strict=True):
+            assert ours["name"] == theirs["name"]
+            np.testing.assert_allclose(ours["probabilities"], theirs["probabilities"], atol=1e-6)
 
 
 def test_the_page_and_its_parts_are_served_and_load_nothing_else(client: TestClient) -> None:
@@ -192,12 +191,12 @@ def test_a_drawing_has_its_size_and_type(client: TestClient) -> None:
     assert status(b"") == 400
     assert status(blank[1:]) == 400
     assert status(blank + b"\xff") == 413
-    assert status(blank for _ in range(1000)) == 413
+    assert status(blank for _ in range(20)) == 413
     assert status(blank, **{"Content-Type": "image/png"}) == 415
     assert status(blank, **{"Content-Type": "text/plain"}) == 415
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     shades=st.integers(1, 256),
@@ -225,9 +224,8 @@ def test_nonsense_is_answered_and_survived(seed: int, shades: int, share: float,
 )
 def test_nonsense_requests_are_answered(method: str, path: str, content: bytes, header: str) -> None:
     client = TestClient(build_app(READER, None), base_url=ORIGIN, raise_server_exceptions=False)
-    url = client.build_request("GET", "/").url.copy_with(raw_path=b"/" + path.encode().replace(b"?", b"%3F"))
     headers = {"Content-Type": header, "Range": header, "If-Modified-Since": header, "Accept": header}
-    response = client.request(method, url, content=content, headers=headers)
+    response = client.request(method, f"/{quote(path)}", content=content, headers=headers)
     assert response.status_code < 500
 
 

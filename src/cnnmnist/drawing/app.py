@@ -71,9 +71,14 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/api/network", network),
-            Route("/api/drawing", drawing, methods=["POST"]),
-            Route("/api/test-images/{number}", test_image),
+            Mount(
+                "/api",
+                routes=[
+                    Route("/network", network),
+                    Route("/drawing", drawing, methods=["POST"]),
+                    Route("/test-images/{number}", test_image),
+                ],
+            ),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
         middleware=[Middleware(_OwnPageOnly)],
@@ -87,7 +92,7 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
 
 
 class _OwnPageOnly:
-    """Refuse what pages of others ask, under whatever name (DNS rebinding), and let ours load nothing of others."""
+    """Refuse what others' pages ask, under whatever name (DNS rebinding), and let ours load nothing of others."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
