@@ -1,0 +1,75 @@
+"""How long `cnnmnist draw` takes from a movement of the pen to its answer on the screen, in a real browser.
+
+Digits are drawn at a pen's pace in headless Chromium. The page itself measures: from the oldest movement that an
+answer knows to the frame that shows the answer.
+
+    python benchmarks/pen_to_answer.py --digits 30
+"""
+
+import argparse
+import math
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+
+from playwright.sync_api import Page, sync_playwright
+
+POINTS = 40  # of a digit
+PACE = 12  # milliseconds between two of them
+FLAGS = ["--disable-gpu", "--no-first-run", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+SHAPES = (
+    lambda t: (0.25 + 1.1 * t, 0.22) if t < 0.4 else (0.69 - 0.4 * (t - 0.4), 0.22 + (t - 0.4)),
+    lambda t: (0.5 - 0.05 * t, 0.2 + 0.6 * t),
+    lambda t: (0.5 - 0.2 * math.sin(math.tau * t), 0.5 - 0.3 * math.cos(math.tau * t)),
+)
+
+
+def draw(page: Page, number: int) -> None:
+    box = page.locator("#surface").bounding_box()
+    assert box
+    for point in range(POINTS + 1):
+        x, y = SHAPES[number % len(SHAPES)](point / POINTS)
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        if not point:
+            page.mouse.down()
+        page.wait_for_timeout(PACE)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    page.get_by_role("button", name="Clear").click()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--digits", type=int, default=30)
+    parser.add_argument("--run", default="pretrained")
+    options = parser.parse_args()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "cnnmnist", "draw", "--no-open", "--port", "0", "--run", options.run],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout
+        (address,) = re.findall(r"http://\S+", server.stdout.readline())
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.goto(address)
+            page.locator("#bars li").first.wait_for()
+            for number in range(options.digits):
+                draw(page, number)
+            times = page.evaluate("performance.getEntriesByName('pen to answer').map(entry => entry.duration)")
+            browser.close()
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+    percentile = statistics.quantiles(times, n=20)[-1]
+    print(f"{options.digits} digits, {len(times)} answers: median {statistics.median(times):.0f} ms, ", end="")
+    print(f"95th percentile {percentile:.0f} ms, longest {max(times):.0f} ms")
+
+
+main()
