@@ -47,7 +47,7 @@ class Tiles {
     const gap = Math.round(GAP * density);
     const enlarged = (columns) => Math.max(1, Math.floor((room * density - gap * (columns + 1)) / (columns * width)));
     const cost = (columns) =>
-      Math.abs(Math.log((enlarged(columns) * width) / density / MAP)) + (Math.ceil(count / columns) * columns - count) / count;
+      Math.abs(Math.log((enlarged(columns) * width) / density / MAP)) + (4 * (Math.ceil(count / columns) * columns - count)) / count;
     let columns = 1;
     for (let each = 2; each <= count && room / each - GAP >= width; each++) {
       if (cost(each) < cost(columns)) columns = each;
