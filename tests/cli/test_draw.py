@@ -271,7 +271,7 @@ def test_a_finger_and_the_keyboard_draw_too(browser: Any, address: str) -> None:
 def test_a_test_image_is_loaded_by_its_number(page: Any) -> None:
     page.get_by_label("Test image").fill("13")
     page.get_by_role("button", name="Show").click()
-    page.wait_for_function("document.getElementById('detail').textContent.match(/right|wrong/)")
+    page.wait_for_function("() => /right|wrong/.test(document.getElementById('detail').textContent)")
     assert painted(page, "#paper") > 20
     assert not page.locator("#hint").is_visible()
     page.get_by_label("Test image").fill("123456")

@@ -135,6 +135,7 @@ function go(points) {
 }
 
 function replaced(next = [], image = null) {
+  by("time").textContent = "\u00a0";
   version++;
   strokes = next;
   test = image;
