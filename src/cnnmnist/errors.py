@@ -15,6 +15,10 @@ class DownloadError(DataError):
     """A data set could not be fetched from any of its mirrors."""
 
 
+class MissingExtraError(CnnMnistError):
+    """A package that only some commands need is not installed."""
+
+
 class PictureError(CnnMnistError):
     """A picture file is missing, damaged, of an unknown kind, or shows no digit."""
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "Measure a trained network on a split of the digits.",
     "visualize": "Look at filters, layer outputs and images.",
     "predict": "Read the digits in pictures of your own.",
+    "export": "Write the network for other programs.",
     "runs": "List the runs.",
     "data": "List, download and inspect data sets.",
 }
