@@ -65,13 +65,13 @@ for options in {commands}:
 
 
 @pytest.fixture(scope="module")
-def test_images() -> np.ndarray:
+def digits() -> np.ndarray:
     return load_dataset("mnist5k").test.images
 
 
 @pytest.fixture(scope="module")
-def of_keras(test_images: np.ndarray) -> np.ndarray:
-    return probabilities(predict_logits(find_run("pretrained", Path("runs")).load_model(), test_images))
+def of_keras(digits: np.ndarray) -> np.ndarray:
+    return probabilities(predict_logits(find_run("pretrained", Path("runs")).load_model(), digits))
 
 
 def as_input(images: np.ndarray) -> np.ndarray:
@@ -82,13 +82,13 @@ def as_input(images: np.ndarray) -> np.ndarray:
 def test_the_documented_use_agrees_with_keras_at_any_batch_size(
     exported: Exported,
     kind: str,
-    test_images: np.ndarray,
+    digits: np.ndarray,
     of_keras: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(exported.folder)
-    assert len(test_images) == 1_000
-    images = as_input(test_images)
+    assert len(digits) == 1_000
+    images = as_input(digits)
     names: dict[str, Any] = {"images": images}
     exec(EXAMPLES[kind], names)
     classify = compile(EXAMPLES[kind].splitlines()[-1], kind, "exec")
@@ -137,7 +137,7 @@ def test_names_and_shapes(exported: Exported) -> None:
     assert words[-1].startswith("Accuracy on Test-Set: 99.")
 
 
-def test_int8_states_what_it_costs(exported: Exported, test_images: np.ndarray) -> None:
+def test_int8_states_what_it_costs(exported: Exported, digits: np.ndarray) -> None:
     folder, report = exported.folder, json.loads(exported.said["int8"])
     assert report["path"] == "pretrained-int8.tflite"
     assert report["bytes"] < 0.3 * (folder / FORMATS["tflite"]).stat().st_size
@@ -145,7 +145,7 @@ def test_int8_states_what_it_costs(exported: Exported, test_images: np.ndarray) 
     types = {detail["dtype"] for detail in interpreter.get_tensor_details()}
     assert np.int8 in types
     assert interpreter.get_input_details()[0]["dtype"] == np.float32
-    found = interpreter.get_signature_runner()(image=as_input(test_images))["probabilities"]
+    found = interpreter.get_signature_runner()(image=as_input(digits))["probabilities"]
     right = found.argmax(axis=1) == load_dataset("mnist5k").test.labels
     assert right.mean() == report["accuracy"]
     assert report["float_accuracy"] - report["accuracy"] < 0.005
