@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": "Read the digits in pictures of your own.",
     "export": "Write the network for other programs.",
     "runs": "List the runs.",
+    "compare": "See in what runs differ, and how they went.",
     "data": "List, download and inspect data sets.",
 }
 
