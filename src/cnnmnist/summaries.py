@@ -2,19 +2,25 @@
 
 import contextlib
 import io
+import os
+import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
+from matplotlib import colormaps
+from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from cnnmnist.data.sources import Dataset
 from cnnmnist.errors import RunError, in_one_sentence
 from cnnmnist.evaluation import evaluate
-from cnnmnist.figures import DPI, ImageGrid, draw_grid, filter_grid, image_grid
+from cnnmnist.figures import ImageGrid, draw_grid, filter_grid, image_grid
 from cnnmnist.files import replacing
 from cnnmnist.model import build_model
 from cnnmnist.records import Rung
@@ -25,6 +31,7 @@ from cnnmnist.training import Progress, learning_rate
 LOSS, ACCURACY, TEST_ACCURACY = "loss", "batch accuracy", "test accuracy"
 LEARNING_RATE, SPEED = "learning rate", "iterations per second"
 SHOWN_ERRORS = 9
+TILE, GAP = 60, 4  # pixels of a filter, and between two of them
 
 
 class TensorBoardWriter:
@@ -88,9 +95,11 @@ class TensorBoardWriter:
             for tag, step in _drop_after(iteration, path).items():
                 written[tag] = max(step, written.get(tag, -1))
         self._tested = written.get(TEST_ACCURACY, -1)
-        self._filters_of = written.get("filters/conv1/image/0", -1)
-        self._errors_of = written.get("errors/image/0", -1)
-        self._writer = tf.summary.create_file_writer(str(directory))
+        self._filters_of = written.get("filters/conv1", -1)
+        self._errors_of = written.get("errors", -1)
+        name = f"events.out.tfevents.{time.time_ns() // 1_000_000:013d}.{platform.node()}.{os.getpid()}"
+        self._writer = tf.io.TFRecordWriter(str(directory / name))
+        self._writer.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
         if not files:
             self._write_graph()
         with contextlib.suppress(RunError):  # metrics that cannot be read are no reason not to go on
@@ -122,8 +131,8 @@ class TensorBoardWriter:
         model = build_model(record.recipe.model, shape, len(self.dataset.class_names))
         function = tf.function(lambda image: tf.nn.softmax(model(image, training=False), name="probabilities"))
         signature = tf.TensorSpec((None, *shape, 1), tf.float32, name="image")
-        with self._writer.as_default():
-            tf.summary.graph(function.get_concrete_function(signature).graph)
+        graph = function.get_concrete_function(signature).graph.as_graph_def()
+        self._writer.write(Event(wall_time=time.time(), graph_def=graph.SerializeToString()).SerializeToString())
 
     def _write_filters(self) -> None:
         """Those of the newest checkpoint, once: its weights are those of the run at a known iteration."""
@@ -137,7 +146,7 @@ class TensorBoardWriter:
         with np.load(self.run.checkpoints / f"{newest:09d}.npz", allow_pickle=False) as arrays:
             kernels = [arrays[f"{group}_{2 * each}"] for each in range(len(self._convolutions))]
         for name, kernel in zip(self._convolutions, kernels, strict=True):
-            self._write_image(f"filters/{name}", filter_grid(kernel), newest)
+            self._write_image(f"filters/{name}", _tiles(filter_grid(kernel)), newest)
 
     def _write_errors(self) -> None:
         if self._errors_of == self.run.record.iteration:
@@ -147,19 +156,40 @@ class TensorBoardWriter:
         shown = report.errors[:SHOWN_ERRORS]
         if len(shown):
             grid = image_grid(digits.images[shown], report.labels[shown], report.predicted[shown], names)
-            self._write_image("errors", grid, self.run.record.iteration)
+            self._write_image("errors", _drawn(draw_grid(grid)), self.run.record.iteration)
 
-    def _write_image(self, tag: str, grid: ImageGrid, iteration: int) -> None:
-        figure = draw_grid(grid)
+    def _write_image(self, tag: str, pixels: np.ndarray, iteration: int) -> None:
+        """Write pixels, uint8 (height, width, 3), as PNG."""
         file = io.BytesIO()
-        figure.savefig(file, format="png")
-        width, height = (round(float(inches) * DPI) for inches in figure.get_size_inches())
-        image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=file.getvalue())
-        self._write([Summary.Value(tag=f"{tag}/image/0", image=image)], iteration)
+        Image.fromarray(pixels).save(file, "png")
+        height, width = pixels.shape[:2]
+        image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=file.getvalue())
+        self._write([Summary.Value(tag=tag, image=image)], iteration)
 
     def _write(self, values: list[Any], iteration: int) -> None:
-        with self._writer.as_default():
-            tf.summary.experimental.write_raw_pb(Summary(value=values).SerializeToString(), step=iteration)
+        event = Event(wall_time=time.time(), step=iteration, summary=Summary(value=values))
+        self._writer.write(event.SerializeToString())
+
+
+def _tiles(grid: ImageGrid) -> np.ndarray:
+    """The images of a grid in their colours and nothing else, uint8 (height, width, 3): quick and small."""
+    side = max(1, TILE // max(grid.images[0].shape))
+    rows = -(-len(grid.images) // grid.columns)
+    height, width = (length * side + GAP for length in grid.images[0].shape)
+    canvas = np.full((rows * height + GAP, grid.columns * width + GAP, 3), 255, np.uint8)
+    for number, (image, (low, high)) in enumerate(zip(grid.images, grid.value_ranges, strict=True)):
+        row, column = divmod(number, grid.columns)
+        colors = colormaps[grid.colormap]((image - low) / max(high - low, 1e-12), bytes=True)[..., :3]
+        tile = colors.repeat(side, axis=0).repeat(side, axis=1)
+        y, x = row * height + GAP, column * width + GAP
+        canvas[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+    return canvas
+
+
+def _drawn(figure: Any) -> np.ndarray:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return np.asarray(Image.open(file).convert("RGB"))
 
 
 @contextlib.contextmanager
@@ -177,7 +207,7 @@ def _drop_after(iteration: int, path: Path) -> dict[str, int]:
     with (
         replacing(path) as temporary,
         tf.io.TFRecordWriter(str(temporary)) as writer,
-        contextlib.suppress(tf.errors.DataLossError),  # a crash may have cut the end off
+        contextlib.suppress(tf.errors.DataLossError, DecodeError),  # a crash may have cut the end off
     ):
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             event = Event.FromString(record)

@@ -27,20 +27,9 @@ SCALARS = {"loss", "batch accuracy", "test accuracy", "learning rate", "iteratio
 def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """The runs directory of a training with ``--tensorboard``, and what it printed."""
     folder = tmp_path_factory.mktemp("watched")
-    options = [
-        "--tensorboard",
-        "--iterations",
-        120,
-        "--evaluate-at",
-        "0,1,100",
-        "--checkpoint-every",
-        50,
-        "--name",
-        "mine",
-    ]
-    result = run_cli(
-        "train", *SMALL, *options, "--set", "training.schedule=one-cycle", "--tensorboard", cwd=folder
-    )
+    options = ["--iterations", 120, "--evaluate-at", "0,1,100", "--checkpoint-every", 50, "--name", "mine"]
+    schedule = ["--set", "training.schedule=one-cycle"]
+    result = run_cli("train", *SMALL, *options, *schedule, "--tensorboard", cwd=folder)
     assert result.status == 0, result.err
     return folder / "runs", result
 
@@ -108,7 +97,7 @@ def test_images_show_filters_at_every_checkpoint_and_the_errors(watched: tuple[P
     events = read(watched[0] / "mine")
     found = {tag: events.Images(tag) for tag in events.Tags()["images"]}
     shown = {tag: [image.step for image in images] for tag, images in found.items()}
-    assert shown == {"filters/conv1/image/0": [50, 100, 120], "errors/image/0": [120]}
+    assert shown == {"filters/conv1": [50, 100, 120], "errors": [120]}
     contents = []
     for image in (image for images in found.values() for image in images):
         picture = Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB")
@@ -127,8 +116,8 @@ def test_a_run_that_goes_on_after_a_crash_has_each_point_once(copied: Path) -> N
     events = read(copied)
     check_whole(events, copied)
     assert len(steps(events, "learning rate")) == len(set(steps(events, "learning rate")))
-    assert [image.step for image in events.Images("filters/conv1/image/0")] == [50, 100, 120]
-    assert [image.step for image in events.Images("errors/image/0")] == [120]
+    assert [image.step for image in events.Images("filters/conv1")] == [50, 100, 120]
+    assert [image.step for image in events.Images("errors")] == [120]
     assert not list(copied.rglob(".*"))
 
 
@@ -146,7 +135,7 @@ def test_a_finished_run_is_not_written_twice(watched: tuple[Path, Result], tmp_p
     go_on(tmp_path / "mine")
     events = read(tmp_path / "mine")
     check_whole(events, tmp_path / "mine")
-    assert [image.step for image in events.Images("errors/image/0")] == [120]
+    assert [image.step for image in events.Images("errors")] == [120]
 
 
 def test_without_the_package_nothing_is_trained(tmp_path: Path) -> None:
