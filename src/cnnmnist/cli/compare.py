@@ -54,7 +54,8 @@ def command(runs: tuple[str, ...], output: Path | None, runs_dir: Path, as_json:
         _show("What differs", "field", names, texts, terminal)
     else:
         terminal.out.print("The runs have the same recipe, data and versions.")
-    _show("Accuracy on Test-Set", "iterations", names, _ladders(found), terminal)
+    if ladders := _ladders(found):
+        _show("Accuracy on Test-Set", "iterations", names, ladders, terminal)
     terminal.out.print(f"Figure: {path}")
     terminal.result(
         {
