@@ -12,10 +12,12 @@ from matplotlib.colors import to_rgb
 from cnnmnist.errors import RunError, SelectionError
 from cnnmnist.figures import (
     MAX_IMAGES,
+    LearningCurve,
     activation_grid,
     check_figure_path,
     draw_confusion_matrix,
     draw_grid,
+    draw_learning_curves,
     filter_grid,
     image_grid,
     save_figure,
@@ -282,3 +284,44 @@ assert "matplotlib.pyplot" not in sys.modules
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
+
+
+def curve(name, losses, ladder=((0, 0.1),)):
+    losses = np.asarray(losses, float)
+    return LearningCurve(name, losses, 1 - np.minimum(losses, 1), ladder)
+
+
+def test_learning_curves_are_means_over_the_iterations_around(rng):
+    noise = rng.normal(0, 0.01, 1_000)
+    figure = draw_learning_curves([curve("long", 0.5 + noise), curve("short", [0.25] * 7, [(7, 0.75)])])
+    losses, accuracies = figure.axes
+    assert "mean of 20 iterations" in losses.get_ylabel()
+    long, short = losses.lines
+    assert long.get_xdata().tolist() == list(range(1, 1_001))
+    assert long.get_ydata()[499] == pytest.approx(0.5 + noise[489:510].mean())
+    assert long.get_ydata()[-1] == pytest.approx(0.5 + noise[989:].mean())
+    assert short.get_ydata() == pytest.approx([0.25] * 7)
+    assert [line.get_ydata().tolist() for line in accuracies.lines if line.get_marker() == "o"] == [[0.1], [0.75]]
+    assert long.get_color() != short.get_color()
+
+
+def test_long_curves_are_thinned_and_empty_or_perfect_ones_drawn(tmp_path):
+    perfect = LearningCurve("perfect", np.full(30_000, 1e-9), np.ones(30_000), [(30_000, 1.0)])
+    figure = draw_learning_curves([perfect, curve("empty", [], [])])
+    assert len(figure.axes[0].lines[0].get_xdata()) == 1_000
+    assert figure.axes[0].lines[0].get_xdata()[-1] == 30_000
+    for path in (tmp_path / "a.png", tmp_path / "a.svg", tmp_path / "a.pdf"):
+        save_figure(figure, path)
+        save_figure(draw_learning_curves([curve("empty", [], [])]), path)
+
+
+def test_every_name_is_in_the_legend_whatever_it_is():
+    names = ["_private", "$x^2$ \\frac", "ordinary", *(f"run {number}" for number in range(20))]
+    figure = draw_learning_curves([curve(name, [1.0, 0.5]) for name in names])
+    render(figure)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+    height = figure.get_window_extent().height
+    assert legend.get_window_extent().height < height - 2 * 300  # the curves keep their room
+    styles = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(styles) == len(names)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -242,3 +243,38 @@ def test_what_changed_since_a_run_was_made_is_named(tmp_path: Path) -> None:
     assert run.version_changes() == ""
     run.record.versions["keras"] = "3.0.0"
     assert run.version_changes().startswith("keras 3.0.0 (now ")
+
+
+def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
+    assert len(run.load_metrics().losses) == 0
+    losses, accuracies = np.array([2.5, 1.25], np.float32), np.array([0.0, 1.0], np.float32)
+    run.append_metrics(2, losses, accuracies, 10.0)
+    run.append_metrics(4, losses, accuracies, 10.0)
+    metrics = run.load_metrics()
+    assert metrics.losses.tolist() == [2.5, 1.25, 2.5, 1.25]
+    assert metrics.accuracies.tolist() == [0.0, 1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"iteration": 3, "loss": 1, "accuracy": 1}',
+        '{"iteration": 2, "loss": NaN, "accuracy": 1}',
+        '{"iteration": 2, "loss": 1e999, "accuracy": 1}',
+        '{"iteration": 2, "loss": 1, "accuracy": 1.5}',
+        '{"iteration": 2, "loss": [], "accuracy": 1}',
+        '{"iteration": 2}',
+        "[]",
+        "",
+        "[" * 900,
+        " " * 100_000,
+        "\x00\udcff",
+    ],
+)
+def test_damaged_metrics_are_named_with_their_line(tmp_path: Path, line: str) -> None:
+    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
+    first = '{"iteration": 1, "loss": 2.0, "accuracy": 0.1, "iterations_per_second": 9.0}'
+    run.metrics_file.write_text(f"{first}\n{line}\n", errors="surrogateescape")
+    with pytest.raises(RunError, match=r"metrics\.jsonl is damaged in line 2\.$"):
+        run.load_metrics()

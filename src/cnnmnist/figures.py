@@ -1,4 +1,4 @@
-"""Pictures of images, filter weights, layer outputs and confusion matrices.
+"""Pictures of images, filter weights, layer outputs, confusion matrices and learning curves.
 
 An :class:`ImageGrid` says what is shown; matplotlib draws it here, half-block characters in
 :mod:`cnnmnist.cli.preview`. Only matplotlib's object-oriented interface is used: no window, no global state.
@@ -38,6 +38,9 @@ COLOR_BAR = 28
 COLOR_BAR_TICKS = 120
 SMALL, LARGE = 8, 11  # font sizes in points
 LINE = 1.35  # height of a line over its font size
+LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
+LOGIT_RANGE = (0.001, 0.9999)
+LARGEST_CURVE = 1_000  # points
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +215,70 @@ def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str 
     return figure
 
 
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """How one training went."""
+
+    name: str
+    losses: Array
+    """Loss of each iteration from the first, float (n,); n may be 0."""
+    accuracies: Array
+    """Accuracy on the batch of each, float (n,)."""
+    ladder: Sequence[tuple[int, float]]
+    """Iterations and the accuracy on the test split after them."""
+
+
+def draw_learning_curves(curves: Sequence[LearningCurve]) -> "Figure":
+    """Draw the training losses and the accuracies of several trainings over their iterations.
+
+    Losses and accuracies of batches are running means over a fiftieth of the longest training; accuracies on the
+    test split are circles. The axis of the accuracies is a logit one, so that 98 % and 99 % are far from each
+    other; what is above 99.99 % lies on its upper edge.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, StrMethodFormatter
+
+    window = max(1, max(len(curve.losses) for curve in curves) // 50)
+    over = f" (mean of {window:,} iterations)" if window > 1 else ""
+    figure = Figure(figsize=(7, 6.4 + 0.2 * len(curves)), dpi=DPI, layout="constrained")
+    loss_axes, accuracy_axes = figure.subplots(2, sharex=True)
+    lines = []
+    for number, curve in enumerate(curves):
+        color = f"C{number % 10}"
+        style: dict[str, Any] = {"color": color, "linestyle": LINE_STYLES[number // 10 % len(LINE_STYLES)]}
+        iterations, losses = _smoothed(curve.losses, window)
+        loss_axes.plot(iterations, losses, linewidth=1, **style)
+        iterations, accuracies = _smoothed(curve.accuracies, window)
+        (line,) = accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), linewidth=1, **style)
+        tested = np.array(curve.ladder, float).reshape(-1, 2)
+        marks = {"linestyle": "none", "marker": "o", "markersize": 6, "markeredgecolor": "white"}
+        accuracy_axes.plot(
+            tested[:, 0], tested[:, 1].clip(*LOGIT_RANGE), **marks, color=color, zorder=3, clip_on=False
+        )
+        lines.append(line)
+    loss_axes.set_yscale("log")
+    loss_axes.set_ylabel(f"Training loss{over}", size=SMALL)
+    accuracy_axes.set_yscale("logit")
+    lowest = min((min(line.get_ydata(), default=1.0) for line in accuracy_axes.lines), default=1.0)
+    accuracy_axes.set_ylim(min(0.5, 0.8 * lowest), LOGIT_RANGE[1])
+    accuracy_axes.yaxis.set_major_locator(FixedLocator([0.01, 0.1, 0.5, 0.9, 0.99, 0.999]))
+    accuracy_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    accuracy_axes.yaxis.set_minor_locator(NullLocator())
+    accuracy_axes.yaxis.set_minor_formatter(NullFormatter())
+    accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)", size=SMALL)
+    accuracy_axes.set_xlabel("Iterations", size=SMALL)
+    accuracy_axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    for axes in (loss_axes, accuracy_axes):
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.tick_params(labelsize=SMALL)
+        axes.spines[["top", "right"]].set_visible(False)
+    # A name set afterwards may begin with an underscore, which would keep it out of the legend.
+    legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", fontsize=SMALL, frameon=False)
+    for text, curve in zip(legend.get_texts(), curves, strict=True):
+        text.set(text=curve.name, parse_math=False)
+    return figure
+
+
 def check_figure_path(path: Path) -> None:
     """Refuse a file name by which no figure can be written, before the work of making one.
 
@@ -276,6 +343,14 @@ class _Block:
             axes.spines[:].set(color="0.75", linewidth=72 / DPI)  # one pixel
             title = "\n".join(self.titles[number])
             axes.set_title(title, size=SMALL, pad=SMALL * 0.4, linespacing=1.1, parse_math=False)
+
+
+def _smoothed(values: Array, window: int) -> tuple[Array, Array]:
+    """Some iterations and the means around them, over as many values as there are near the ends."""
+    places = np.unique(np.linspace(0, len(values) - 1, min(len(values), LARGEST_CURVE)).astype(int))
+    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    first, last = np.maximum(places - window // 2, 0), np.minimum(places + window // 2 + 1, len(values))
+    return places + 1, (sums[last] - sums[first]) / (last - first)
 
 
 def _square(images: int) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import math
 import os
 import re
 from dataclasses import dataclass, replace
@@ -21,6 +22,17 @@ from cnnmnist.records import RunRecord, Status, new_record, versions
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 MAX_RECORD_BYTES = 1_000_000
+MAX_METRICS_LINE = 1_000  # bytes
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Of each iteration of a run, from the first."""
+
+    losses: np.ndarray
+    """Loss before the iteration's step, float32 (n,)."""
+    accuracies: np.ndarray
+    """Accuracy on its batch, likewise, float32 (n,)."""
 
 
 class Run:
@@ -102,6 +114,31 @@ class Run:
                 file.write("".join(f"{line}\n" for line in lines))
         except OSError as error:
             raise RunError(f"Cannot write {self.metrics_file}: {in_one_sentence(error)}.") from error
+
+    def load_metrics(self) -> Metrics:
+        """Read what :meth:`append_metrics` wrote; a last line that a crash cut off is left out.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        losses, accuracies = [], []
+        try:
+            with self.metrics_file.open("rb") as file:
+                for number in itertools.count(1):
+                    line = file.readline(MAX_METRICS_LINE)
+                    if not line.endswith(b"\n") and len(line) < MAX_METRICS_LINE:
+                        break
+                    values = json.loads(line)
+                    loss, accuracy = float(values["loss"]), float(values["accuracy"])
+                    if values["iteration"] != number or not (math.isfinite(loss) and 0 <= accuracy <= 1):
+                        raise ValueError("not what training writes")
+                    losses.append(loss)
+                    accuracies.append(accuracy)
+        except OSError as error:
+            raise RunError(f"Cannot read {self.metrics_file}: {in_one_sentence(error)}.") from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise RunError(f"{self.metrics_file} is damaged in line {number}.") from error
+        return Metrics(np.array(losses, np.float32), np.array(accuracies, np.float32))
 
     def truncate_metrics(self, iteration: int) -> None:
         """Forget the metrics of iterations after ``iteration``, which will be done again.

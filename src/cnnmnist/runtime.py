@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cnnmnist.errors import CnnMnistError
+
 # TensorFlow switches its oneDNN kernels on by itself only for some Intel processors; elsewhere they make
 # this network two to three times faster (docs/performance.md).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -18,14 +20,16 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 @contextlib.contextmanager
-def _quiet_standard_error() -> Iterator[None]:
-    """Keep what C++ code writes to file descriptor 2 from the user, unless the import fails."""
+def quiet_standard_error() -> Iterator[None]:
+    """Keep what libraries write to file descriptor 2 from the user, unless they fail for a reason of their own."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
         try:
             yield
+        except (CnnMnistError, OSError):
+            raise
         except Exception:
             chatter.seek(0)
             os.write(saved, chatter.read())
@@ -35,7 +39,7 @@ def _quiet_standard_error() -> Iterator[None]:
             os.close(saved)
 
 
-with _quiet_standard_error():
+with quiet_standard_error():
     import keras
     import tensorflow as tf
 
@@ -75,4 +79,12 @@ def resolve_precision(precision: str) -> str:
     return "mixed_bfloat16" if runs_bfloat16_natively() else "float32"
 
 
-__all__ = ["CORES", "TOWERS", "keras", "resolve_precision", "runs_bfloat16_natively", "tf"]
+__all__ = [
+    "CORES",
+    "TOWERS",
+    "keras",
+    "quiet_standard_error",
+    "resolve_precision",
+    "runs_bfloat16_natively",
+    "tf",
+]

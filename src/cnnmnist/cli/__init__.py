@@ -17,7 +17,9 @@ COMMANDS = {
     "visualize": "Look at filters, layer outputs and images.",
     "predict": "Read the digits in pictures of your own.",
     "draw": "Draw on a page, and watch the network read.",
+    "export": "Write the network for other programs.",
     "runs": "List the runs.",
+    "compare": "See in what runs differ, and how they went.",
     "data": "List, download and inspect data sets.",
 }
 

@@ -77,6 +77,7 @@ recipe_options = options(
     metavar="N",
     help="Iterations between checkpoints.",
 )
+@click.option("--tensorboard", is_flag=True, help="Write what TensorBoard shows, in the run directory.")
 @json_option
 def command(
     config: str | None,
@@ -87,6 +88,7 @@ def command(
     name: str | None,
     resume: str | None,
     checkpoint_every: int,
+    tensorboard: bool,
     as_json: bool,
     **fields: Any,
 ) -> None:
@@ -98,6 +100,10 @@ def command(
     cnnmnist train --set training.schedule=one-cycle --seed 7
     cnnmnist train --resume latest --iterations 20000
     """
+    from cnnmnist.extras import require
+
+    if tensorboard:
+        require("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(as_json)
     overrides = _overrides(settings, {f"training.{field}": value for field, value in fields.items()}, dataset)
     if resume is not None:
@@ -108,13 +114,16 @@ def command(
     record = run.record
     with locked(run.directory):
         _describe(run, digits, terminal)
-        stopped_by = _train(run, digits, checkpoint_every, terminal)
+        stopped_by = _train(run, digits, checkpoint_every, tensorboard, terminal)
     if stopped_by:
         terminal.err.print(f"Interrupted after {record.iteration:,} iterations. {_how_to_go_on(run)}")
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
     show_ladder(record.ladder, terminal)
     terminal.out.print(f"Time usage: {timedelta(seconds=round(record.seconds))}")
     terminal.out.print(f"Run: {run.directory}")
+    if tensorboard:
+        logs = shlex.quote(str(run.directory.parent))
+        terminal.out.print(f"Look at its events with: tensorboard --logdir {logs}")
     terminal.result(
         {
             "run": str(run.directory),
@@ -230,7 +239,7 @@ def _describe(run: "Run", digits: "Dataset", terminal: Terminal) -> None:
         terminal.out.print(f"  {title + ':':<16}{len(split):>7,} images")
 
 
-def _train(run: "Run", digits: "Dataset", checkpoint_every: int, terminal: Terminal) -> int:
+def _train(run: "Run", digits: "Dataset", checkpoint_every: int, tensorboard: bool, terminal: Terminal) -> int:
     """Train to the end or to a signal, and return the signal's number, or 0."""
     show: Any = live_bar if terminal.err.is_terminal else lines
     with _Signals(run, terminal) as signals:
@@ -242,9 +251,17 @@ def _train(run: "Run", digits: "Dataset", checkpoint_every: int, terminal: Termi
             ):
                 from cnnmnist.session import train_run
                 from cnnmnist.training import Progress
+
+                observer = _observer(run, digits, tensorboard)
             training = train_run(run, digits, checkpoint_every=checkpoint_every)
-            with contextlib.closing(training) as events, show(run.record.recipe, terminal) as update:
+            with (
+                observer as observe,
+                contextlib.closing(training) as events,
+                show(run.record.recipe, terminal) as update,
+            ):
                 for event in events:
+                    if observe:
+                        observe.write(event)
                     if isinstance(event, Progress):
                         signals.patient = True
                         update(event)
@@ -253,6 +270,14 @@ def _train(run: "Run", digits: "Dataset", checkpoint_every: int, terminal: Termi
         except KeyboardInterrupt:
             run.note_end("interrupted")
     return signals.received
+
+
+def _observer(run: "Run", digits: "Dataset", tensorboard: bool) -> Any:
+    if not tensorboard:
+        return contextlib.nullcontext()
+    from cnnmnist.summaries import TensorBoardWriter
+
+    return TensorBoardWriter(run, digits)
 
 
 def _how_to_go_on(run: "Run") -> str:

@@ -1,0 +1,142 @@
+"""A trained network in the formats of other programs, from images in [0, 1] to probabilities.
+
+Every graph has one input, ``image``, float32 (n, height, width, 1), and one output, ``probabilities``, float32
+(n, classes), the softmax included and n free. A file or folder appears under its name only when it is whole.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnmnist.data.pipeline import scale
+from cnnmnist.evaluation import BATCH_SIZE
+from cnnmnist.files import replacing, replacing_folder
+from cnnmnist.runtime import quiet_standard_error, tf
+
+INPUT, OUTPUT = "image", "probabilities"
+OPSET = 17  # the newest that runtimes of 2022 read
+CALIBRATION_IMAGES = 500
+
+
+def export_saved_model(model: Any, folder: Path) -> None:
+    """Write a TensorFlow SavedModel, with the signature ``serving_default`` and the function ``serve``.
+
+    Args:
+        model: from images to logits, as :func:`cnnmnist.model.build_model` makes it.
+        folder: a new one, or a SavedModel to replace.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with replacing_folder(folder) as temporary:
+        _write_saved_model(model, temporary)
+
+
+def export_onnx(model: Any, path: Path) -> None:
+    """Write an ONNX file; needs tf2onnx and onnx.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with quiet_standard_error():
+        import tf2onnx
+
+        function, signature = _probabilities(model)
+        converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+    for value in (*converted.graph.input, *converted.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "n"
+    _write(path, converted.SerializeToString())
+
+
+def export_tflite(model: Any, path: Path, calibration: np.ndarray | None = None) -> None:
+    """Write a TFLite (LiteRT) file.
+
+    Args:
+        model: from images to logits.
+        path: the file.
+        calibration: training images, uint8 (n, height, width), from which the ranges of the layers' outputs are
+            taken to compute in int8; without them, all is float32. Input and output are float32 in both.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+
+    def images() -> Iterator[list[Any]]:
+        assert calibration is not None
+        for image in calibration:
+            yield [scale(image[None])]
+
+    with quiet_standard_error(), tempfile.TemporaryDirectory() as folder:
+        # Variables of Keras 3 are lost on the way from a concrete function; through a SavedModel they are not.
+        _write_saved_model(model, Path(folder) / "model")
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))
+        if calibration is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = images
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        content = converter.convert()
+    _write(path, content)
+
+
+def tflite_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
+    """What a TFLite file makes of images, uint8 (n, height, width): float32 (n, classes); needs ai-edge-litert."""
+    with quiet_standard_error():
+        from ai_edge_litert.interpreter import Interpreter
+
+        run = Interpreter(str(path)).get_signature_runner()
+        parts = [images[first : first + BATCH_SIZE] for first in range(0, len(images), BATCH_SIZE)]
+        return np.concatenate([run(**{INPUT: scale(part).numpy()})[OUTPUT] for part in parts])
+
+
+def export_weights(model: Any, path: Path) -> dict[str, tuple[int, ...]]:
+    """Write the weights as a safetensors file; needs safetensors.
+
+    Returns:
+        The shape of each array by its name, such as ``conv1.kernel``; all are float32. Kernels of convolutions
+        are (height, width, input channels, filters), those of dense layers (inputs, units).
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    arrays = {
+        f"{layer.name}.{variable.name}": np.ascontiguousarray(variable.numpy())
+        for layer in model.layers
+        for variable in layer.trainable_variables
+    }
+    _write(path, save(arrays))
+    return {name: array.shape for name, array in arrays.items()}
+
+
+def _probabilities(model: Any) -> tuple[Any, list[Any]]:
+    """The network with its softmax as a ``tf.function``, and its signature."""
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def probabilities(image: Any) -> dict[str, Any]:
+        return {OUTPUT: tf.nn.softmax(model(image, training=False))}
+
+    return probabilities, signature
+
+
+def _write_saved_model(model: Any, folder: Path) -> None:
+    function, _ = _probabilities(model)
+    # Keras' own ExportArchive writes every weight twice.
+    module = tf.Module()
+    module.weights = [each.value for each in model.trainable_variables]
+    module.serve = function
+    try:
+        with quiet_standard_error():
+            tf.saved_model.save(module, str(folder), signatures=function)
+    except tf.errors.OpError as error:  # what TensorFlow makes of a full disk or a missing permission
+        raise OSError(error.message) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with replacing(path) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
