@@ -197,7 +197,8 @@ def _one_sentence(run: Run) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        reason = in_one_sentence(OSError(error.message))
+        # TensorFlow puts the operation's name in double braces first.
+        reason = in_one_sentence(OSError(error.message.rpartition("}} ")[2]))
         raise RunError(f"Cannot write TensorBoard's events in {run.directory}: {reason}.") from error
 
 
