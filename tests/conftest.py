@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-FULL_MNIST = os.environ.pop("CNNMNIST_DATA_DIR", None)
+# Under another name, so that xdist's workers, which inherit what is left of the environment, find it too.
+os.environ.setdefault("FULL_MNIST", os.environ.get("CNNMNIST_DATA_DIR", ""))
+FULL_MNIST = os.environ["FULL_MNIST"]
 # Nothing of the user's may be read, and whatever would go to the network must fail at once.
 for name in [name for name in os.environ if name.startswith("CNNMNIST_")]:
     del os.environ[name]
@@ -31,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:
     """The full MNIST; tests that ask for it are marked ``full``."""
-    if FULL_MNIST is None:
+    if not FULL_MNIST:
         pytest.skip("CNNMNIST_DATA_DIR is not set")
     return Path(FULL_MNIST)
 
