@@ -7,6 +7,10 @@ class CnnMnistError(Exception):
     exit_status = 1
 
 
+class ClusterError(CnnMnistError):
+    """The workers of a cluster are described wrongly, do not appear, disagree, or were lost."""
+
+
 class DataError(CnnMnistError):
     """A data set is missing, damaged or not what it should be."""
 

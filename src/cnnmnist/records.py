@@ -56,6 +56,7 @@ class RunRecord(_Record):
     processor: Text
     strategy: Text = "single"
     replicas: int = Field(1, ge=1, le=100_000)
+    batch_per_replica: int | None = Field(None, ge=1, le=65_536)
     precision: Literal["float32", "mixed_bfloat16"] | None = None
     iteration: Iteration = 0
     seconds: float = Field(0.0, ge=0.0, le=1e10)

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from cnnmnist.checkpoints import load_checkpoint, save_checkpoint
+from cnnmnist.config import Recipe
 from cnnmnist.data.sources import Dataset, Split
+from cnnmnist.distribution import Distribution
 from cnnmnist.errors import CnnMnistError, RunError, TrainingError
 from cnnmnist.evaluation import accuracy
 from cnnmnist.model import save_model
@@ -16,10 +18,11 @@ from cnnmnist.training import Progress, Trainer
 
 CHECKPOINT_EVERY = 1_000
 EVALUATED_AT_ONCE = 1_024
+HERE = Distribution()
 
 
 def train_run(
-    run: Run, dataset: Dataset, *, strategy: Any = None, checkpoint_every: int = CHECKPOINT_EVERY
+    run: Run, dataset: Dataset, *, distribution: Distribution = HERE, checkpoint_every: int = CHECKPOINT_EVERY
 ) -> Generator[Progress | Rung | None]:
     """Train a run from its newest checkpoint, or from the start, to the end of its recipe.
 
@@ -28,7 +31,7 @@ def train_run(
     Args:
         run: a new, interrupted or finished run; its directory and record are kept up to date.
         dataset: the digits that the record names.
-        strategy: TensorFlow's distribution strategy, or none for one device.
+        distribution: the replicas; of a cluster's workers the chief calls this, the others :func:`follow`.
         checkpoint_every: iterations between checkpoints.
 
     Yields:
@@ -38,16 +41,19 @@ def train_run(
     Raises:
         TrainingError: the loss is no longer a finite number.
         RunError: the directory cannot be written; the last checkpoint is intact.
+        ClusterError: another worker is gone; the last checkpoint is intact.
     """
     try:
-        session = _Session(run, dataset, Trainer(run.record.recipe, dataset, strategy))
-        session.resume()
-        try:
-            yield from session.train(checkpoint_every)
-        except GeneratorExit:
-            session.keep("interrupted")
-            raise
-        session.keep("finished")
+        with distribution.watched():
+            session = _Session(run, dataset, distribution)
+            session.resume()
+            try:
+                yield from session.train(checkpoint_every)
+            except GeneratorExit:
+                session.keep("interrupted")
+                raise
+            session.keep("finished")
+            distribution.finish()
     except KeyboardInterrupt:
         # It may have struck between the weights' change and the count of their iterations: keep neither.
         run.note_end("interrupted")
@@ -57,9 +63,38 @@ def train_run(
         raise
 
 
+def follow(
+    recipe: Recipe, dataset: Dataset, distribution: Distribution, *, checkpoint_every: int = CHECKPOINT_EVERY
+) -> Iterator[Progress]:
+    """Take part in a cluster's training as one of the workers that write nothing.
+
+    The chief's state comes over the network, and the chief alone evaluates: the others wait for it in the next
+    iteration's all-reduce.
+
+    Raises:
+        TrainingError: the loss is no longer a finite number.
+        ClusterError: another worker is gone.
+    """
+    with distribution.watched():
+        trainer = Trainer(recipe, dataset, distribution.strategy)
+        if state := distribution.share(None):
+            trainer.restore(state)
+        evaluations, checkpoints = _stops(recipe, checkpoint_every)
+        yield from trainer.run(evaluations | checkpoints)
+        distribution.finish()
+
+
+def _stops(recipe: Recipe, checkpoint_every: int) -> tuple[set[int], set[int]]:
+    """Iterations after which the test split is evaluated, and after which a checkpoint is written."""
+    last = recipe.training.iterations
+    evaluations = {at for at in recipe.training.evaluate_at if at < last} | {last}
+    return evaluations, set(range(checkpoint_every, last, checkpoint_every))
+
+
 class _Session:
-    def __init__(self, run: Run, dataset: Dataset, trainer: Trainer) -> None:
-        self.run, self.dataset, self.trainer = run, dataset, trainer
+    def __init__(self, run: Run, dataset: Dataset, distribution: Distribution) -> None:
+        self.run, self.dataset, self.distribution = run, dataset, distribution
+        self.trainer = Trainer(run.record.recipe, dataset, distribution.strategy)
         self.saved_at = -1
 
     def resume(self) -> None:
@@ -75,6 +110,9 @@ class _Session:
                 f"The run {self.run.name} has {trainer.iteration:,} iterations already, but its recipe asks for "
                 f"{record.recipe.training.iterations:,}: extend it with --iterations."
             )
+        self.distribution.share(state)
+        record.strategy, record.replicas = self.distribution.kind, trainer.replicas
+        record.batch_per_replica = record.recipe.training.batch_size // trainer.replicas
         record.iteration = trainer.iteration
         record.status, record.precision = "running", trainer.precision  # type: ignore[assignment]
         record.ladder = [rung for rung in record.ladder if rung.iteration <= trainer.iteration]
@@ -83,9 +121,7 @@ class _Session:
 
     def train(self, checkpoint_every: int) -> Iterator[Progress | Rung | None]:
         trainer, record = self.trainer, self.run.record
-        last = record.recipe.training.iterations
-        evaluations = {at for at in record.recipe.training.evaluate_at if at < last} | {last}
-        checkpoints = set(range(checkpoint_every, last, checkpoint_every))
+        evaluations, checkpoints = _stops(record.recipe, checkpoint_every)
         yield from self._evaluate(evaluations)
         for progress in trainer.run(evaluations | checkpoints):
             record.iteration = progress.iteration

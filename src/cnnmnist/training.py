@@ -109,7 +109,7 @@ class Trainer:
         self.dataset = dataset
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
-        _check_divisible(recipe.training.batch_size, self.replicas)
+        check_divisible(recipe.training.batch_size, self.replicas)
         local_replicas = len(self.strategy.extended.worker_devices) if self.replicas > 1 else 1
         self.towers = max(1, TOWERS // local_replicas)
         self.precision = resolve_precision(recipe.training.precision)
@@ -149,7 +149,8 @@ class Trainer:
     def run(self, stops: Iterable[int] = ()) -> Iterator[Progress]:
         """Train up to the recipe's iterations, yielding every quarter of a second and at each of ``stops``.
 
-        The weights do not depend on how the iterations are divided between calls of TensorFlow.
+        The weights do not depend on how the iterations are divided between calls of TensorFlow. All workers of a
+        cluster must be given the same stops, because they can only add up gradients within the same call.
 
         Raises:
             TrainingError: the loss is no longer a finite number.
@@ -157,14 +158,17 @@ class Trainer:
         last = self.recipe.training.iterations
         targets = sorted({stop for stop in stops if stop < last} | {last})
         iterator = iter(self._distributed_batches())
-        count = 1
+        count, wish = 1, 10
         while self.iteration < last:
             reports_at = self.iteration + (-self.iteration % REPORT_EVERY) + 1
             stop = min(reports_at, next(each for each in targets if each > self.iteration))
             count = min(count, stop - self.iteration)
             started = time.perf_counter()
-            losses, accuracies = self._iterate_many(
-                iterator, tf.constant(self.iteration, tf.int64), tf.constant(count)
+            losses, accuracies, agreed = self._iterate_many(
+                iterator,
+                tf.constant(self.iteration, tf.int64),
+                tf.constant(count),
+                tf.constant(wish, tf.float32),
             )
             self.iteration += count
             progress = Progress(
@@ -178,7 +182,8 @@ class Trainer:
             yield progress
             # A call that traced tells nothing about speed.
             traced = progress.iteration == 1 or progress.seconds > 4 * SECONDS_PER_CALL
-            count = 10 if traced else max(1, int(count * SECONDS_PER_CALL / progress.seconds))
+            wish = 10 if traced else max(1, int(count * SECONDS_PER_CALL / progress.seconds))
+            count = wish if self.replicas == 1 else max(1, round(float(agreed)))
 
     def _batch_accuracy(self) -> float:
         images, labels = self.batches.batch(self.iteration - 1)
@@ -218,19 +223,21 @@ class Trainer:
 
         return self.strategy.distribute_datasets_from_function(of_worker)
 
-    def _iterate(self, iterator: Any, start: Any, count: Any) -> tuple[Any, Any]:
+    def _iterate(self, iterator: Any, start: Any, count: Any, wish: Any) -> tuple[Any, Any, Any]:
+        """Some iterations: their losses, their accuracies, and how many the replicas want next on average."""
+        agreed = wish
         losses = tf.TensorArray(tf.float32, count)
         accuracies = tf.TensorArray(tf.float32, count)
         for number in tf.range(count):
             images, labels = next(iterator)
-            results = self.strategy.run(self._step, (images, labels, start + tf.cast(number, tf.int64)))
-            loss, accuracy = self.strategy.experimental_local_results(results)[0]
+            results = self.strategy.run(self._step, (images, labels, start + tf.cast(number, tf.int64), wish))
+            loss, accuracy, agreed = self.strategy.experimental_local_results(results)[0]
             losses = losses.write(number, loss)
             accuracies = accuracies.write(number, accuracy)
-        return losses.stack(), accuracies.stack()
+        return losses.stack(), accuracies.stack(), agreed
 
-    def _step(self, images: Any, labels: Any, iteration: Any) -> Any:
-        """One optimizer step on this replica's share of the batch; loss and accuracy of the whole batch."""
+    def _step(self, images: Any, labels: Any, iteration: Any, wish: Any) -> Any:
+        """One optimizer step on this replica's share of the batch; loss and accuracy of the whole, mean wish."""
         share = self.recipe.training.batch_size // self.replicas
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         bounds = np.linspace(0, share, min(self.towers, share) + 1).astype(int).tolist()
@@ -239,10 +246,10 @@ class Trainer:
             for first, last in itertools.pairwise(bounds)
         ]
         sums = [tf.add_n(parts) for parts in zip(*towers, strict=True)]
-        *gradients, loss, accuracy = self._sum_over_replicas(sums)
+        *gradients, loss, accuracy, agreed = self._sum_over_replicas([*sums, wish / self.replicas])
         self.optimizer.apply(gradients, iteration)
         self._average(iteration)
-        return loss, accuracy
+        return loss, accuracy, agreed
 
     def _gradients(self, images: Any, labels: Any, iteration: Any, first_row: Any) -> list[Any]:
         """What these images, from the batch's ``first_row`` on, add to gradients, loss and accuracy."""
@@ -296,7 +303,12 @@ class Trainer:
             average.assign_add((variable - average) * (1.0 - decay))
 
 
-def _check_divisible(batch_size: int, replicas: int) -> None:
+def check_divisible(batch_size: int, replicas: int) -> None:
+    """Refuse a batch that cannot be divided evenly.
+
+    Raises:
+        RecipeError: with the nearest batch size that can.
+    """
     if batch_size % replicas:
         nearest = max(1, round(batch_size / replicas)) * replicas
         raise RecipeError(

@@ -5,6 +5,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,10 @@ class Terminal:
         """Say what has changed since the run was made, if anything has."""
         if changes := run.version_changes():
             self.warn(f"the run {run.name} was made with {changes}: {consequence}.")
+
+    def waiting(self, reason: str) -> AbstractContextManager[Any]:
+        """Say on a terminal what is being waited for."""
+        return self.err.status(reason) if self.err.is_terminal else contextlib.nullcontext()
 
     def notice(self, title: str, message: str) -> None:
         """A framed paragraph on standard error that cannot be missed."""

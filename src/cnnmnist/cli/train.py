@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from cnnmnist.cli.cluster import Placement, check_agreement, cluster_options, follow_chief, offer, placement
 from cnnmnist.cli.progress import lines, live_bar, show_ladder
 from cnnmnist.cli.terminal import (
     Command,
@@ -20,10 +21,12 @@ from cnnmnist.cli.terminal import (
     printable,
     runs_dir_option,
 )
+from cnnmnist.errors import ClusterError
 from cnnmnist.files import locked
 
 if TYPE_CHECKING:
     from cnnmnist.data.sources import Dataset
+    from cnnmnist.distribution import Distribution
     from cnnmnist.runs import Run
 
 
@@ -78,6 +81,7 @@ recipe_options = options(
     help="Iterations between checkpoints.",
 )
 @click.option("--tensorboard", is_flag=True, help="Write what TensorBoard shows, in the run directory.")
+@cluster_options
 @json_option
 def command(
     config: str | None,
@@ -89,6 +93,9 @@ def command(
     resume: str | None,
     checkpoint_every: int,
     tensorboard: bool,
+    strategy: str,
+    manager: str,
+    cluster_timeout: float,
     as_json: bool,
     **fields: Any,
 ) -> None:
@@ -106,15 +113,20 @@ def command(
         require("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(as_json)
     overrides = _overrides(settings, {f"training.{field}": value for field, value in fields.items()}, dataset)
+    place = placement(strategy, manager, cluster_timeout, checkpoint_every)
+    if place.follows:
+        with place.naming_failures():
+            follow_chief(place, resume is not None, config, overrides, data_dir, terminal)
+        return
     if resume is not None:
         refused = {"--config": config, "--name": name, "--dataset": dataset}
-        run, digits = _resumed(resume, runs_dir, data_dir, overrides, refused, terminal)
+        run, digits, distribution = _resumed(resume, runs_dir, data_dir, overrides, refused, place, terminal)
     else:
-        run, digits = _new(config, overrides, data_dir, runs_dir, name, terminal)
+        run, digits, distribution = _new(config, overrides, data_dir, runs_dir, name, place, terminal)
     record = run.record
     with locked(run.directory):
         _describe(run, digits, terminal)
-        stopped_by = _train(run, digits, checkpoint_every, tensorboard, terminal)
+        stopped_by = _train(run, digits, strategy, distribution, checkpoint_every, tensorboard, terminal)
     if stopped_by:
         terminal.err.print(f"Interrupted after {record.iteration:,} iterations. {_how_to_go_on(run)}")
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
@@ -156,14 +168,16 @@ def _new(
     data_dir: Path | None,
     runs_dir: Path,
     name: str | None,
+    place: Placement,
     terminal: Terminal,
-) -> "tuple[Run, Dataset]":
+) -> "tuple[Run, Dataset, Distribution | None]":
     from cnnmnist.cli.downloads import DownloadBar
     from cnnmnist.config import load_recipe
     from cnnmnist.data.sources import load_dataset
     from cnnmnist.runs import create_run
 
     recipe = load_recipe(config or "tutorial", overrides)
+    distribution = place.connect(terminal, resumes=False)
     with DownloadBar(terminal) as progress:
         digits = load_dataset(recipe.dataset, data_dir, progress=progress)
     if digits.fallback_reason:
@@ -173,7 +187,8 @@ def _new(
             "with the program. For all of them, put the four IDX files in a folder and name it with --data-dir "
             "or $CNNMNIST_DATA_DIR, or train again when the network is there.",
         )
-    return create_run(runs_dir, name, recipe, digits), digits
+    check_agreement(distribution, recipe, digits)
+    return create_run(runs_dir, name, recipe, digits), digits, distribution
 
 
 def _resumed(
@@ -182,8 +197,9 @@ def _resumed(
     data_dir: Path | None,
     overrides: dict[str, Any],
     refused: dict[str, Any],
+    place: Placement,
     terminal: Terminal,
-) -> "tuple[Run, Dataset]":
+) -> "tuple[Run, Dataset, Distribution | None]":
     from cnnmnist.config import load_recipe, validate_recipe
     from cnnmnist.runs import find_run
 
@@ -209,9 +225,12 @@ def _resumed(
         extended["training"]["iterations"] = given.training.iterations
         run.record.recipe = validate_recipe(extended, "--iterations")
     terminal.warn_of_versions(run, "the result may differ from that of a run that was not interrupted")
+    distribution = place.connect(terminal, resumes=True)
+    offer(distribution, run)
     digits = run.load_dataset(data_dir=data_dir)
     run.check_same(digits)
-    return run, digits
+    check_agreement(distribution, run.record.recipe, digits)
+    return run, digits, distribution
 
 
 def _option(field: str) -> str:
@@ -239,23 +258,28 @@ def _describe(run: "Run", digits: "Dataset", terminal: Terminal) -> None:
         terminal.out.print(f"  {title + ':':<16}{len(split):>7,} images")
 
 
-def _train(run: "Run", digits: "Dataset", checkpoint_every: int, tensorboard: bool, terminal: Terminal) -> int:
+def _train(
+    run: "Run",
+    digits: "Dataset",
+    strategy: str,
+    distribution: "Distribution | None",
+    checkpoint_every: int,
+    tensorboard: bool,
+    terminal: Terminal,
+) -> int:
     """Train to the end or to a signal, and return the signal's number, or 0."""
     show: Any = live_bar if terminal.err.is_terminal else lines
     with _Signals(run, terminal) as signals:
         try:
-            with (
-                terminal.err.status("Starting TensorFlow")
-                if terminal.err.is_terminal
-                else contextlib.nullcontext()
-            ):
+            with terminal.waiting("Starting TensorFlow"):
+                from cnnmnist.distribution import distribute
                 from cnnmnist.session import train_run
                 from cnnmnist.training import Progress
-
-                observer = _observer(run, digits, tensorboard)
-            training = train_run(run, digits, checkpoint_every=checkpoint_every)
+            distribution = distribution or distribute(strategy)
+            _describe_distribution(run, distribution, terminal)
+            training = train_run(run, digits, distribution=distribution, checkpoint_every=checkpoint_every)
             with (
-                observer as observe,
+                _observer(run, digits, tensorboard) as observe,
                 contextlib.closing(training) as events,
                 show(run.record.recipe, terminal) as update,
             ):
@@ -269,6 +293,10 @@ def _train(run: "Run", digits: "Dataset", checkpoint_every: int, tensorboard: bo
                         break
         except KeyboardInterrupt:
             run.note_end("interrupted")
+        except ClusterError:
+            if not signals.received:  # otherwise the others were most likely told to stop, too
+                raise
+            run.note_end("interrupted")
     return signals.received
 
 
@@ -278,6 +306,17 @@ def _observer(run: "Run", digits: "Dataset", tensorboard: bool) -> Any:
     from cnnmnist.summaries import TensorBoardWriter
 
     return TensorBoardWriter(run, digits)
+
+
+def _describe_distribution(run: "Run", distribution: "Distribution", terminal: Terminal) -> None:
+    record, replicas = run.record, distribution.replicas
+    share = record.recipe.training.batch_size // replicas
+    terminal.out.print(f"Strategy {distribution.kind}: {replicas} x {share} images per iteration")
+    if record.iteration and replicas != record.replicas:
+        terminal.warn(
+            f"the run {run.name} was trained with {record.replicas} replicas until here: the result may differ "
+            "slightly from that of a run that was not interrupted."
+        )
 
 
 def _how_to_go_on(run: "Run") -> str:

@@ -1,0 +1,168 @@
+"""Who the workers of a cluster are: ``TF_CONFIG``, checked field by field, and which of them answer."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cnnmnist.errors import ClusterError, in_one_sentence
+
+PROBE_SECONDS = 1.0
+SLURM_PORT = 8888  # of the first worker on a node, as TensorFlow has it
+Job = Literal["chief", "worker"]
+Address = Annotated[str, Field(pattern=r"^[^\s:/\[\]\x00-\x1f\x7f-\x9f]+:[1-9]\d{0,4}$", max_length=300)]
+
+
+class Task(BaseModel):
+    """One process of a cluster."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Job
+    index: Annotated[int, Field(ge=0)]
+
+
+class Cluster(BaseModel):
+    """The workers, and which of them this process is, in the form of ``TF_CONFIG``."""
+
+    # Kubeflow adds the field "environment"; TensorFlow itself ignores what it does not know.
+    model_config = ConfigDict(frozen=True)
+
+    cluster: dict[Job, list[Address]]
+    task: Task
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Cluster":
+        addresses = [address for _, address in self.members]
+        repeated = {address for address in addresses if addresses.count(address) > 1}
+        if repeated:
+            raise ValueError(f"cluster: the address {min(repeated)} occurs twice")
+        if len(self.cluster.get("chief", [])) > 1:
+            raise ValueError("cluster.chief: there can be only one chief")
+        if self.task.index >= len(self.cluster.get(self.task.type, [])):
+            raise ValueError(f"task: the cluster has no {self.task.type} {self.task.index}")
+        for address in addresses:
+            if int(address.rpartition(":")[2]) > 65_535:
+                raise ValueError(f"cluster: {address} has a port above 65535")
+        return self
+
+    @property
+    def members(self) -> list[tuple[Task, str]]:
+        """Every task and its address, the chief first."""
+        return [
+            (Task(type=job, index=index), address)
+            for job in ("chief", "worker")
+            for index, address in enumerate(self.cluster.get(job, []))
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        """What the members are called, such as ``worker 1 (10.0.0.2:5000)``, the chief first."""
+        return [f"{task.type} {task.index} ({address})" for task, address in self.members]
+
+    @property
+    def rank(self) -> int:
+        """Position of this process among the members; that of the chief is 0."""
+        return [task for task, _ in self.members].index(self.task)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def silent(self) -> list[str]:
+        """Names of the other members to whose address no connection can be made."""
+        others = [each for each in zip(self.names, self.members, strict=True) if each[1][0] != self.task]
+        return [name for name, (_, address) in others if not _answers(address)]
+
+    def wait(self, seconds: float) -> None:
+        """Wait until every other member is there, and let them find this one.
+
+        Raises:
+            ClusterError: this process's port is taken, or somebody did not appear in time.
+        """
+        deadline = time.monotonic() + seconds
+        with self._listening():
+            while missing := self.silent():
+                if time.monotonic() > deadline:
+                    raise ClusterError(
+                        f"Gave up after {seconds:g} seconds of waiting for {', '.join(missing)}: start what is "
+                        "missing, check its address and port, or wait longer with --cluster-timeout."
+                    )
+                time.sleep(0.2)
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Be there on the own port until TensorFlow's server takes its place."""
+        port = int(self.members[self.rank][1].rpartition(":")[2])
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        try:
+            server = socket.create_server(
+                ("", port), family=family, backlog=len(self.members), dualstack_ipv6=both
+            )
+        except OSError as error:
+            raise ClusterError(
+                f"Cannot listen on port {port}, which the cluster has for this worker: "
+                f"{error.strerror or error}: end what uses it, or choose another port."
+            ) from error
+        with server:
+            yield
+
+
+def cluster_from_environment() -> Cluster | None:
+    """The cluster that ``TF_CONFIG`` describes, or none if it is not set or names no workers.
+
+    Raises:
+        ClusterError: it is no JSON, or a field is missing or not valid.
+    """
+    text = os.environ.get("TF_CONFIG", "").strip()
+    if text in ("", "{}"):
+        return None
+    try:
+        return Cluster.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        where = f"{field}: " if field else ""
+        raise ClusterError(f"TF_CONFIG: {where}{in_one_sentence(ValueError(message))}.") from error
+
+
+def cluster_from_slurm() -> Cluster:
+    """The tasks of the Slurm job step that this process is one of.
+
+    Ports count from the first that Slurm reserved for the step (``srun --resv-ports``), or from 8888. Slurm also
+    says which GPUs a task sees.
+
+    Raises:
+        ClusterError: this process is not in a Slurm job step.
+    """
+    from cnnmnist.runtime import tf
+
+    try:
+        first_port = int(os.environ.get("SLURM_STEP_RESV_PORTS", str(SLURM_PORT)).split("-")[0])
+        # Without GPUs of its own to hand out: TensorFlow's way of doing so fails on nodes that have none.
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            port_base=first_port, gpus_per_node=1_000_000, gpus_per_task=1, auto_set_gpu=False
+        )
+        addresses = resolver.cluster_spec().as_dict()
+        job, index = resolver.get_task_info()
+        return Cluster.model_validate({"cluster": addresses, "task": {"type": job, "index": index}})
+    except (RuntimeError, ValueError) as error:
+        raise ClusterError(
+            f"--cluster slurm: {in_one_sentence(error)}: start the command with srun, inside of a job."
+        ) from error
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True

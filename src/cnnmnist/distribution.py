@@ -1,0 +1,205 @@
+"""Where the replicas of a training are, and what their processes tell each other besides gradients.
+
+TensorFlow's strategies do the work. Importing this module imports TensorFlow, and :func:`distribute` must be
+called before TensorFlow has computed anything.
+"""
+
+import contextlib
+import io
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from cnnmnist.cluster import Cluster
+from cnnmnist.config import Recipe
+from cnnmnist.data.sources import Dataset
+from cnnmnist.errors import ClusterError, in_one_sentence
+from cnnmnist.records import versions
+from cnnmnist.runtime import tf
+
+Kind = Literal["single", "mirrored", "multi-worker"]
+State = dict[str, np.ndarray]
+WORD = 8  # bytes; int64 is what every transport of TensorFlow takes
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The replicas of a training and, with several processes, the way to the other ones."""
+
+    kind: Kind = "single"
+    strategy: Any = None
+    """TensorFlow's strategy, or none for this process's default device."""
+    cluster: Cluster | None = None
+
+    @property
+    def replicas(self) -> int:
+        """Copies of the network, in all processes together."""
+        return self.strategy.num_replicas_in_sync if self.strategy else 1
+
+    def agree_on_start(self, options: dict[str, Any]) -> None:
+        """Make sure that all processes have the same versions and options.
+
+        Raises:
+            ClusterError: naming the first difference, in every process.
+        """
+        self._compare(options | {f"the version of {name}": each for name, each in versions().items()})
+
+    def agree_on_training(self, recipe: Recipe, dataset: Dataset) -> None:
+        """Make sure that all processes are about to train the same network on the same digits.
+
+        Raises:
+            ClusterError: naming the first difference, in every process.
+        """
+        self._compare({"the digits' digest": dataset.digest} | _flat(recipe.model_dump(mode="json")))
+
+    def announce(self, message: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the chief has to say, in every process; only the chief gives a message."""
+        return json.loads(self._exchange(json.dumps(message).encode())[0])  # type: ignore[no-any-return]
+
+    def share(self, state: State | None) -> State | None:
+        """The chief's arrays in every process, so that no other one needs its files."""
+        if not self.cluster:
+            return state
+        buffer = io.BytesIO()
+        if state and self.cluster.is_chief:
+            np.savez(buffer, **state)  # type: ignore[arg-type]  # the stub confuses them with allow_pickle
+        received = self._exchange(buffer.getvalue())[0]
+        if not received:
+            return None
+        with np.load(io.BytesIO(received), allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def finish(self) -> None:
+        """Wait for all processes, so that none ends while another one still needs it."""
+        if self.cluster:
+            self._exchange(b"")
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turn what TensorFlow says when another process is gone into a sentence.
+
+        Raises:
+            ClusterError: naming those that do not answer any more.
+        """
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if not self.cluster:
+                raise
+            gone = ", ".join(self.cluster.silent()) or f"another worker ({in_one_sentence(_last_line(error))})"
+            raise ClusterError(
+                f"Lost {gone}: the training stopped, its last checkpoint is intact; when all workers can run "
+                "again, start each with --resume."
+            ) from error
+
+    def _compare(self, facts: dict[str, Any]) -> None:
+        if not self.cluster:
+            return
+        everyone = [json.loads(each) for each in self._exchange(json.dumps(facts).encode())]
+        chief, chiefs = self.cluster.names[0], everyone[0]
+        for name, theirs in zip(self.cluster.names, everyone, strict=True):
+            for key in chiefs:
+                if theirs.get(key) != chiefs[key]:
+                    raise ClusterError(
+                        f"The workers differ in {key}: {theirs.get(key)} on {name}, but {chiefs[key]} on {chief}; "
+                        "start all of them with the same command, program and data."
+                    )
+
+    def _exchange(self, payload: bytes) -> list[bytes]:
+        """The payloads of all processes, the chief's first; each is of any length."""
+        with self.watched():
+            payloads = self._gather(payload)
+        # Nobody may leave before everybody has the answer.
+        with contextlib.suppress(tf.errors.OpError):
+            self._gather(b"")
+        return payloads
+
+    def _gather(self, payload: bytes) -> list[bytes]:
+        assert self.cluster
+        padded = payload.ljust(-(-len(payload) // WORD) * WORD, b"\0")
+        words = np.concatenate([np.array([len(payload)]), np.frombuffer(padded, np.int64)])
+        values = self.strategy.experimental_distribute_values_from_function(lambda _: tf.constant(words))
+        gathered = self.strategy.gather(values, axis=0).numpy()
+        payloads = []
+        while len(gathered):
+            size, end = int(gathered[0]), 1 + -(-int(gathered[0]) // WORD)
+            payloads.append(gathered[1:end].tobytes()[:size])
+            gathered = gathered[end:]
+        return payloads[:: self.replicas // len(self.cluster.members)]
+
+
+def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0) -> Distribution:
+    """Choose where the replicas are, and connect them.
+
+    Args:
+        kind: ``auto``, ``single``, ``mirrored`` or ``multi-worker``; auto takes all workers of a cluster that has
+            several, else all GPUs if there are several.
+        cluster: the workers.
+        timeout: seconds to wait for the other workers.
+
+    Raises:
+        ClusterError: multi-worker without a cluster, or a worker did not appear.
+    """
+    if kind == "auto":
+        several = len(tf.config.list_logical_devices("GPU")) > 1 if not cluster else False
+        kind = "multi-worker" if cluster else "mirrored" if several else "single"
+    if kind == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return Distribution("mirrored", tf.distribute.MirroredStrategy([each.name for each in devices]))
+    if kind == "multi-worker":
+        assert cluster
+        cluster.wait(timeout)
+        return Distribution("multi-worker", _connected(cluster, timeout), cluster)
+    return Distribution()
+
+
+def _connected(cluster: Cluster, timeout: float) -> Any:
+    """TensorFlow's strategy, once all workers have joined it.
+
+    TensorFlow waits for them where no signal is heard and no time limit holds: hence the thread.
+    """
+    outcome: queue.Queue[Any] = queue.Queue()
+
+    def create() -> None:
+        try:
+            outcome.put(_multi_worker_strategy(cluster))
+        except Exception as error:  # whatever it is, it belongs to the thread that waits
+            outcome.put(error)
+
+    threading.Thread(target=create, daemon=True).start()
+    try:
+        strategy = outcome.get(timeout=timeout)
+    except queue.Empty:
+        strategy = TimeoutError(f"nothing was heard for {timeout:g} seconds")
+    if isinstance(strategy, Exception):
+        gone = ", ".join(cluster.silent()) or "the other workers"
+        raise ClusterError(f"Cannot join {gone}: {in_one_sentence(_last_line(strategy))}.") from strategy
+    return strategy
+
+
+def _multi_worker_strategy(cluster: Cluster) -> Any:
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(dict(cluster.cluster)),
+        task_type=cluster.task.type,
+        task_id=cluster.task.index,
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _last_line(error: Exception) -> Exception:
+    lines = [line for line in str(error).splitlines() if line and not line.startswith((":", " ", "Additional"))]
+    return ValueError(lines[-1] if lines else type(error).__name__)
