@@ -1,0 +1,62 @@
+"""Real clusters on loopback: one process per worker, all ended when the test is."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from conftest import Result
+
+PATIENCE = 240  # seconds for a cluster to end
+
+
+def free_addresses(count: int) -> list[str]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+
+
+def tf_config(addresses: list[str], index: int) -> str:
+    return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+
+
+@contextlib.contextmanager
+def cluster(commands: list[list[str]], folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start worker i with command i in the folder ``worker-i``; none is left when the block ends."""
+    addresses = free_addresses(len(commands))
+    workers = []
+    try:
+        for index, command in enumerate(commands):
+            own = folder / f"worker-{index}"
+            own.mkdir(exist_ok=True)
+            workers.append(
+                subprocess.Popen(
+                    command,
+                    cwd=own,
+                    env=os.environ | {"TF_CONFIG": tf_config(addresses, index)},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+
+
+def ended(worker: subprocess.Popen[str]) -> Result:
+    out, err = worker.communicate(timeout=PATIENCE)
+    assert "Traceback" not in err, err
+    return Result(worker.returncode, out, err)
+
+
+def run_cluster(commands: list[list[str]], folder: Path) -> list[Result]:
+    with cluster(commands, folder) as workers:
+        return [ended(worker) for worker in workers]
