@@ -14,7 +14,8 @@ from cnnmnist.errors import ClusterError, in_one_sentence
 PROBE_SECONDS = 1.0
 SLURM_PORT = 8888  # of the first worker on a node, as TensorFlow has it
 Job = Literal["chief", "worker"]
-Address = Annotated[str, Field(pattern=r"^[^\s:/\[\]\x00-\x1f\x7f-\x9f]+:[1-9]\d{0,4}$", max_length=300)]
+HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]\x00-\x1f\x7f-\x9f]+)"  # a name, or an address of IPv4 or [IPv6]
+Address = Annotated[str, Field(pattern=rf"^{HOST}:[1-9]\d{{0,4}}$", max_length=300)]
 
 
 class Task(BaseModel):
@@ -162,7 +163,7 @@ def cluster_from_slurm() -> Cluster:
 def _answers(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
     except OSError:
         return False
     return True

@@ -1,0 +1,228 @@
+"""``cnnmnist train`` as the workers of a cluster: one writer, failures by name, and going on after a kill."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from clusters import cluster, ended, free_addresses, run_cluster, tf_config
+from cnnmnist.data.sources import EMBEDDED
+from conftest import SMALL, Cli, command, only_run
+
+pytestmark = pytest.mark.xdist_group("clusters")
+TRAIN = ["train", *SMALL, "--dataset", "mnist5k"]
+WITHIN = 60  # seconds until every worker knows that another one is gone
+
+
+def weights(run: Path) -> bytes:
+    with ZipFile(run / "model.keras") as archive:
+        return archive.read("model.weights.h5")
+
+
+def metrics(run: Path) -> list[list[float]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [[line[key] for key in ("iteration", "loss", "accuracy")] for line in lines]
+
+
+def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -> None:
+    chief, other = run_cluster([command(*TRAIN, "--iterations", 150, "--json")] * 2, tmp_path)
+    assert (chief.status, other.status) == (0, 0), (chief, other)
+    assert "Strategy multi-worker: 2 x 8 images per iteration" in chief.err
+    assert "Optimization Iteration:    101" in chief.err
+    assert [rung["iteration"] for rung in chief.json["ladder"]] == [0, 1, 100, 150]
+    assert other.json == {"worker": 1, "iterations": 150}
+    assert other.err == ""
+    assert list((tmp_path / "worker-1").iterdir()) == []
+    run = only_run(tmp_path / "worker-0")
+    record = json.loads((run / "run.json").read_text())
+    assert [record[key] for key in ("strategy", "replicas", "batch_per_replica", "status")] == [
+        "multi-worker", 2, 8, "finished",
+    ]  # fmt: skip
+    assert [line[0] for line in metrics(run)] == list(range(1, 151))
+
+
+@pytest.mark.parametrize(
+    ("chiefs", "others", "message"),
+    [
+        pytest.param(
+            [], ["--seed", 3], "The workers differ in training.seed: 3 on worker 1 (", marks=pytest.mark.long
+        ),
+        ([], ["--data-dir", "{data}", "--set", "dataset=mnist5k"], "The workers differ in the digits' digest: "),
+    ],
+)
+def test_workers_that_would_train_something_else_all_stop_before_the_first_iteration(
+    tmp_path: Path, chiefs: list[object], others: list[object], message: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for part in ("images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"):
+        for stem in ("train", "t10k"):
+            shutil.copy(EMBEDDED / f"t10k-{part}", data / f"{stem}-{part}")
+    commands = [
+        command(*TRAIN, *(str(each).format(data=data) for each in arguments)) for arguments in (chiefs, others)
+    ]
+    results = run_cluster(commands, tmp_path)
+    for number, result in enumerate(results):
+        assert result.status == 1
+        assert message in result.err
+        assert result.err.count("Error: ") == 1
+        assert list((tmp_path / f"worker-{number}").iterdir()) == []
+    assert "Error: worker 1 (127.0.0.1:" in results[1].err
+
+
+def test_a_worker_that_never_appears_is_named(tmp_path: Path, cli: Cli) -> None:
+    present, absent = free_addresses(2)
+    started = time.monotonic()
+    result = cli(*TRAIN, "--cluster-timeout", 2, TF_CONFIG=tf_config([absent, present], 1))
+    assert time.monotonic() - started < 60
+    assert result.status == 1
+    assert result.err.splitlines() == [
+        f"Error: worker 1 ({present}): Gave up after 2 seconds of waiting for worker 0 ({absent}): start what is "
+        "missing, check its address and port, or wait longer with --cluster-timeout."
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_does(tmp_path: Path) -> None:
+    for result in run_cluster([command(*TRAIN, "--batch-size", 33)] * 2, tmp_path):
+        assert result.status == 2
+        assert "A batch of 33 images cannot be divided among 2 replicas: the nearest batch size" in result.err
+    assert not list(tmp_path.glob("worker-*/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config", "status", "message"),
+    [
+        ([], "{", 1, "TF_CONFIG: invalid JSON"),
+        ([], tf_config(["a:1", "b:2"], 2), 1, "TF_CONFIG: task: the cluster has no worker 2."),
+        ([], tf_config(["a:1", "a:1"], 0), 1, "TF_CONFIG: cluster: the address a:1 occurs twice."),
+        (["--strategy", "multi-worker"], "", 2, "set TF_CONFIG"),
+        (["--strategy", "mirrored", "--cluster", "slurm"], "", 2, "--cluster slurm cannot be given"),
+        (["--cluster", "slurm"], "", 1, "SLURM_PROCID not found in environment"),
+        (["--cluster-timeout", "0"], "", 2, "--cluster-timeout"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused_in_one_sentence(
+    tmp_path: Path, cli: Cli, arguments: list[str], config: str, status: int, message: str
+) -> None:
+    result = cli("train", *arguments, TF_CONFIG=config)
+    assert result.status == status
+    assert message.lower() in result.err.lower()
+    assert len([line for line in result.err.splitlines() if line.startswith("Error:")]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def slurm_environment(port: int, index: int) -> dict[str, str]:
+    return {
+        "SLURM_PROCID": str(index),
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+        "SLURM_STEP_RESV_PORTS": f"{port}-{port + 1}",
+    }
+
+
+@pytest.mark.long
+def test_slurms_variables_make_a_cluster(tmp_path: Path) -> None:
+    port = int(free_addresses(1)[0].rpartition(":")[2])
+    workers = [
+        subprocess.Popen(
+            command(*TRAIN, "--cluster", "slurm", "--iterations", 20),
+            cwd=tmp_path,
+            env=os.environ | slurm_environment(port, index),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    try:
+        results = [ended(worker) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert [each.status for each in results] == [0, 0], results
+    assert "Strategy multi-worker: 2 x 8 images per iteration" in results[0].out
+
+
+@pytest.mark.long
+def test_one_process_trains_on_mirrored_devices_by_name(tmp_path: Path, cli: Cli) -> None:
+    result = cli(*TRAIN, "--strategy", "mirrored", "--iterations", 5)
+    assert result.status == 0, result.err
+    assert "Strategy mirrored: 1 x 16 images per iteration" in result.out
+
+
+def wait_for_iterations(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any(len(file.read_bytes().splitlines()) >= count for file in folder.glob("*/runs/*/metrics.jsonl")):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{count} iterations were not reached")
+
+
+LONG = [*TRAIN, "--iterations", 2_000, "--checkpoint-every", 200, "--evaluate-at", "1000"]
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert [each.status for each in run_cluster([command(*LONG)] * request.param, folder)] == [0] * request.param
+    return request.param, only_run(folder / "worker-0")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_without_one_worker_all_others_end_and_go_on_later_to_the_same_bits(
+    tmp_path: Path, undisturbed: tuple[int, Path], victim: int, number: int
+) -> None:
+    size, reference = undisturbed
+    with cluster([command(*LONG)] * size, tmp_path) as workers:
+        wait_for_iterations(tmp_path, 500)
+        workers[victim].send_signal(number)
+        struck = time.monotonic()
+        survivors = [each for each in workers if each is not workers[victim]]
+        results = [ended(each) for each in survivors]
+        seconds = time.monotonic() - struck
+    print(f"{size} workers, {signal.Signals(number).name} to worker {victim}: {seconds:.1f} s", *results, sep="\n")
+    assert seconds < WITHIN
+    for result in results:
+        assert result.status == 1
+        (error,) = (line for line in result.err.splitlines() if line.startswith("Error: "))
+        assert "Lost " in error
+        assert f"worker {victim} (127.0.0.1:" in error
+    run = only_run(tmp_path / "worker-0")
+    assert list((run / "checkpoints").glob("*.npz"))
+    again = run_cluster([command("train", "--resume", "latest", "--checkpoint-every", 200)] * size, tmp_path)
+    assert [each.status for each in again] == [0] * size, again
+    assert weights(run) == weights(reference)
+    assert metrics(run) == metrics(reference)
+
+
+@pytest.mark.long
+def test_ctrl_c_on_the_chief_keeps_what_was_reached_and_one_process_goes_on(tmp_path: Path) -> None:
+    with cluster([command(*LONG)] * 2, tmp_path) as (chief, other):
+        wait_for_iterations(tmp_path, 300)
+        chief.send_signal(signal.SIGINT)
+        stopped, lost = ended(chief), ended(other)
+    assert stopped.status == 130
+    assert "Continue with: cnnmnist train --resume" in stopped.err
+    assert lost.status == 1
+    assert "Lost worker 0" in lost.err
+    run = only_run(tmp_path / "worker-0")
+    shutil.move(run, tmp_path / "moved")
+    done = subprocess.run(
+        command("train", "--resume", "moved", "--iterations", 2_000),
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done
+    assert "was trained with 2 replicas until here" in done.stderr
+    assert [line[0] for line in metrics(tmp_path / "moved")] == list(range(1, 2_001))
