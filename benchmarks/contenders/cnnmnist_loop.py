@@ -1,18 +1,33 @@
 """Contender: this program's own training loop, through its public Python interface."""
 
+import argparse
 import json
 import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 
+from cnnmnist.cluster import cluster_from_environment
 from cnnmnist.config import Recipe, TrainingConfig
 from cnnmnist.data.sources import load_dataset
+from cnnmnist.distribution import distribute
+from cnnmnist.runtime import tf
 from cnnmnist.training import Trainer
 
-folder, precision = Path(sys.argv[1]), sys.argv[2]
-endless = TrainingConfig(iterations=100_000_000, precision=precision)
-trainer = Trainer(Recipe(training=endless), load_dataset(data_dir=folder))
+parser = argparse.ArgumentParser()
+parser.add_argument("folder", type=Path)
+parser.add_argument("precision")
+parser.add_argument("--batch-size", type=int, default=64)
+parser.add_argument("--strategy", default="single")
+parser.add_argument("--devices", type=int, default=1, help="logical devices of the processor")
+arguments = parser.parse_args()
+if arguments.devices > 1:
+    processor = tf.config.list_physical_devices("CPU")[0]
+    logical = [tf.config.LogicalDeviceConfiguration()] * arguments.devices
+    tf.config.set_logical_device_configuration(processor, logical)
+distribution = distribute(arguments.strategy, cluster_from_environment())
+endless = TrainingConfig(iterations=100_000_000, precision=arguments.precision, batch_size=arguments.batch_size)
+trainer = Trainer(Recipe(training=endless), load_dataset(data_dir=arguments.folder), distribution.strategy)
 assert trainer.model.count_params() == 242_062
 stream = trainer.run()
 
@@ -26,14 +41,32 @@ def train(iterations: int) -> tuple[int, float]:
     raise AssertionError("the endless recipe ended")
 
 
+@tf.function
+def all_reduce(values: object, count: object) -> object:
+    """Only what an iteration sends."""
+
+    def of_replica(values: object) -> object:
+        own = tf.identity(values)  # on the replica's own device, which TensorFlow wants to know
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+    for _ in tf.range(count):
+        reduced = trainer.strategy.run(of_replica, (values,))
+        values = trainer.strategy.experimental_local_results(reduced)[0] / trainer.replicas
+    return values
+
+
 train(100)
 versions = {name: version(name) for name in ("tensorflow", "keras")}
 print(json.dumps({"contender": "cnnmnist", "versions": versions, "precision": trainer.precision}), flush=True)
 for line in sys.stdin:
-    command, *arguments = line.split()
+    command, *numbers = line.split()
     if command == "quit":
         break
     started = time.perf_counter()
-    done, loss = train(int(arguments[0]))
+    done, loss = int(numbers[0]), None
+    if command == "reduce":
+        all_reduce(tf.zeros([242_062]), tf.constant(done)).numpy()
+    else:
+        done, loss = train(done)
     seconds = time.perf_counter() - started
     print(json.dumps({"iterations": done, "seconds": seconds, "loss": loss}), flush=True)

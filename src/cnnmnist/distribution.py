@@ -7,6 +7,7 @@ called before TensorFlow has computed anything.
 import contextlib
 import io
 import json
+import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -149,6 +150,7 @@ def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0
         several = len(tf.config.list_logical_devices("GPU")) > 1 if not cluster else False
         kind = "multi-worker" if cluster else "mirrored" if several else "single"
     if kind == "mirrored":
+        os.environ.pop("TF_CONFIG", None)  # TensorFlow would read it, and these devices are all of this process
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return Distribution("mirrored", tf.distribute.MirroredStrategy([each.name for each in devices]))
     if kind == "multi-worker":
