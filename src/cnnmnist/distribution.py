@@ -9,6 +9,7 @@ import io
 import json
 import os
 import queue
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from cnnmnist.runtime import tf
 
 Kind = Literal["single", "mirrored", "multi-worker"]
 State = dict[str, np.ndarray]
+CHECK_SECONDS, CHECKS = 10, 2  # between checks of the other workers, for each of which they have so long to answer
 WORD = 8  # bytes; int64 is what every transport of TensorFlow takes
 
 
@@ -92,11 +94,19 @@ class Distribution:
         except tf.errors.OpError as error:
             if not self.cluster:
                 raise
-            gone = ", ".join(self.cluster.silent()) or f"another worker ({in_one_sentence(_last_line(error))})"
             raise ClusterError(
-                f"Lost {gone}: the training stopped, its last checkpoint is intact; when all workers can run "
-                "again, start each with --resume."
+                f"Lost {self._lost(error)}: the training stopped, its last checkpoint is intact; when all workers "
+                "can run again, start each with --resume."
             ) from error
+
+    def _lost(self, error: Exception) -> str:
+        """Those to whom no connection can be made, else those whom TensorFlow names."""
+        assert self.cluster
+        told = re.findall(r"/job:(\w+)/replica:0/task:(\d+)", str(error))
+        tasks = [(task.type, str(task.index)) for task, _ in self.cluster.members]
+        names = dict(zip(tasks, self.cluster.names, strict=True))
+        named = sorted({names[task] for task in told if task in names})
+        return ", ".join(self.cluster.silent() or named) or f"a worker ({in_one_sentence(_last_line(error))})"
 
     def _compare(self, facts: dict[str, Any]) -> None:
         if not self.cluster:
@@ -192,7 +202,18 @@ def _multi_worker_strategy(cluster: Cluster) -> Any:
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    # What would be sent through a proxy for the outside world never arrives.
+    hosts = [address.rpartition(":")[0] for _, address in cluster.members]
+    os.environ["no_grpc_proxy"] = ",".join(hosts)  # noqa: SIM112 - gRPC's spelling
+    tf.get_logger().setLevel("CRITICAL")  # what goes wrong is said by watched()
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    # A process that is killed closes its connections. A machine that vanishes or freezes does not, and TensorFlow
+    # would wait for it for ever: it leaves its own health check off.
+    extended = strategy.extended
+    extended._check_health_interval = extended._check_health_timeout = CHECK_SECONDS
+    extended._check_health_retry_limit = CHECKS
+    extended._start_check_health_thread()
+    return strategy
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
