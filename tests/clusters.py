@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -26,9 +27,10 @@ def tf_config(addresses: list[str], index: int) -> str:
 
 
 @contextlib.contextmanager
-def cluster(commands: list[list[str]], folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start worker i with command i in the folder ``worker-i``; none is left when the block ends."""
-    addresses = free_addresses(len(commands))
+def started(
+    commands: list[list[str]], folder: Path, environments: list[dict[str, str]] | None = None
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start command i in the folder ``worker-i``; no process is left when the block ends."""
     workers = []
     try:
         for index, command in enumerate(commands):
@@ -38,17 +40,28 @@ def cluster(commands: list[list[str]], folder: Path) -> Iterator[list[subprocess
                 subprocess.Popen(
                     command,
                     cwd=own,
-                    env=os.environ | {"TF_CONFIG": tf_config(addresses, index)},
+                    env=os.environ | (environments[index] if environments else {}),
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
+                    start_new_session=True,
                 )
             )
         yield workers
     finally:
         for worker in workers:
-            worker.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
             worker.communicate()
+
+
+@contextlib.contextmanager
+def cluster(commands: list[list[str]], folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start commands as the workers of one ``TF_CONFIG``."""
+    addresses = free_addresses(len(commands))
+    environments = [{"TF_CONFIG": tf_config(addresses, index)} for index in range(len(commands))]
+    with started(commands, folder, environments) as workers:
+        yield workers
 
 
 def ended(worker: subprocess.Popen[str]) -> Result:

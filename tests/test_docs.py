@@ -1,13 +1,17 @@
 """Documentation that cannot rot: links, commands and the output shown are held to the program."""
 
+import ast
 import importlib.util
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
+from clusters import ended, free_addresses, started
 from cnnmnist.cli import main
 from conftest import Result, run_cli
 
@@ -31,7 +35,38 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("line", commands())
+def distributed(language: str) -> list[str]:
+    return blocks(ROOT / "docs" / "distributed.md", language)
+
+
+def cluster_commands() -> list[str]:
+    """Those that docs/distributed.md lets a shell, Slurm, Kubeflow and Ray start."""
+    shell = [line for block in distributed("sh") for line in block.splitlines() if "cnnmnist train" in line]
+    job = yaml.safe_load(distributed("yaml")[0])
+    (container,) = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
+    assert container["name"] == "tensorflow", "the operator looks for this name"
+    lists = [node for node in ast.walk(ast.parse(distributed("python")[0])) if isinstance(node, ast.List)]
+    ray = next(ast.literal_eval(each) for each in lists if all(isinstance(e, ast.Constant) for e in each.elts))
+    assert len(shell) == 3
+    found = [re.sub("^.*cnnmnist", "cnnmnist", line) for line in shell]
+    return [*found, shlex.join(container["command"]), shlex.join(["cnnmnist", *ray])]
+
+
+@pytest.mark.long
+@pytest.mark.xdist_group("clusters")
+def test_the_two_shells_of_the_documentation_train_together(tmp_path: Path) -> None:
+    ports = [address.rpartition(":")[2] for address in free_addresses(2)]
+    scripts = distributed("sh")[:2]
+    for old, new in zip(("5000", "5001"), ports, strict=True):
+        scripts = [each.replace(old, new) for each in scripts]
+    python = f'cnnmnist() {{ {sys.executable} -m cnnmnist "$@"; }}\n'
+    with started([["bash", "-c", f"{python}export TF_CONFIG; {each}"] for each in scripts], tmp_path) as shells:
+        results = [ended(each) for each in shells]
+    assert [each.status for each in results] == [0, 0], results
+    assert "Strategy multi-worker: 2 x 32 images per iteration" in results[0].out
+
+
+@pytest.mark.parametrize("line", [*commands(), *cluster_commands()])
 def test_every_command_shown_is_valid(line: str) -> None:
     name, *arguments = shlex.split(line)
     command: click.Command = main

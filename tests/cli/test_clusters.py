@@ -1,7 +1,6 @@
 """``cnnmnist train`` as the workers of a cluster: one writer, failures by name, and going on after a kill."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from clusters import cluster, ended, free_addresses, run_cluster, tf_config
+from clusters import cluster, ended, free_addresses, run_cluster, started, tf_config
 from cnnmnist.data.sources import EMBEDDED
 from conftest import SMALL, Cli, command, only_run
 
@@ -78,9 +77,9 @@ def test_workers_that_would_train_something_else_all_stop_before_the_first_itera
 
 def test_a_worker_that_never_appears_is_named(tmp_path: Path, cli: Cli) -> None:
     present, absent = free_addresses(2)
-    started = time.monotonic()
+    before = time.monotonic()
     result = cli(*TRAIN, "--cluster-timeout", 2, TF_CONFIG=tf_config([absent, present], 1))
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - before < 60
     assert result.status == 1
     assert result.err.splitlines() == [
         f"Error: worker 1 ({present}): Gave up after 2 seconds of waiting for worker 0 ({absent}): start what is "
@@ -132,22 +131,9 @@ def slurm_environment(port: int, index: int) -> dict[str, str]:
 @pytest.mark.long
 def test_slurms_variables_make_a_cluster(tmp_path: Path) -> None:
     port = int(free_addresses(1)[0].rpartition(":")[2])
-    workers = [
-        subprocess.Popen(
-            command(*TRAIN, "--cluster", "slurm", "--iterations", 20),
-            cwd=tmp_path,
-            env=os.environ | slurm_environment(port, index),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for index in range(2)
-    ]
-    try:
+    commands = [command(*TRAIN, "--cluster", "slurm", "--iterations", 20)] * 2
+    with started(commands, tmp_path, [slurm_environment(port, index) for index in range(2)]) as workers:
         results = [ended(worker) for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
     assert [each.status for each in results] == [0, 0], results
     assert "Strategy multi-worker: 2 x 8 images per iteration" in results[0].out
 

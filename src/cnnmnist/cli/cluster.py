@@ -67,7 +67,7 @@ class Placement:
         with terminal.waiting("Starting TensorFlow"):
             from cnnmnist.distribution import distribute
         if self.cluster and not self.follows:
-            terminal.err.print(f"Waiting for {len(self.cluster.members) - 1} other workers")
+            terminal.err.print(f"Waiting for all of {len(self.cluster.members)} workers")
         distribution = distribute(self.strategy, self.cluster, self.timeout)
         distribution.agree_on_start({"--resume": resumes, "--checkpoint-every": self.checkpoint_every})
         return distribution
