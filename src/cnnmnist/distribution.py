@@ -8,9 +8,7 @@ import contextlib
 import io
 import json
 import os
-import queue
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -171,30 +169,27 @@ def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0
 
 
 def _connected(cluster: Cluster, timeout: float) -> Any:
-    """TensorFlow's strategy, once all workers have joined it.
-
-    TensorFlow waits for them where no signal is heard and no time limit holds: hence the thread.
-    """
-    outcome: queue.Queue[Any] = queue.Queue()
-
-    def create() -> None:
-        try:
-            outcome.put(_multi_worker_strategy(cluster))
-        except Exception as error:  # whatever it is, it belongs to the thread that waits
-            outcome.put(error)
-
-    threading.Thread(target=create, daemon=True).start()
+    """TensorFlow's strategy, once all workers have joined it."""
     try:
-        strategy = outcome.get(timeout=timeout)
-    except queue.Empty:
-        strategy = TimeoutError(f"nothing was heard for {timeout:g} seconds")
-    if isinstance(strategy, Exception):
+        return _multi_worker_strategy(cluster, timeout)
+    except (tf.errors.OpError, RuntimeError) as error:
         gone = ", ".join(cluster.silent()) or "the other workers"
-        raise ClusterError(f"Cannot join {gone}: {in_one_sentence(_last_line(strategy))}.") from strategy
-    return strategy
+        raise ClusterError(f"Cannot join {gone}: {in_one_sentence(_last_line(error))}.") from error
 
 
-def _multi_worker_strategy(cluster: Cluster) -> Any:
+def _multi_worker_strategy(cluster: Cluster, timeout: float) -> Any:
+    # TensorFlow would wait for an hour, hearing no signal, and has no public way to change that.
+    from tensorflow.python.eager import context
+
+    jobs = tf.compat.v1.ConfigProto().experimental.coordination_config.coordinated_job_list
+    for job, addresses in cluster.cluster.items():
+        jobs.add(name=job, num_tasks=len(addresses))
+    context.context().configure_coordination_service(
+        "standalone",
+        service_leader=f"/job:{cluster.members[0][0].type}/replica:0/task:0",
+        cluster_register_timeout_in_ms=int(1000 * timeout),
+        coordinated_jobs=list(jobs),
+    )
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec(dict(cluster.cluster)),
         task_type=cluster.task.type,
