@@ -207,6 +207,7 @@ def _multi_worker_strategy(cluster: Cluster, timeout: float) -> Any:
     extended = strategy.extended
     extended._check_health_interval = extended._check_health_timeout = CHECK_SECONDS
     extended._check_health_retry_limit = CHECKS
+    extended._check_health_initial_timeout = max(1, int(timeout))
     extended._start_check_health_thread()
     return strategy
 
