@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cnnmnist.errors import ClusterError, in_one_sentence
 
 PROBE_SECONDS = 1.0
+BACKLOG = 1_024  # connections of other workers that wait to be accepted
 SLURM_PORT = 8888  # of the first worker on a node, as TensorFlow has it
 Job = Literal["chief", "worker"]
 HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]\x00-\x1f\x7f-\x9f]+)"  # a name, or an address of IPv4 or [IPv6]
@@ -77,8 +78,7 @@ class Cluster(BaseModel):
 
     def silent(self) -> list[str]:
         """Names of the other members to whose address no connection can be made."""
-        others = [each for each in zip(self.names, self.members, strict=True) if each[1][0] != self.task]
-        return [name for name, (_, address) in others if not _answers(address)]
+        return [name for name, address in self._others() if not _answers(address)]
 
     def wait(self, seconds: float) -> None:
         """Wait until every other member is there, and let them find this one.
@@ -87,32 +87,40 @@ class Cluster(BaseModel):
             ClusterError: this process's port is taken, or somebody did not appear in time.
         """
         deadline = time.monotonic() + seconds
-        with self._listening():
-            while missing := self.silent():
+        missing = self._others()
+        with self._listening() as server:
+            while missing := [(name, address) for name, address in missing if not _answers(address)]:
                 if time.monotonic() > deadline:
+                    names = ", ".join(name for name, _ in missing)
                     raise ClusterError(
-                        f"Gave up after {seconds:g} seconds of waiting for {', '.join(missing)}: start what is "
-                        "missing, check its address and port, or wait longer with --cluster-timeout."
+                        f"Gave up after {seconds:g} seconds of waiting for {names}: start what is missing, check "
+                        "its address and port, or wait longer with --cluster-timeout."
                     )
-                time.sleep(0.2)
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        server.accept()[0].close()
+
+    def _others(self) -> list[tuple[str, str]]:
+        """Names and addresses of the other members."""
+        named = zip(self.names, self.members, strict=True)
+        return [(name, address) for name, (task, address) in named if task != self.task]
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
+    def _listening(self) -> Iterator[socket.socket]:
         """Be there on the own port until TensorFlow's server takes its place."""
         port = int(self.members[self.rank][1].rpartition(":")[2])
         both = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both else socket.AF_INET
         try:
-            server = socket.create_server(
-                ("", port), family=family, backlog=len(self.members), dualstack_ipv6=both
-            )
+            server = socket.create_server(("", port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
         except OSError as error:
             raise ClusterError(
                 f"Cannot listen on port {port}, which the cluster has for this worker: "
                 f"{error.strerror or error}: end what uses it, or choose another port."
             ) from error
         with server:
-            yield
+            server.settimeout(0.2)
+            yield server
 
 
 def cluster_from_environment() -> Cluster | None:
