@@ -29,8 +29,10 @@ class Cluster:
     def __init__(self, name: str, title: str, workers: int, threads: int, *arguments: str) -> None:
         self.name, self.title = name, title
         self.rates: list[float] = []
-        environment = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
         addresses = free_addresses(workers)
+        cores = [
+            ",".join(map(str, range(first, first + threads))) for first in range(0, workers * threads, threads)
+        ]
         self.members = [
             Contender(
                 f"{name}-{index}",
@@ -38,7 +40,8 @@ class Cluster:
                 "cnnmnist_loop.py",
                 "own",
                 ("float32", *arguments),
-                environment | (tf_config(addresses, index) if workers > 1 else {"TF_CONFIG": ""}),
+                tf_config(addresses, index) if workers > 1 else {"TF_CONFIG": ""},
+                ("taskset", "-c", cores[index]),  # the program takes as many threads as it has cores
             )
             for index in range(workers)
         ]

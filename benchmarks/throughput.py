@@ -44,6 +44,7 @@ class Contender:
     python: str
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
     process: Any = None
     log: Path = Path(os.devnull)
     hello: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +59,7 @@ class Contender:
         try:
             with self.log.open("w") as log:
                 self.process = subprocess.Popen(
-                    [python, HERE / "contenders" / self.script, data_dir, *self.arguments],
+                    [*self.prefix, python, HERE / "contenders" / self.script, data_dir, *self.arguments],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -76,7 +76,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return only_run(folder)
 
 
-@pytest.mark.parametrize(("number", "exit_status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "exit_status"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+)
 def test_a_signal_keeps_what_was_reached_and_says_how_to_go_on(
     tmp_path: Path, cli: Cli, undisturbed: Path, number: int, exit_status: int
 ) -> None:
@@ -109,6 +112,7 @@ def test_a_signal_before_the_first_iteration_stops_without_a_word_of_tensorflow(
     assert status(run) == "interrupted"
 
 
+@pytest.mark.long
 def test_a_second_signal_stops_at_once_and_leaves_a_run_that_goes_on(
     tmp_path: Path, cli: Cli, undisturbed: Path
 ) -> None:
@@ -206,6 +210,7 @@ def check_failed(result: Result, message: str) -> None:
     assert message in error
 
 
+@pytest.mark.long
 def test_a_file_size_limit_is_one_sentence_and_the_run_goes_on_without_it(
     tmp_path: Path, cli: Cli, undisturbed: Path
 ) -> None:

@@ -183,6 +183,7 @@ def test_damaged_data_is_refused_by_file(cli: Cli, tmp_path: Path, damage: objec
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.long
 def test_a_run_on_a_folder_of_data_is_evaluated_on_it(cli: Cli, tmp_path: Path) -> None:
     folder = data_folder(tmp_path / "data")
     assert cli("train", *SMALL, "--iterations", 3, CNNMNIST_DATA_DIR="data").status == 0
