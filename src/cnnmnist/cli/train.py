@@ -311,7 +311,10 @@ def _observer(run: "Run", digits: "Dataset", tensorboard: bool) -> Any:
 def _describe_distribution(run: "Run", distribution: "Distribution", terminal: Terminal) -> None:
     record, replicas = run.record, distribution.replicas
     share = record.recipe.training.batch_size // replicas
-    terminal.out.print(f"Strategy {distribution.kind}: {replicas} x {share} images per iteration")
+    from cnnmnist.runtime import resolve_precision
+
+    precision = resolve_precision(record.recipe.training.precision)
+    terminal.out.print(f"Strategy {distribution.kind}: {replicas} x {share} images per iteration, in {precision}")
     if record.iteration and replicas != record.replicas:
         terminal.warn(
             f"the run {run.name} was trained with {record.replicas} replicas until here: the result may differ "
