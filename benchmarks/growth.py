@@ -17,7 +17,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-ITERATIONS = 300
+ITERATIONS = 100
 BATCHES = (1, 4, 16, 64, 256, 1_024)
 FACTORS = (0.5, 1, 2, 4)
 TUTORIAL_FILTERS = (16, 36)
