@@ -33,7 +33,11 @@ def listen(port: int) -> socket.socket:
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Answer until a signal comes, which is then raised as Python does it: KeyboardInterrupt for Ctrl-C."""
+    """Answer until a signal comes, which is then raised as Python does it.
+
+    Raises:
+        KeyboardInterrupt: it was Ctrl-C.
+    """
     config = uvicorn.Config(
         app,
         http="h11",
@@ -45,3 +49,5 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE,
     )
     uvicorn.Server(config).run(sockets=[listener])
+    # Uvicorn raises the signal again, to no effect in a process that a shell started in the background.
+    raise KeyboardInterrupt
