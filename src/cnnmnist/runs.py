@@ -247,7 +247,7 @@ def find_run(name: str, runs_dir: Path) -> Run:
         RunError: there is no such run, or its record is damaged.
     """
     if name == "latest":
-        newest = max(_run_directories(runs_dir), key=_started, default=None)
+        newest = max(run_directories(runs_dir), key=_started, default=None)
         if newest is None:
             raise RunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
         try:
@@ -275,7 +275,7 @@ class DamagedRun:
 def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     """All runs of a directory, newest first; none if it does not exist."""
     runs: list[Run | DamagedRun] = []
-    for directory in sorted(_run_directories(runs_dir), key=_started, reverse=True):
+    for directory in sorted(run_directories(runs_dir), key=_started, reverse=True):
         try:
             runs.append(_read_run(directory))
         except RunError as error:
@@ -310,7 +310,8 @@ def _is_run(directory: Path) -> bool:
     return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
 
 
-def _run_directories(runs_dir: Path) -> list[Path]:
+def run_directories(runs_dir: Path) -> list[Path]:
+    """The directories of all runs, whose records need not be readable; none if ``runs_dir`` does not exist."""
     try:
         return [path for path in runs_dir.iterdir() if _is_run(path)]
     except OSError:

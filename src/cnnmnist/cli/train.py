@@ -241,10 +241,10 @@ def _option(field: str) -> str:
 
 def _check_extension(run: "Run", iterations: int) -> None:
     recipe = run.record.recipe
-    if recipe.training.schedule != "constant" or recipe.augmentation.fade:
-        schedule = f"{recipe.training.schedule} schedule" if recipe.training.schedule != "constant" else "fade"
+    schedule = "" if recipe.training.schedule == "constant" else f"{recipe.training.schedule} schedule"
+    if tied := schedule or ("fade" if recipe.augmentation.fade else ""):
         raise click.UsageError(
-            f"The {schedule} of the run {run.name} ends with its last iteration, so that --iterations cannot be "
+            f"The {tied} of the run {run.name} ends with its last iteration, so that --iterations cannot be "
             "changed."
         )
     if iterations < run.record.iteration:
@@ -309,10 +309,10 @@ def _observer(run: "Run", digits: "Dataset", tensorboard: bool) -> Any:
 
 
 def _describe_distribution(run: "Run", distribution: "Distribution", terminal: Terminal) -> None:
-    record, replicas = run.record, distribution.replicas
-    share = record.recipe.training.batch_size // replicas
     from cnnmnist.runtime import resolve_precision
 
+    record, replicas = run.record, distribution.replicas
+    share = record.recipe.training.batch_size // replicas
     precision = resolve_precision(record.recipe.training.precision)
     terminal.out.print(f"Strategy {distribution.kind}: {replicas} x {share} images per iteration, in {precision}")
     if record.iteration and replicas != record.replicas:
