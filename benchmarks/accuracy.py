@@ -19,10 +19,10 @@ from rich.table import Table
 
 def trained(recipe: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """The record of the run of one recipe and seed."""
-    record = options.runs_dir / f"{recipe}-{seed}" / "run.json"
+    record = options.runs_dir / f"{recipe.rpartition('/')[2]}-{seed}" / "run.json"
     if not record.exists():
         command = [sys.executable, "-m", "cnnmnist", "train", "--config", recipe, "--seed", str(seed)]
-        command += ["--runs-dir", options.runs_dir, "--name", record.parent.name, "--evaluate-at", "0"]
+        command += ["--runs-dir", options.runs_dir, "--name", record.parent.name]
         if options.precision:
             command += ["--precision", options.precision]
         if options.data_dir:
