@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help train test check bench format clean
+.PHONY: help train test check docs bench format clean
 
 help:
 	@echo "make train   train the tutorial's network (sets up $(VENV) first)"
 	@echo "make test    run the tests"
 	@echo "make check   ruff and mypy"
+	@echo "make docs    build the documentation as a site, build/site/index.html"
 	@echo "make bench   compare the speed with that of other programs (sets up theirs first)"
 	@echo "make format  let ruff format and fix the code"
 	@echo "make clean   remove $(VENV) and caches"
@@ -24,6 +25,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/site
+	cp build/site/README.html build/site/index.html
 
 # A peer that cannot be set up is named in the table instead of ending the benchmark.
 bench: $(READY)
