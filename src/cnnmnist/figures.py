@@ -290,7 +290,7 @@ def check_figure_path(path: Path) -> None:
         raise SelectionError(f"Cannot write a figure as {path}: end its name in {', '.join(most)} or {last}.")
 
 
-def save_figure(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Figure", path: str | Path) -> None:
     """Write a figure as PNG, SVG or PDF, by suffix; the same figure gives the same bytes.
 
     Raises:
@@ -299,6 +299,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
     """
     import matplotlib
 
+    path = Path(path)
     check_figure_path(path)
     suffix = path.suffix.lower()
     # Without a salt of ours, the identifiers within an SVG file are random.

@@ -81,13 +81,9 @@ class Run:
 
     def version_changes(self) -> str:
         """What differs from when the run was made, such as ``keras 3.12.0 (now 3.13.1)``; empty for nothing."""
-        recorded = self.record.versions
-        changes = (
-            f"{name} {recorded.get(name)} (now {now})"
-            for name, now in versions().items()
-            if recorded.get(name) != now
-        )
-        return ", ".join(changes)
+        then = self.record.versions
+        changes = {name: now for name, now in versions().items() if then.get(name) != now}
+        return ", ".join(f"{name} {then.get(name)} (now {now})" for name, now in changes.items())
 
     def append_metrics(
         self, last: int, losses: np.ndarray, accuracies: np.ndarray, iterations_per_second: float
@@ -149,7 +145,7 @@ class Run:
         with replacing(self.metrics_file) as temporary, self.metrics_file.open("rb") as old:
             temporary.write_bytes(b"".join(itertools.islice(old, iteration)))
 
-    def load_dataset(self, name: str | None = None, data_dir: Path | None = None) -> Dataset:
+    def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> Dataset:
         """The digits that the run was trained on, or others that the caller names.
 
         Raises:
@@ -178,15 +174,13 @@ class Run:
             )
 
     def _fitting(self, dataset: Dataset) -> Dataset:
-        recorded = self.record.dataset
-        if list(dataset.image_shape) != recorded.image_shape or len(dataset.class_names) > len(
-            recorded.class_names
-        ):
+        recorded, classes = self.record.dataset, len(dataset.class_names)
+        if list(dataset.image_shape) != recorded.image_shape or classes > len(recorded.class_names):
             raise DataError(
                 f"The run {self.name} is for {len(recorded.class_names)} classes of images of "
                 f"{recorded.image_shape} pixels, which the digits of {dataset.source} are not: choose others."
             )
-        if len(dataset.class_names) < len(recorded.class_names):  # a folder in which the last labels do not occur
+        if classes < len(recorded.class_names):  # a folder in which the last labels do not occur
             dataset = replace(dataset, class_names=tuple(recorded.class_names))
         return dataset
 
@@ -240,12 +234,17 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
     return run
 
 
-def find_run(name: str, runs_dir: Path) -> Run:
-    """Read the run of a directory, of a name under ``runs_dir``, the ``latest`` there, or ``pretrained``.
+def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
+    """Read what a training left behind.
+
+    Args:
+        name: a run directory, a run's name under ``runs_dir``, ``latest`` for the newest there, or ``pretrained``.
+        runs_dir: where runs are kept.
 
     Raises:
         RunError: there is no such run, or its record is damaged.
     """
+    name, runs_dir = str(name), Path(runs_dir)
     if name == "latest":
         newest = max(run_directories(runs_dir), key=_started, default=None)
         if newest is None:

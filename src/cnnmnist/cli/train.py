@@ -201,9 +201,9 @@ def _resumed(
     terminal: Terminal,
 ) -> "tuple[Run, Dataset, Distribution | None]":
     from cnnmnist.config import load_recipe, validate_recipe
-    from cnnmnist.runs import find_run
+    from cnnmnist.runs import load_run
 
-    run = find_run(resume, runs_dir)
+    run = load_run(resume, runs_dir)
     recipe = run.record.recipe
     for option, value in refused.items():
         if value is not None:

@@ -131,7 +131,7 @@ KERAS_CACHE_DIGEST = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17
 
 def load_dataset(
     name: str | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     *,
     progress: DownloadProgress | None = None,
 ) -> Dataset:
@@ -157,9 +157,9 @@ def load_dataset(
     if name == "mnist5k" and data_dir is None:
         return _embedded()
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
-        data_dir = Path(os.environ["CNNMNIST_DATA_DIR"])
+        data_dir = os.environ["CNNMNIST_DATA_DIR"]
     if data_dir is not None:
-        return _from_folder(data_dir.absolute(), name)
+        return _from_folder(Path(data_dir).absolute(), name)
     try:
         return _known(name or "mnist", progress)
     except DownloadError as error:
