@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from cnnmnist.errors import RunError
 from cnnmnist.runs import load_run
 from cnnmnist.session import train_run
-from cnnmnist.summaries import TensorBoardWriter
+from cnnmnist.tensorboard import TensorBoardWriter
 from conftest import SMALL, Result, run_cli
 
 pytestmark = pytest.mark.xdist_group("tensorboard")

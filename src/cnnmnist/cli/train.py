@@ -303,7 +303,7 @@ def _train(
 def _observer(run: "Run", digits: "Dataset", tensorboard: bool) -> Any:
     if not tensorboard:
         return contextlib.nullcontext()
-    from cnnmnist.summaries import TensorBoardWriter
+    from cnnmnist.tensorboard import TensorBoardWriter
 
     return TensorBoardWriter(run, digits)
 
