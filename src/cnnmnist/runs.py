@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.sources import Dataset, load_dataset
-from cnnmnist.errors import DataError, RunError, in_one_sentence
+from cnnmnist.errors import DataError, MissingRunError, RunError, in_one_sentence
 from cnnmnist.files import replacing
 from cnnmnist.records import RunRecord, Status, new_record, versions
 
@@ -242,13 +242,14 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         runs_dir: where runs are kept.
 
     Raises:
-        RunError: there is no such run, or its record is damaged.
+        MissingRunError: there is no such run.
+        RunError: its record is damaged.
     """
     name, runs_dir = str(name), Path(runs_dir)
     if name == "latest":
         newest = max(run_directories(runs_dir), key=_started, default=None)
         if newest is None:
-            raise RunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
+            raise MissingRunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
         try:
             return _read_run(newest)
         except RunError as error:
@@ -260,7 +261,7 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         return Run(PRETRAINED, _read_run(PRETRAINED).record, figures=runs_dir / "pretrained" / "figures")
     if _is_run(Path(name)):
         return _read_run(Path(name))
-    raise RunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
+    raise MissingRunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
 
 
 @dataclass(frozen=True)
