@@ -1,7 +1,9 @@
 """Runs that are interrupted and continued, in this process; tests/cli does it to the real command."""
 
+import dataclasses
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ import pytest
 from cnnmnist.checkpoints import load_checkpoint
 from cnnmnist.config import load_recipe
 from cnnmnist.data.sources import load_dataset
-from cnnmnist.errors import RunError, TrainingError
+from cnnmnist.errors import DataError, RunError, TrainingError
 from cnnmnist.evaluation import accuracy
+from cnnmnist.files import locked
 from cnnmnist.records import Rung
 from cnnmnist.runs import Run, create_run, load_run
-from cnnmnist.session import train_run
+from cnnmnist.session import resume, train, train_run
 from cnnmnist.training import Progress, Trainer
 
 SECONDS = {"seconds": np.array(0.0)}
@@ -173,6 +176,46 @@ def test_an_interrupt_from_within_keeps_no_half_made_step(tmp_path: Path, undist
     list(train_run(interrupted, DATASET))
     for ours, theirs in zip(weights(interrupted), weights(undisturbed), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_training_in_one_call_and_interrupting_it(tmp_path: Path, undisturbed: Run) -> None:
+    events: list[Progress | Rung] = []
+    handler = signal.getsignal(signal.SIGINT)
+
+    def progress(event: Progress | Rung) -> None:
+        events.append(event)
+        if isinstance(event, Progress) and event.iteration >= 20:
+            signal.raise_signal(signal.SIGINT)
+
+    recipe = undisturbed.record.recipe
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, DATASET, runs_dir=str(tmp_path), name="mine", progress=progress)
+    assert signal.getsignal(signal.SIGINT) is handler
+    run = load_run("mine", str(tmp_path))
+    assert (run.record.status, run.record.iteration) == ("interrupted", events[-1].iteration)
+    assert 20 <= run.record.iteration < 60
+    assert len(weights(run)) == 6, "what was reached can be evaluated"
+    with pytest.raises(DataError, match="not those that the run mine was trained on"):
+        resume(run, dataclasses.replace(DATASET, digest="0" * 64))
+    with locked(run.directory), pytest.raises(RunError, match="Another process is training"):
+        resume(run, DATASET)
+    finished = resume(run, progress=events.append)
+    assert finished.record.status == load_run("mine", tmp_path).record.status == "finished"
+    assert [event for event in events if isinstance(event, Rung)] == finished.record.ladder
+    assert sum(len(event.losses) for event in events if isinstance(event, Progress)) == 60
+    for ours, theirs in zip(weights(finished), weights(undisturbed), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_second_interrupt_does_not_wait(tmp_path: Path, undisturbed: Run) -> None:
+    def progress(event: Progress | Rung) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second interrupt was not heard")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(undisturbed.record.recipe, DATASET, runs_dir=tmp_path, progress=progress)
+    assert load_run("latest", tmp_path).record.status == "interrupted"
 
 
 def test_a_recipe_of_fewer_iterations_than_done_is_refused(tmp_path: Path, undisturbed: Run) -> None:

@@ -43,7 +43,7 @@ def draw_network(model: Any, title: str = "", image: Array | None = None) -> "Fi
         title: of the figure.
         image: uint8 (height, width), to show what goes in.
     """
-    from matplotlib.figure import Figure
+    from cnnmnist.display import Figure
 
     stages = _stages(model)
     _place(stages)

@@ -36,7 +36,8 @@ class Metrics:
 
 
 class Run:
-    """A run directory and its record; :meth:`save` writes the record."""
+    """A training: its ``directory`` and its ``record``, which has the recipe, the data, how far it is, and the
+    ``ladder`` of accuracies on the test split; :meth:`save` writes the record."""
 
     def __init__(self, directory: Path, record: RunRecord, figures: Path | None = None) -> None:
         self.directory = directory
@@ -154,10 +155,9 @@ class Run:
         if name or data_dir:
             return self._fitting(load_dataset(name, data_dir))
         recorded = self.record.dataset
-        folder = Path(recorded.data_dir) if recorded.data_dir else None
-        dataset = load_dataset(recorded.name, folder)
+        dataset = load_dataset(recorded.name, recorded.data_dir)
         # Copies of MNIST are about that differ in a few faint pixels, so that its name is enough.
-        if folder:
+        if recorded.data_dir:
             self.check_same(dataset)
         return self._fitting(dataset)
 

@@ -37,13 +37,16 @@ class Dataset:
     """The digits, or other small pictures, in their three splits."""
 
     name: str
+    """Such as ``mnist`` or ``mnist5k``."""
     source: str
     """Where they were found, for people."""
     digest: str
     """SHA-256 of the shapes and bytes of the four arrays, however they were compressed."""
     class_names: tuple[str, ...]
+    """What a label stands for, by its number."""
     train: Split
     validation: Split
+    """The first training images, which only measure the network."""
     test: Split
     data_dir: Path | None = None
     """The folder that the user named, absolute."""
