@@ -45,6 +45,9 @@ def command(
     height x width x input channels of a filter, also where that extends beyond the image; of a dense layer, inputs
     x units. The time is that of a forward pass on this machine, in float32, each layer by itself.
 
+    With --json: run or recipe, image_shape, classes, parameters, multiplications, figures, and layers, each with
+    name, kind (Keras' class), output_shape, parameters, multiplications, and share (of the time, a fraction of 1).
+
     \b
     cnnmnist summary
     cnnmnist summary best --output network.svg

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from cnnmnist.config import nearest
-from cnnmnist.data.downloads import DownloadProgress, cache_directory, fetch
+from cnnmnist.data.downloads import DownloadProgress, cache_directory, fetch, quiet_pooch
 from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
 from cnnmnist.data.idx import read_idx
 from cnnmnist.errors import DataError, DownloadError, RecipeError
@@ -209,8 +209,7 @@ def _known(name: str, progress: DownloadProgress | None) -> Dataset:
 
 
 def _is_complete(folder: Path, name: str) -> bool:
-    import pooch
-
+    pooch = quiet_pooch()
     files = zip(STEMS, DATASETS[name].hashes, strict=True)
     try:
         return all(pooch.hashes.hash_matches(folder / f"{stem}.gz", known_hash) for stem, known_hash in files)
