@@ -56,27 +56,19 @@ def test_an_untrained_run_goes_before_a_recipe_of_its_name_and_is_drawn(cli: Cli
         (
             ["nothing"],
             1,
-            "There is no run 'nothing', neither in runs nor as a directory with a run.json, and no recipe",
+            "nor as a directory with a run.json, and no recipe of that name: shipped are best, ",
         ),
         (["x" * 5000], 1, "There is no run"),
-        (["latest"], 1, "There is no run in runs"),
         (["pretrained", "--dataset", "mnist"], 2, "--dataset and --data-dir go with a recipe"),
         (["fast", "--dataset", "letters"], 2, "There is no data set 'letters'"),
-        (["fast", "--data-dir", "nowhere"], 1, "nowhere"),
         (["recipe.yaml"], 2, "unknown field 'modle'"),
-        (["fast", "--output", "network.bmp"], 2, ".png, .svg or .pdf"),
+        (["best"], 1, "run.json is damaged"),  # and not passed over for the recipe of its name
     ],
 )
 def test_what_cannot_be_done(cli: Cli, tmp_path: Path, arguments: list[str], status: int, message: str) -> None:
     (tmp_path / "recipe.yaml").write_text("modle: {}")
+    (tmp_path / "runs" / "best").mkdir(parents=True)
+    (tmp_path / "runs" / "best" / "run.json").write_text("{}")
     result = cli("summary", *arguments)
     assert (result.status, result.out) == (status, "")
     assert message in result.err
-
-
-def test_a_damaged_run_is_not_passed_over_for_a_recipe_of_its_name(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "runs" / "fast").mkdir(parents=True)
-    (tmp_path / "runs" / "fast" / "run.json").write_text("{}")
-    result = cli("summary", "fast")
-    assert (result.status, result.out) == (1, "")
-    assert "run.json is damaged" in result.err
