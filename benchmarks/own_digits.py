@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 from cnnmnist.errors import PictureError
 from cnnmnist.evaluation import predict_logits
 from cnnmnist.preparation import prepare_digits
-from cnnmnist.runs import find_run
+from cnnmnist.runs import load_run
 
 FONTS = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif"),
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("run", nargs="?", default="pretrained")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     options = parser.parse_args()
-    model = find_run(options.run, options.runs_dir).load_model()
+    model = load_run(options.run, options.runs_dir).load_model()
     table = Table("pictures", "number", "read rightly")
     results = {"handwriting (load_digits)": correct(model, handwriting())}
     results |= {font: correct(model, printed(font)) for font in FONTS}

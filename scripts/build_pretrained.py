@@ -11,11 +11,11 @@ import sys
 import zipfile
 from pathlib import Path
 
-from cnnmnist.runs import PRETRAINED, Run, find_run
+from cnnmnist.runs import PRETRAINED, Run, load_run
 
 
 def main() -> None:
-    run = find_run(sys.argv[1], Path("runs"))
+    run = load_run(sys.argv[1], Path("runs"))
     record = run.record
     if record.status != "finished":
         raise SystemExit(f"{run.directory} has not finished.")

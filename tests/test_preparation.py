@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from cnnmnist.evaluation import predict_logits
 from cnnmnist.preparation import prepare_digits
-from cnnmnist.runs import find_run
+from cnnmnist.runs import load_run
 
 
 def test_handwriting_that_is_not_mnist_is_read() -> None:
@@ -22,6 +22,6 @@ def test_handwriting_that_is_not_mnist_is_read() -> None:
         if len(found) == 1:
             prepared.append(found[0])
             labels.append(label)
-    model = find_run("pretrained", Path("runs")).load_model()
+    model = load_run("pretrained", Path("runs")).load_model()
     right = (predict_logits(model, np.stack(prepared)).argmax(axis=1) == labels).sum()
     assert right >= 0.9 * len(digits.target[::6])

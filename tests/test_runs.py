@@ -17,7 +17,7 @@ from cnnmnist.data.sources import load_dataset
 from cnnmnist.errors import DataError, RunError
 from cnnmnist.files import locked
 from cnnmnist.records import RunRecord
-from cnnmnist.runs import create_run, find_run
+from cnnmnist.runs import create_run, load_run
 
 DATASET = load_dataset("mnist5k")
 MNIST = dataclasses.replace(DATASET, name="mnist", digest="0" * 64)
@@ -27,9 +27,9 @@ OTHER = dataclasses.replace(DATASET, name="letters", digest="1" * 64)
 def test_runs_made_at_the_same_second_do_not_touch_each_other(tmp_path: Path) -> None:
     runs = [create_run(tmp_path, None, load_recipe(), DATASET) for _ in range(3)]
     assert len({run.directory for run in runs}) == 3
-    assert find_run("latest", tmp_path).directory == runs[-1].directory
-    assert find_run(runs[0].name, tmp_path).directory == runs[0].directory
-    assert find_run(str(runs[1].directory), Path("elsewhere")).directory == runs[1].directory
+    assert load_run("latest", tmp_path).directory == runs[-1].directory
+    assert load_run(runs[0].name, tmp_path).directory == runs[0].directory
+    assert load_run(runs[1].directory, "elsewhere").directory == runs[1].directory
 
 
 @pytest.mark.parametrize("name", ["../x", "latest", "a/b", "", ".hidden", "x" * 65, "\x1b[31mred", "a\nb", "a\n"])
@@ -134,13 +134,13 @@ def edited(field: str, value: object) -> bytes:
 def test_a_record_edited_by_hand_is_refused_by_field(tmp_path: Path, content: bytes, named: str) -> None:
     folder = write(tmp_path / "edited", content)
     with pytest.raises(RunError) as caught:
-        find_run("edited", tmp_path)
+        load_run("edited", tmp_path)
     assert named in str(caught.value)
     assert str(folder / "run.json") in str(caught.value)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
     with pytest.raises(RunError, match="The latest run cannot be used, so name another one"):
-        find_run("latest", tmp_path)
+        load_run("latest", tmp_path)
 
 
 values = st.recursive(
@@ -181,7 +181,7 @@ def mutated_records(draw: st.DrawFn) -> bytes:
 def test_any_record_is_read_or_refused(folder: Path, content: bytes) -> None:
     write(folder / "mutated", content)
     try:
-        run = find_run("mutated", folder)
+        run = load_run("mutated", folder)
     except RunError as error:
         assert str(folder / "mutated" / "run.json") in str(error)
         assert str(error).isprintable()
@@ -199,7 +199,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_whose_parts_lead_elsewhere_is_refused(tmp_path: Path, part: str) -> None:
     (write(tmp_path / "stranger", json.dumps(GOOD).encode()) / part).symlink_to("/etc")
     with pytest.raises(RunError, match=f"{part} is a symbolic link"):
-        find_run("stranger", tmp_path)
+        load_run("stranger", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_run_whose_parts_lead_elsewhere_is_refused(tmp_path: Path, part: str) 
 )
 def test_what_is_no_run_is_said_in_a_sentence(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="There is no run"):
-        find_run(name, tmp_path)
+        load_run(name, tmp_path)
 
 
 def test_a_runs_directory_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Runs that are interrupted and continued, in this process; tests/cli does it to the real command."""
 
+import dataclasses
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ import pytest
 from cnnmnist.checkpoints import load_checkpoint
 from cnnmnist.config import load_recipe
 from cnnmnist.data.sources import load_dataset
-from cnnmnist.errors import RunError, TrainingError
+from cnnmnist.errors import DataError, RunError, TrainingError
 from cnnmnist.evaluation import accuracy
+from cnnmnist.files import locked
 from cnnmnist.records import Rung
-from cnnmnist.runs import Run, create_run, find_run
-from cnnmnist.session import train_run
+from cnnmnist.runs import Run, create_run, load_run
+from cnnmnist.session import resume, train, train_run
 from cnnmnist.training import Progress, Trainer
 
 SECONDS = {"seconds": np.array(0.0)}
@@ -50,7 +53,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_what_a_run_leaves_behind(undisturbed: Run) -> None:
-    run = find_run("latest", undisturbed.directory.parent)
+    run = load_run("latest", undisturbed.directory.parent)
     record = run.record
     assert (record.status, record.iteration) == ("finished", 60)
     assert [rung.iteration for rung in record.ladder] == [0, 1, 25, 60]
@@ -73,10 +76,10 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, undisturbed: Run
     for event in events:
         if isinstance(event, Progress) and event.iteration >= stop:
             events.close()
-    assert find_run("latest", tmp_path).record.status == "interrupted"
+    assert load_run("latest", tmp_path).record.status == "interrupted"
     assert len(weights(run)) == 6, "what was reached can be evaluated"
-    list(train_run(find_run("latest", tmp_path), DATASET, checkpoint_every=10))
-    finished = find_run("latest", tmp_path)
+    list(train_run(load_run("latest", tmp_path), DATASET, checkpoint_every=10))
+    finished = load_run("latest", tmp_path)
     for ours, theirs in zip(weights(finished), weights(undisturbed), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert finished.record.ladder == undisturbed.record.ladder
@@ -107,7 +110,7 @@ def test_metrics_after_the_checkpoint_are_forgotten(tmp_path: Path, undisturbed:
     with run.metrics_file.open("a") as file:
         file.write('{"iteration": 26, "lo')  # killed in the middle of a line
     events.close()
-    list(train_run(find_run("latest", tmp_path), DATASET))
+    list(train_run(load_run("latest", tmp_path), DATASET))
     assert [line["iteration"] for line in metrics(run)] == list(range(1, 61))
     assert [m["loss"] for m in metrics(run)] == [m["loss"] for m in metrics(undisturbed)]
 
@@ -115,7 +118,7 @@ def test_metrics_after_the_checkpoint_are_forgotten(tmp_path: Path, undisturbed:
 def test_a_finished_run_is_extended(tmp_path: Path, undisturbed: Run) -> None:
     run = new_run(tmp_path, **{"training.iterations": 40})
     list(train_run(run, DATASET))
-    longer = find_run("latest", tmp_path)
+    longer = load_run("latest", tmp_path)
     longer.record.recipe = undisturbed.record.recipe
     list(train_run(longer, DATASET))
     for ours, theirs in zip(weights(longer), weights(undisturbed), strict=True):
@@ -139,7 +142,7 @@ def test_a_loss_that_is_no_number_fails_the_run_and_only_good_checkpoints_are_ke
     run = new_run(tmp_path, **{"training.learning_rate": 100.0, "model.dense": [16] * 8})
     with pytest.raises(TrainingError, match=message):
         list(train_run(run, DATASET, checkpoint_every=checkpoint_every))
-    stopped = find_run("latest", tmp_path)
+    stopped = load_run("latest", tmp_path)
     assert stopped.record.status == "failed"
     assert not run.model_file.exists()
     kept = load_checkpoint(stopped.checkpoints, Trainer(run.record.recipe, DATASET).state() | SECONDS)
@@ -167,7 +170,7 @@ def test_an_interrupt_from_within_keeps_no_half_made_step(tmp_path: Path, undist
         next(events)
     with pytest.raises(KeyboardInterrupt):
         events.throw(KeyboardInterrupt)
-    interrupted = find_run("latest", tmp_path)
+    interrupted = load_run("latest", tmp_path)
     assert interrupted.record.status == "interrupted"
     assert not run.model_file.exists()
     list(train_run(interrupted, DATASET))
@@ -175,9 +178,49 @@ def test_an_interrupt_from_within_keeps_no_half_made_step(tmp_path: Path, undist
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_training_in_one_call_and_interrupting_it(tmp_path: Path, undisturbed: Run) -> None:
+    events: list[Progress | Rung] = []
+    handler = signal.getsignal(signal.SIGINT)
+
+    def progress(event: Progress | Rung) -> None:
+        events.append(event)
+        if isinstance(event, Progress) and event.iteration >= 20:
+            signal.raise_signal(signal.SIGINT)
+
+    recipe = undisturbed.record.recipe
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, DATASET, runs_dir=str(tmp_path), name="mine", progress=progress)
+    assert signal.getsignal(signal.SIGINT) is handler
+    run = load_run("mine", str(tmp_path))
+    assert (run.record.status, run.record.iteration) == ("interrupted", events[-1].iteration)
+    assert 20 <= run.record.iteration < 60
+    assert len(weights(run)) == 6, "what was reached can be evaluated"
+    with pytest.raises(DataError, match="not those that the run mine was trained on"):
+        resume(run, dataclasses.replace(DATASET, digest="0" * 64))
+    with locked(run.directory), pytest.raises(RunError, match="Another process is training"):
+        resume(run, DATASET)
+    finished = resume(run, progress=events.append)
+    assert finished.record.status == load_run("mine", tmp_path).record.status == "finished"
+    assert [event for event in events if isinstance(event, Rung)] == finished.record.ladder
+    assert sum(len(event.losses) for event in events if isinstance(event, Progress)) == 60
+    for ours, theirs in zip(weights(finished), weights(undisturbed), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_second_interrupt_does_not_wait(tmp_path: Path, undisturbed: Run) -> None:
+    def progress(event: Progress | Rung) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second interrupt was not heard")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(undisturbed.record.recipe, DATASET, runs_dir=tmp_path, progress=progress)
+    assert load_run("latest", tmp_path).record.status == "interrupted"
+
+
 def test_a_recipe_of_fewer_iterations_than_done_is_refused(tmp_path: Path, undisturbed: Run) -> None:
     shutil.copytree(undisturbed.directory, tmp_path / "edited")
-    run = find_run(str(tmp_path / "edited"), tmp_path)
+    run = load_run(str(tmp_path / "edited"), tmp_path)
     fewer = run.record.recipe.training.model_copy(update={"iterations": 30})
     run.record.recipe = run.record.recipe.model_copy(update={"training": fewer})
     with pytest.raises(RunError, match="60 iterations already, but its recipe asks for 30"):
@@ -186,8 +229,8 @@ def test_a_recipe_of_fewer_iterations_than_done_is_refused(tmp_path: Path, undis
 
 def test_metrics_that_are_no_text_do_not_stop_a_run_from_going_on(tmp_path: Path, undisturbed: Run) -> None:
     shutil.copytree(undisturbed.directory, tmp_path / "damaged")
-    run = find_run(str(tmp_path / "damaged"), tmp_path)
+    run = load_run(str(tmp_path / "damaged"), tmp_path)
     run.metrics_file.write_bytes(b"\xff\xfe\n" * 100)
     list(train_run(run, DATASET))
     assert run.metrics_file.read_bytes() == b"\xff\xfe\n" * 60
-    assert find_run(str(tmp_path / "damaged"), tmp_path).record.status == "finished"
+    assert load_run(str(tmp_path / "damaged"), tmp_path).record.status == "finished"

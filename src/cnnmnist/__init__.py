@@ -1,3 +1,90 @@
-"""The classic convolutional network for handwritten digits, as a command-line tool."""
+"""The classic convolutional network for handwritten digits, as a command-line tool and as a library.
+
+Importing this package is immediate: each name below brings its module with it when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cnnmnist.config import Recipe, load_recipe
+    from cnnmnist.data.sources import Dataset, Split, load_dataset
+    from cnnmnist.diagram import draw_network
+    from cnnmnist.errors import CnnMnistError
+    from cnnmnist.evaluation import Report, evaluate
+    from cnnmnist.figures import (
+        ImageGrid,
+        LearningCurve,
+        activation_grid,
+        draw_confusion_matrix,
+        draw_grid,
+        draw_learning_curves,
+        filter_grid,
+        image_grid,
+        save_figure,
+    )
+    from cnnmnist.model import build_model, layer_outputs
+    from cnnmnist.records import Rung
+    from cnnmnist.runs import Run, load_run
+    from cnnmnist.session import resume, train
+    from cnnmnist.training import Progress
+
+__all__ = [
+    "CnnMnistError",
+    "Dataset",
+    "ImageGrid",
+    "LearningCurve",
+    "Progress",
+    "Recipe",
+    "Report",
+    "Run",
+    "Rung",
+    "Split",
+    "activation_grid",
+    "build_model",
+    "draw_confusion_matrix",
+    "draw_grid",
+    "draw_learning_curves",
+    "draw_network",
+    "evaluate",
+    "filter_grid",
+    "image_grid",
+    "layer_outputs",
+    "load_dataset",
+    "load_recipe",
+    "load_run",
+    "resume",
+    "save_figure",
+    "train",
+]
+
+_NAMES = {
+    "config": ("Recipe", "load_recipe"),
+    "data.sources": ("Dataset", "Split", "load_dataset"),
+    "diagram": ("draw_network",),
+    "errors": ("CnnMnistError",),
+    "evaluation": ("Report", "evaluate"),
+    "figures": (
+        *("ImageGrid", "LearningCurve", "activation_grid", "draw_confusion_matrix", "draw_grid"),
+        *("draw_learning_curves", "filter_grid", "image_grid", "save_figure"),
+    ),
+    "model": ("build_model", "layer_outputs"),
+    "records": ("Rung",),
+    "runs": ("Run", "load_run"),
+    "session": ("resume", "train"),
+    "training": ("Progress",),
+}
+_MODULES = {name: f"cnnmnist.{module}" for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -153,7 +153,7 @@ class Recipe(_Section):
         return self
 
 
-def load_recipe(name_or_file: str = "tutorial", overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe and override some of its fields.
 
     Args:
@@ -163,7 +163,7 @@ def load_recipe(name_or_file: str = "tutorial", overrides: Mapping[str, Any] | N
     Raises:
         RecipeError: no such recipe, not valid YAML, or a field that is unknown or not valid.
     """
-    path = _find(name_or_file)
+    path = _find(str(name_or_file))
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -37,6 +37,10 @@ class RunError(CnnMnistError):
     """A run directory is missing, damaged, not writable or not finished."""
 
 
+class MissingRunError(RunError):
+    """There is no run of that name."""
+
+
 class SelectionError(CnnMnistError):
     """A layer, image or channel that does not exist was asked for."""
 

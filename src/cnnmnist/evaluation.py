@@ -54,19 +54,18 @@ class Report:
         return np.flatnonzero(self.predicted != self.labels)
 
 
-def evaluate(model: Any, split: Split, classes: int) -> Report:
+def evaluate(model: Any, split: Split) -> Report:
     """Classify every image of a split.
 
     Args:
-        model: from images to logits, as :func:`cnnmnist.model.build_model` makes it.
+        model: from images to logits, as :func:`cnnmnist.model.build_model` makes it; its logits are the classes.
         split: images, uint8 (n, height, width), and labels, uint8 (n,).
-        classes: number of classes, k.
     """
     # It takes a second to import, which training alone need not wait for.
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     predicted = predict_logits(model, split.images).argmax(axis=1)
-    numbers = np.arange(classes)
+    numbers = np.arange(model.output_shape[-1])
     scores = precision_recall_fscore_support(split.labels, predicted, labels=numbers, zero_division=0.0)
     return Report(
         labels=split.labels,

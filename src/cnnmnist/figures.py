@@ -149,8 +149,15 @@ def title_lines(title: str, fits: bool) -> list[str]:
 
 
 def draw_grid(grid: ImageGrid) -> "Figure":
-    """Draw the images of a grid with their titles and, if they share a scale, a colour bar."""
-    from matplotlib.figure import Figure
+    """Draw the images of a grid with their titles and, if they share a scale, a colour bar.
+
+    Args:
+        grid: of :func:`image_grid`, :func:`filter_grid` or :func:`activation_grid`.
+
+    Returns:
+        A figure that belongs to no window; a notebook shows it where it is a cell's last value.
+    """
+    from cnnmnist.display import Figure
 
     blocks = [_Block(grid)] if grid.beside is None else [_Block(grid.beside), _Block(grid)]
     heading = _pixels(LARGE * LINE) * 1.5 if grid.title else 0
@@ -188,8 +195,9 @@ def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str 
         title: of the figure.
     """
     from matplotlib.colors import SymLogNorm
-    from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
+
+    from cnnmnist.display import Figure
 
     classes = len(matrix)
     counted = classes <= LARGEST_COUNTED_MATRIX
@@ -234,9 +242,13 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> "Figure":
     Losses and accuracies of batches are running means over a fiftieth of the longest training; accuracies on the
     test split are circles. The axis of the accuracies is a logit one, so that 98 % and 99 % are far from each
     other; what is above 99.99 % lies on its upper edge.
+
+    Args:
+        curves: one or more.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, StrMethodFormatter
+
+    from cnnmnist.display import Figure
 
     window = max(1, max(len(curve.losses) for curve in curves) // 50)
     over = f" (mean of {window:,} iterations)" if window > 1 else ""
@@ -290,8 +302,12 @@ def check_figure_path(path: Path) -> None:
         raise SelectionError(f"Cannot write a figure as {path}: end its name in {', '.join(most)} or {last}.")
 
 
-def save_figure(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Figure", path: str | Path) -> None:
     """Write a figure as PNG, SVG or PDF, by suffix; the same figure gives the same bytes.
+
+    Args:
+        figure: any of matplotlib's.
+        path: the file; its folder is made, and a file of that name replaced.
 
     Raises:
         SelectionError: the suffix is not that of a known format.
@@ -299,6 +315,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
     """
     import matplotlib
 
+    path = Path(path)
     check_figure_path(path)
     suffix = path.suffix.lower()
     # Without a salt of ours, the identifiers within an SVG file are random.

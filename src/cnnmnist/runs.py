@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.sources import Dataset, load_dataset
-from cnnmnist.errors import DataError, RunError, in_one_sentence
+from cnnmnist.errors import DataError, MissingRunError, RunError, in_one_sentence
 from cnnmnist.files import replacing
 from cnnmnist.records import RunRecord, Status, new_record, versions
 
@@ -36,7 +36,8 @@ class Metrics:
 
 
 class Run:
-    """A run directory and its record; :meth:`save` writes the record."""
+    """A training: its ``directory`` and its ``record``, which has the recipe, the data, how far it is, and the
+    ``ladder`` of accuracies on the test split; :meth:`save` writes the record."""
 
     def __init__(self, directory: Path, record: RunRecord, figures: Path | None = None) -> None:
         self.directory = directory
@@ -81,13 +82,9 @@ class Run:
 
     def version_changes(self) -> str:
         """What differs from when the run was made, such as ``keras 3.12.0 (now 3.13.1)``; empty for nothing."""
-        recorded = self.record.versions
-        changes = (
-            f"{name} {recorded.get(name)} (now {now})"
-            for name, now in versions().items()
-            if recorded.get(name) != now
-        )
-        return ", ".join(changes)
+        then = self.record.versions
+        changes = {name: now for name, now in versions().items() if then.get(name) != now}
+        return ", ".join(f"{name} {then.get(name)} (now {now})" for name, now in changes.items())
 
     def append_metrics(
         self, last: int, losses: np.ndarray, accuracies: np.ndarray, iterations_per_second: float
@@ -149,7 +146,7 @@ class Run:
         with replacing(self.metrics_file) as temporary, self.metrics_file.open("rb") as old:
             temporary.write_bytes(b"".join(itertools.islice(old, iteration)))
 
-    def load_dataset(self, name: str | None = None, data_dir: Path | None = None) -> Dataset:
+    def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> Dataset:
         """The digits that the run was trained on, or others that the caller names.
 
         Raises:
@@ -158,10 +155,9 @@ class Run:
         if name or data_dir:
             return self._fitting(load_dataset(name, data_dir))
         recorded = self.record.dataset
-        folder = Path(recorded.data_dir) if recorded.data_dir else None
-        dataset = load_dataset(recorded.name, folder)
+        dataset = load_dataset(recorded.name, recorded.data_dir)
         # Copies of MNIST are about that differ in a few faint pixels, so that its name is enough.
-        if folder:
+        if recorded.data_dir:
             self.check_same(dataset)
         return self._fitting(dataset)
 
@@ -178,15 +174,13 @@ class Run:
             )
 
     def _fitting(self, dataset: Dataset) -> Dataset:
-        recorded = self.record.dataset
-        if list(dataset.image_shape) != recorded.image_shape or len(dataset.class_names) > len(
-            recorded.class_names
-        ):
+        recorded, classes = self.record.dataset, len(dataset.class_names)
+        if list(dataset.image_shape) != recorded.image_shape or classes > len(recorded.class_names):
             raise DataError(
                 f"The run {self.name} is for {len(recorded.class_names)} classes of images of "
                 f"{recorded.image_shape} pixels, which the digits of {dataset.source} are not: choose others."
             )
-        if len(dataset.class_names) < len(recorded.class_names):  # a folder in which the last labels do not occur
+        if classes < len(recorded.class_names):  # a folder in which the last labels do not occur
             dataset = replace(dataset, class_names=tuple(recorded.class_names))
         return dataset
 
@@ -240,16 +234,22 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
     return run
 
 
-def find_run(name: str, runs_dir: Path) -> Run:
-    """Read the run of a directory, of a name under ``runs_dir``, the ``latest`` there, or ``pretrained``.
+def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
+    """Read what a training left behind.
+
+    Args:
+        name: a run directory, a run's name under ``runs_dir``, ``latest`` for the newest there, or ``pretrained``.
+        runs_dir: where runs are kept.
 
     Raises:
-        RunError: there is no such run, or its record is damaged.
+        MissingRunError: there is no such run.
+        RunError: its record is damaged.
     """
+    name, runs_dir = str(name), Path(runs_dir)
     if name == "latest":
         newest = max(run_directories(runs_dir), key=_started, default=None)
         if newest is None:
-            raise RunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
+            raise MissingRunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
         try:
             return _read_run(newest)
         except RunError as error:
@@ -261,7 +261,7 @@ def find_run(name: str, runs_dir: Path) -> Run:
         return Run(PRETRAINED, _read_run(PRETRAINED).record, figures=runs_dir / "pretrained" / "figures")
     if _is_run(Path(name)):
         return _read_run(Path(name))
-    raise RunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
+    raise MissingRunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
 
 
 @dataclass(frozen=True)

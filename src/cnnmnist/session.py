@@ -1,6 +1,10 @@
 """A run from its first iteration to its last: training, evaluating, and keeping what must not be lost."""
 
-from collections.abc import Generator, Iterator
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +15,98 @@ from cnnmnist.data.sources import Dataset, Split
 from cnnmnist.distribution import Distribution
 from cnnmnist.errors import CnnMnistError, RunError, TrainingError
 from cnnmnist.evaluation import accuracy
+from cnnmnist.files import locked
 from cnnmnist.model import save_model
 from cnnmnist.records import Rung
-from cnnmnist.runs import Run
+from cnnmnist.runs import Run, create_run
 from cnnmnist.training import Progress, Trainer
 
 CHECKPOINT_EVERY = 1_000
 EVALUATED_AT_ONCE = 1_024
 HERE = Distribution()
+
+Listener = Callable[[Progress | Rung], object]
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    runs_dir: str | Path = "runs",
+    name: str | None = None,
+    progress: Listener | None = None,
+) -> Run:
+    """Train a network in a new run directory, to the end of the recipe.
+
+    An interrupt (Ctrl-C, or that of a notebook) waits for the iterations at hand, keeps what was reached, and then
+    raises KeyboardInterrupt: the run is the latest, has a network, and :func:`resume` goes on with it.
+
+    Args:
+        recipe: what to train and how, as :func:`cnnmnist.config.load_recipe` reads it.
+        dataset: the digits, as :func:`cnnmnist.data.sources.load_dataset` finds them.
+        runs_dir: where runs are kept.
+        name: of the run; its time and the recipe's name by default.
+        progress: called with a :class:`~cnnmnist.training.Progress` several times a second, and with a
+            :class:`~cnnmnist.records.Rung` whenever the test split was evaluated.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        TrainingError: the loss is no longer a finite number.
+        RunError: the name is not valid or taken, or the directory cannot be written.
+    """
+    return resume(create_run(Path(runs_dir), name, recipe, dataset), dataset, progress=progress)
+
+
+def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | None = None) -> Run:
+    """Go on with a run that was interrupted, to the same bits as if it had not been.
+
+    Args:
+        run: as :func:`cnnmnist.runs.load_run` reads it.
+        dataset: the digits that it was begun with; by default they are loaded.
+        progress: as for :func:`train`.
+
+    Returns:
+        The same run, finished.
+
+    Raises:
+        DataError: the digits are not there any more, or are others.
+        TrainingError: the loss is no longer a finite number.
+        RunError: another process is training the run, or its directory cannot be written.
+    """
+    dataset = dataset or run.load_dataset()
+    run.check_same(dataset)
+    training = train_run(run, dataset)
+    with locked(run.directory), _patience() as interrupts, contextlib.closing(training) as events:
+        for event in events:
+            if progress and event:
+                progress(event)
+            if interrupts:
+                break
+    if interrupts:
+        raise KeyboardInterrupt
+    return run
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[list[int]]:
+    """Note the first interrupt instead of raising it, which would strike in the middle of an iteration."""
+    received: list[int] = []
+
+    def receive(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    if threading.current_thread() is not threading.main_thread():  # only that one hears of signals
+        yield received
+        return
+    before = signal.signal(signal.SIGINT, receive)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def train_run(

@@ -20,7 +20,7 @@ from cnnmnist.errors import RunError
 from cnnmnist.evaluation import predict_logits, probabilities
 from cnnmnist.exporting import export_onnx, export_saved_model, export_tflite, export_weights
 from cnnmnist.model import build_model
-from cnnmnist.runs import PRETRAINED, find_run
+from cnnmnist.runs import PRETRAINED, load_run
 from conftest import Cli, run_cli
 from test_docs import ROOT, blocks
 
@@ -71,7 +71,7 @@ def digits() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def of_keras(digits: np.ndarray) -> np.ndarray:
-    return probabilities(predict_logits(find_run("pretrained", Path("runs")).load_model(), digits))
+    return probabilities(predict_logits(load_run("pretrained", Path("runs")).load_model(), digits))
 
 
 def as_input(images: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 
 from cnnmnist.errors import RunError
-from cnnmnist.runs import find_run
+from cnnmnist.runs import load_run
 from cnnmnist.session import train_run
-from cnnmnist.summaries import TensorBoardWriter
+from cnnmnist.tensorboard import TensorBoardWriter
 from conftest import SMALL, Result, run_cli
 
 pytestmark = pytest.mark.xdist_group("tensorboard")
@@ -52,7 +52,7 @@ def steps(events: EventAccumulator, tag: str) -> list[int]:
 
 
 def go_on(directory: Path) -> None:
-    run = find_run(str(directory), Path("runs"))
+    run = load_run(str(directory), Path("runs"))
     dataset = run.load_dataset()
     with TensorBoardWriter(run, dataset) as writer:
         for event in train_run(run, dataset):
@@ -61,7 +61,7 @@ def go_on(directory: Path) -> None:
 
 def check_whole(events: EventAccumulator, directory: Path) -> None:
     """Every point once, with the values that the run itself keeps."""
-    run = find_run(str(directory), Path("runs"))
+    run = load_run(str(directory), Path("runs"))
     metrics = run.load_metrics()
     for tag, values in (("loss", metrics.losses), ("batch accuracy", metrics.accuracies)):
         assert steps(events, tag) == list(range(1, 121))

@@ -19,13 +19,13 @@ from cnnmnist.data.sources import Split, load_dataset
 from cnnmnist.drawing.app import HEADERS, build_app
 from cnnmnist.drawing.reader import Reader
 from cnnmnist.model import build_model, layer_outputs, save_model
-from cnnmnist.runs import create_run, find_run
+from cnnmnist.runs import create_run, load_run
 from conftest import run_cli
 
 pytestmark = pytest.mark.xdist_group("drawing")
 
 TESTS = load_dataset("mnist5k")
-READER = Reader(find_run("pretrained", Path("runs")))
+READER = Reader(load_run("pretrained", Path("runs")))
 ORIGIN = "http://127.0.0.1:2828"
 SIDE = READER.drawing_shape[0]
 PIXELS = {"Content-Type": "application/octet-stream"}

@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "Train the network.",
     "evaluate": "Measure a trained network on a split of the digits.",
     "visualize": "Look at filters, layer outputs and images.",
+    "summary": "See a network layer by layer.",
     "predict": "Read the digits in pictures of your own.",
     "draw": "Draw on a page, and watch the network read.",
     "export": "Write the network for other programs.",

@@ -37,12 +37,12 @@ def command(runs: tuple[str, ...], output: Path | None, runs_dir: Path, as_json:
 
     from cnnmnist.comparison import differences
     from cnnmnist.figures import check_figure_path, draw_learning_curves, save_figure
-    from cnnmnist.runs import find_run
+    from cnnmnist.runs import load_run
 
     if output:
         check_figure_path(output)
     terminal = Terminal(as_json)
-    found = [find_run(run, runs_dir) for run in runs]
+    found = [load_run(run, runs_dir) for run in runs]
     _check_distinct(found, runs)
     names = _names(found)
     differing = differences([run.record for run in found])

@@ -53,17 +53,17 @@ def command(
     cnnmnist evaluate --show-errors
     cnnmnist evaluate 20260723-120000-tutorial --split validation --confusion-matrix
     """
-    from cnnmnist.runs import find_run
+    from cnnmnist.runs import load_run
 
     terminal = Terminal(as_json)
-    found = find_run(run, runs_dir)
+    found = load_run(run, runs_dir)
     digits = found.load_dataset(dataset, data_dir)
     model = found.load_model()
     terminal.warn_about(found)
 
     from cnnmnist.evaluation import evaluate
 
-    report = evaluate(model, digits.split(split), len(digits.class_names))
+    report = evaluate(model, digits.split(split))
     seen = found.trained_on(digits, split)
     _show_report(report, digits, split, seen, terminal)
     folder = figures or found.figures

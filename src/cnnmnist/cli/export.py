@@ -60,13 +60,13 @@ def command(
         raise click.UsageError("--dataset and --data-dir name the images that --int8 is calibrated on.")
 
     from cnnmnist.extras import require
-    from cnnmnist.runs import find_run
+    from cnnmnist.runs import load_run
 
     require(kind, f"--format {kind}", *NEEDED.get(kind, ()))
     if int8:
         require(kind, "--int8", "ai_edge_litert")
     terminal = Terminal(as_json)
-    found = find_run(run, runs_dir)
+    found = load_run(run, runs_dir)
     path = output or Path(found.directory.resolve().name + ("-int8" if int8 else "") + ENDINGS[kind])
     _check_output(path, kind)
     digits = found.load_dataset(dataset, data_dir) if int8 else None

@@ -145,9 +145,9 @@ def choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "Run":
     Raises:
         RunError: there is no such run, or its record is damaged.
     """
-    from cnnmnist.runs import find_run, run_directories
+    from cnnmnist.runs import load_run, run_directories
 
-    found = find_run(name or ("latest" if run_directories(runs_dir) else "pretrained"), runs_dir)
+    found = load_run(name or ("latest" if run_directories(runs_dir) else "pretrained"), runs_dir)
     if name is None:
         terminal.err.print(f"Using the run {found.name}.")
     return found

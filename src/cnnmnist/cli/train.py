@@ -201,9 +201,9 @@ def _resumed(
     terminal: Terminal,
 ) -> "tuple[Run, Dataset, Distribution | None]":
     from cnnmnist.config import load_recipe, validate_recipe
-    from cnnmnist.runs import find_run
+    from cnnmnist.runs import load_run
 
-    run = find_run(resume, runs_dir)
+    run = load_run(resume, runs_dir)
     recipe = run.record.recipe
     for option, value in refused.items():
         if value is not None:
@@ -303,7 +303,7 @@ def _train(
 def _observer(run: "Run", digits: "Dataset", tensorboard: bool) -> Any:
     if not tensorboard:
         return contextlib.nullcontext()
-    from cnnmnist.summaries import TensorBoardWriter
+    from cnnmnist.tensorboard import TensorBoardWriter
 
     return TensorBoardWriter(run, digits)
 

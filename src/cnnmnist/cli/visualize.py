@@ -79,12 +79,12 @@ def command(
     _check_combination(layer, image, images, input_channel)
 
     from cnnmnist.figures import check_figure_path, draw_grid, save_figure
-    from cnnmnist.runs import find_run
+    from cnnmnist.runs import load_run
 
     terminal = Terminal(as_json)
     if output:
         check_figure_path(output)
-    found = find_run(run, runs_dir)
+    found = load_run(run, runs_dir)
     if layer is not None:
         _check_channel(layer, found.record.recipe.model.input_channels(layer), input_channel or 0)
     if layer is not None and image is None:

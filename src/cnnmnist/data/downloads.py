@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,9 +55,9 @@ def fetch(
     Raises:
         DownloadError: every mirror failed; the folder holds nothing half-written.
     """
-    import pooch
     from urllib3.exceptions import HTTPError
 
+    pooch = quiet_pooch()
     pooch.get_logger().setLevel(logging.CRITICAL)
     failures = []
     for mirror in mirrors:
@@ -72,6 +73,13 @@ def fetch(
         f"The data set {name} could not be downloaded to {folder} ({'; '.join(failures)}): name a folder with "
         "its four IDX files with --data-dir, or take --dataset mnist5k."
     )
+
+
+def quiet_pooch() -> Any:
+    """The package pooch, without the warning of its progress bar in notebooks that have no ipywidgets."""
+    with warnings.catch_warnings(action="ignore"):
+        import pooch
+    return pooch
 
 
 class _Download:

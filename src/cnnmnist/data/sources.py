@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from cnnmnist.config import nearest
-from cnnmnist.data.downloads import DownloadProgress, cache_directory, fetch
+from cnnmnist.data.downloads import DownloadProgress, cache_directory, fetch, quiet_pooch
 from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
 from cnnmnist.data.idx import read_idx
 from cnnmnist.errors import DataError, DownloadError, RecipeError
@@ -37,13 +37,16 @@ class Dataset:
     """The digits, or other small pictures, in their three splits."""
 
     name: str
+    """Such as ``mnist`` or ``mnist5k``."""
     source: str
     """Where they were found, for people."""
     digest: str
     """SHA-256 of the shapes and bytes of the four arrays, however they were compressed."""
     class_names: tuple[str, ...]
+    """What a label stands for, by its number."""
     train: Split
     validation: Split
+    """The first training images, which only measure the network."""
     test: Split
     data_dir: Path | None = None
     """The folder that the user named, absolute."""
@@ -131,7 +134,7 @@ KERAS_CACHE_DIGEST = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17
 
 def load_dataset(
     name: str | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     *,
     progress: DownloadProgress | None = None,
 ) -> Dataset:
@@ -157,9 +160,9 @@ def load_dataset(
     if name == "mnist5k" and data_dir is None:
         return _embedded()
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
-        data_dir = Path(os.environ["CNNMNIST_DATA_DIR"])
+        data_dir = os.environ["CNNMNIST_DATA_DIR"]
     if data_dir is not None:
-        return _from_folder(data_dir.absolute(), name)
+        return _from_folder(Path(data_dir).absolute(), name)
     try:
         return _known(name or "mnist", progress)
     except DownloadError as error:
@@ -206,8 +209,7 @@ def _known(name: str, progress: DownloadProgress | None) -> Dataset:
 
 
 def _is_complete(folder: Path, name: str) -> bool:
-    import pooch
-
+    pooch = quiet_pooch()
     files = zip(STEMS, DATASETS[name].hashes, strict=True)
     try:
         return all(pooch.hashes.hash_matches(folder / f"{stem}.gz", known_hash) for stem, known_hash in files)

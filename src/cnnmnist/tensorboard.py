@@ -152,7 +152,7 @@ class TensorBoardWriter:
         if self._errors_of == self.run.record.iteration:
             return
         digits, names = self.dataset.test, self.dataset.class_names
-        report = evaluate(self.run.load_model(), digits, len(names))
+        report = evaluate(self.run.load_model(), digits)
         shown = report.errors[:SHOWN_ERRORS]
         if len(shown):
             grid = image_grid(digits.images[shown], report.labels[shown], report.predicted[shown], names)
