@@ -9,7 +9,7 @@ import click
 from cnnmnist.cli.terminal import Command, Terminal, json_option, printable, runs_dir_option
 
 if TYPE_CHECKING:
-    from cnnmnist.figures import LearningCurve
+    from cnnmnist.charts import LearningCurve
     from cnnmnist.runs import Run
 
 LONGEST_NAME = 64  # in the figure
@@ -35,8 +35,9 @@ def command(runs: tuple[str, ...], output: Path | None, runs_dir: Path, as_json:
     if len(runs) < 2:
         raise click.UsageError("There is nothing to compare: name two runs or more.")
 
+    from cnnmnist.charts import draw_learning_curves
     from cnnmnist.comparison import differences
-    from cnnmnist.figures import check_figure_path, draw_learning_curves, save_figure
+    from cnnmnist.figures import check_figure_path, save_figure
     from cnnmnist.runs import find_run
 
     if output:
@@ -96,8 +97,8 @@ def _file_name(found: "list[Run]") -> str:
 def _curve(run: "Run", name: str, terminal: Terminal) -> "LearningCurve":
     import numpy as np
 
+    from cnnmnist.charts import LearningCurve
     from cnnmnist.errors import RunError
-    from cnnmnist.figures import LearningCurve
     from cnnmnist.runs import Metrics
 
     try:
