@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cnnmnist.runs import Run
 
 LONGEST_NAME = 64  # in the figure
+LONGEST_LIST = 8  # in the table
 
 
 @click.command(cls=Command)
@@ -71,6 +72,8 @@ def command(runs: tuple[str, ...], output: Path | None, runs_dir: Path, as_json:
 def _text(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, list) and len(value) > LONGEST_LIST:
+        return f"{len(value)} from {value[0]} to {value[-1]}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list) else str(value)
 
 
