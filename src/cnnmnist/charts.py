@@ -125,3 +125,46 @@ def _smoothed(values: Array, window: int) -> tuple[Array, Array]:
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     first, last = np.maximum(places - window // 2, 0), np.minimum(places + window // 2 + 1, len(values))
     return places + 1, (sums[last] - sums[first]) / (last - first)
+
+
+def draw_embedding(
+    points: Array, labels: Array, predicted: Array, class_names: Sequence[str], title: str = ""
+) -> "Figure":
+    """Draw images as points in the colour and under the name of their class; misclassified ones have a black edge.
+
+    Args:
+        points: float (n, 2), as :func:`cnnmnist.inspection.embed` returns them.
+        labels: true classes (n,).
+        predicted: predicted classes (n,).
+        class_names: one for each class.
+        title: of the figure.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
+
+    figure = Figure(figsize=(7, 7.4), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot(aspect="equal", xticks=[], yticks=[])
+    wrong = predicted != labels
+    size = min(60.0, 24_000 / len(points))  # the fewer, the larger
+    classes = len(class_names)
+    few = colormaps["tab10" if classes <= 10 else "tab20"]
+    colors = few if classes <= few.N else colormaps["turbo"].resampled(classes)
+    edge: dict[str, Any] = {"s": size + 14, "edgecolor": "black", "linewidth": 0.8}
+    marks: dict[str, Any] = {"rasterized": True, "clip_on": False}  # thousands of points as outlines are slow
+    for number in np.unique(labels):
+        right, missed = (points[(labels == number) & chosen] for chosen in (~wrong, wrong))
+        axes.scatter(
+            right[:, 0], right[:, 1], size, color=colors(number), linewidth=0, alpha=0.7, zorder=1, **marks
+        )
+        axes.scatter(missed[:, 0], missed[:, 1], color=colors(number), zorder=2, **marks, **edge)
+        x, y = np.median(points[labels == number], axis=0)
+        style: dict[str, Any] = {"size": LARGE, "weight": "bold", "ha": "center", "va": "center", "zorder": 3}
+        label = axes.text(x, y, class_names[number], parse_math=False, **style)
+        label.set_path_effects([withStroke(linewidth=3, foreground="white")])
+    mark = axes.scatter([], [], color="white", **edge)
+    caption = f"misclassified, in the colour of the true class ({wrong.sum():,})"
+    figure.legend([mark], [caption], loc="outside lower center", fontsize=SMALL, frameon=False)
+    axes.spines[:].set(color="0.75")
+    axes.set_title(title, size=LARGE, parse_math=False)
+    return figure

@@ -66,7 +66,8 @@ class ModelConfig(_Section):
         channels = [1, *(convolution.filters for convolution in self.convolutions[:-1])]
         names = [f"conv{number}" for number in range(1, len(self.convolutions) + 1)]
         if layer not in names:
-            raise SelectionError(f"There is no layer {layer!r}: choose one of {', '.join(names) or '(none)'}.")
+            choice = f"choose one of {', '.join(names)}" if names else "the network has no convolutional layers"
+            raise SelectionError(f"There is no layer {layer!r}: {choice}.")
         return channels[names.index(layer)]
 
 

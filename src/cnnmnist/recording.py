@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnmnist.arrays import Arrays, numbered, numbered_files, read_numbered, save_numbered
-from cnnmnist.data.sources import Dataset
+from cnnmnist.data.sources import DATASETS, Dataset
 from cnnmnist.errors import RunError, in_one_sentence
 from cnnmnist.records import RunRecord
 from cnnmnist.runs import Run
@@ -101,15 +101,11 @@ def truncate_recording(folder: Path, iteration: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def load_frames(run: Run, dataset: Dataset) -> Iterator[Frame]:
-    """The frames of a run in their order, one at a time.
-
-    Args:
-        run: it need not have finished.
-        dataset: the digits that it was trained on, whose test images the frames name.
+def recorded_files(run: Run) -> list[Path]:
+    """The files of a run's frames, at least one, in their order.
 
     Raises:
-        RunError: nothing was recorded, or a frame is damaged or belongs to something else.
+        RunError: nothing was recorded.
     """
     times = run.record.recipe.training.record_at
     if not times:
@@ -120,7 +116,24 @@ def load_frames(run: Run, dataset: Dataset) -> Iterator[Frame]:
             f"Nothing of the run {run.name} was recorded yet: continue it with "
             f"`cnnmnist train --resume {run.directory}`."
         )
-    for path in recorded:
+    return recorded
+
+
+def load_frames(run: Run, dataset: Dataset) -> Iterator[Frame]:
+    """The frames of a run in their order, one at a time.
+
+    Args:
+        run: it need not have finished.
+        dataset: the digits that it was trained on, whose test images the frames name.
+
+    Raises:
+        DataError: they are others.
+        RunError: nothing was recorded, or a frame is damaged or belongs to something else.
+    """
+    # The test images of a data set that is known by its name are the same in all copies of it.
+    if dataset.name != run.record.dataset.name or dataset.name not in DATASETS:
+        run.check_same(dataset)
+    for path in recorded_files(run):
         try:
             yield _frame(read_numbered(path, _like(run.record, len(dataset.test))), dataset)
         # A damaged archive makes zipfile and NumPy raise nearly anything; all of it means the same here.

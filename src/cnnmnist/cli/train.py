@@ -143,9 +143,7 @@ def command(
     record = run.record
     with locked(run.directory):
         _describe(run, digits, terminal)
-        stopped_by = train_and_show(
-            run, digits, strategy, distribution, checkpoint_every, tensorboard, terminal
-        )
+        stopped_by = train_and_show(run, digits, strategy, distribution, checkpoint_every, tensorboard, terminal)
     if stopped_by:
         terminal.err.print(f"Interrupted after {record.iteration:,} iterations. {how_to_go_on(run)}")
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
