@@ -161,12 +161,12 @@ def maximization_grid(images: Array, title: str = "") -> ImageGrid:
     """The inputs that excite filters most, numbered by filter; ink is dark.
 
     Args:
-        images: float (filters, height, width) in [0, 1].
+        images: float (filters, height, width) in [0, 1], at most 256 filters.
         title: of the whole figure.
     """
-    numbers = range(len(images))
-    grid = image_grid(images[:MAX_IMAGES], numbers[:MAX_IMAGES], title=title)
-    return replace(grid, titles=tuple(map(str, numbers))[:MAX_IMAGES], value_ranges=((0, 1),) * len(grid.images))
+    grid = image_grid(images, range(len(images)), title=title)
+    numbers = tuple(map(str, range(len(images))))
+    return replace(grid, titles=numbers, value_ranges=((0, 1),) * len(images))
 
 
 def saliency_grid(image: ImageGrid, gradient: Array, occlusion: Array, patch: int) -> ImageGrid:
@@ -180,7 +180,7 @@ def saliency_grid(image: ImageGrid, gradient: Array, occlusion: Array, patch: in
     """
     shown = image
     for values, title, scale in (
-        (gradient, "Gradient", "Change of the logit per unit of ink"),
+        (gradient, "Gradient", "Logit per unit of ink"),
         (occlusion, f"Occlusion by {patch}x{patch} pixels", "Drop of the logit"),
     ):
         extent = symmetric_range(values)
@@ -235,15 +235,14 @@ def draw_grid(grid: ImageGrid) -> "Figure":
     return Drawing(grid).figure
 
 
-def check_figure_path(path: Path, suffixes: Iterable[str] = UNDATED) -> None:
+def check_figure_path(path: Path, suffixes: Sequence[str] = tuple(UNDATED)) -> None:
     """Refuse a file name by which no figure can be written, before the work of making one.
 
     Raises:
         SelectionError: its suffix is not that of a known format.
     """
-    *most, last = suffixes
-    if path.suffix.lower() not in (*most, last):
-        choice = f"{', '.join(most)} or {last}" if most else last
+    if path.suffix.lower() not in suffixes:
+        choice = ", ".join([*suffixes[:-2], " or ".join(suffixes[-2:])])
         raise SelectionError(f"Cannot write a figure as {path}: end its name in {choice}.")
 
 

@@ -125,7 +125,6 @@ def movie(
     run: "Run", digits: "Dataset", split: str, layer: str, image: int, channel: int, terminal: Terminal
 ) -> View:
     """How the filters of a layer, its outputs for an image, and the hardest images changed while a run learned."""
-
     from cnnmnist.movie import movie_grids, save_movie
 
     pixels, name = digits.split(split).images[image], f"{split} image {image}"

@@ -101,7 +101,7 @@ def command(
 
     terminal = Terminal(as_json)
     if output:
-        check_figure_path(output, [".gif"] if movie else UNDATED)
+        check_figure_path(output, [".gif"] if movie else list(UNDATED))
     found = find_run(run, runs_dir)
     if movie:
         from cnnmnist.recording import recorded_files
