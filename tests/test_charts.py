@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from cnnmnist.charts import LearningCurve, draw_confusion_matrix, draw_learning_curves
+from cnnmnist.charts import LearningCurve, draw_confusion_matrix, draw_embedding, draw_learning_curves
 from cnnmnist.figures import save_figure
 from pixels import FASHION, overlapping, render
 
@@ -93,3 +93,41 @@ def test_every_name_is_in_the_legend_whatever_it_is():
     assert legend.get_window_extent().height < height - 2 * 300  # the curves keep their room
     styles = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
     assert len(styles) == len(names)
+
+
+def embedded(rng, classes, per_class):
+    labels = np.repeat(np.arange(classes), per_class)
+    centres = np.stack([np.cos(np.arange(classes) * 2.4), np.sin(np.arange(classes) * 2.4)], axis=1)
+    points = centres[labels] * np.sqrt(1 + labels[:, np.newaxis]) * 10 + rng.normal(0, 0.5, (len(labels), 2))
+    return points, labels
+
+
+@pytest.mark.parametrize("names", [list("0123456789"), FASHION, [f"$class_{number}$" for number in range(47)]])
+def test_an_embedding_names_its_clusters_and_marks_what_is_misclassified(rng, names):
+    points, labels = embedded(rng, len(names), 20)
+    predicted = labels.copy()
+    predicted[[3, 45]] = 1, 0
+    figure = draw_embedding(points, labels, predicted, names, "Test images")
+    render(figure)
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == names
+    for number, text in enumerate(axes.texts):
+        assert text.get_position() == pytest.approx(np.median(points[labels == number], axis=0))
+    drawn = [each for each in axes.collections if len(each.get_offsets())]
+    marked = [each for each in drawn if each.get_linewidth()[0] > 0]
+    offsets = np.concatenate([each.get_offsets() for each in marked])
+    np.testing.assert_allclose(offsets, points[[3, 45]])
+    assert sum(len(each.get_offsets()) for each in drawn) == len(points)
+    plain = [each for each in drawn if each not in marked]
+    assert len({tuple(each.get_facecolor()[0]) for each in plain}) == len(names)
+    true_colors = [tuple(plain[number].get_facecolor()[0][:3]) for number in (0, 2)]
+    assert [tuple(each.get_facecolor()[0][:3]) for each in marked] == true_colors
+    assert marked[0].get_sizes()[0] > plain[0].get_sizes()[0]
+    assert "misclassified, in the colour of the true class (2)" in figure.legends[0].get_texts()[0].get_text()
+
+
+def test_an_embedding_of_two_images_is_drawn(tmp_path):
+    for suffix in ("png", "svg"):
+        save_figure(
+            draw_embedding(np.eye(2), np.array([0, 1]), np.array([1, 1]), "ab"), tmp_path / f"two.{suffix}"
+        )

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -10,12 +11,16 @@ import pytest
 from cnnmnist.errors import RunError, SelectionError
 from cnnmnist.figures import (
     MAX_IMAGES,
+    Drawing,
     activation_grid,
     check_figure_path,
     draw_grid,
     filter_grid,
     image_grid,
+    maximization_grid,
+    saliency_grid,
     save_figure,
+    symmetric_range,
 )
 from pixels import FASHION, overlapping, render
 
@@ -143,6 +148,60 @@ def test_outputs_are_drawn_beside_their_image(rng):
     assert (drawn_pixels(figure, panels[5], (14, 14)) == 255).all()
 
 
+def test_what_speaks_for_a_class_is_red_and_against_it_blue(rng):
+    (image,), _ = digits(rng, 1)
+    gradient, drops = rng.normal(size=(28, 28)), rng.normal(size=(28, 28)) * 5
+    shown = image_grid(image[np.newaxis], [4], [2], title="What speaks for 2")
+    figure = draw_grid(saliency_grid(shown, gradient, drops, patch=5))
+    panel, of_gradient, first_bar, of_drops, second_bar = figure.axes
+    assert panel.get_title() == "True: 4, Pred: 2"
+    assert [text.get_text() for text in figure.texts] == ["What speaks for 2"]
+    for axes, bar, values in ((of_gradient, first_bar, gradient), (of_drops, second_bar, drops)):
+        extent = np.abs(values).max()
+        assert bar.get_ylim() == (-extent, extent)
+        assert (drawn_pixels(figure, axes, (28, 28)) == expected_colors(values, -extent, extent, "seismic")).all()
+    render(figure)
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    assert overlapping([*boxes, figure.texts[0].get_window_extent()]) == []
+    assert boxes[-1].x1 <= figure.bbox.x1
+
+
+def test_equal_values_are_white_in_a_symmetric_range():
+    assert symmetric_range(np.zeros((2, 2))) == (-1.0, 1.0)
+    assert symmetric_range(np.array([-3.0, 2.0])) == (-3.0, 3.0)
+
+
+def test_made_inputs_are_numbered_by_their_filters(rng):
+    grid = maximization_grid(rng.random((10, 5, 5)).astype(np.float32), "Excited")
+    assert grid.titles == tuple("0123456789")
+    assert set(grid.value_ranges) == {(0, 1)}
+    figure = draw_grid(grid)
+    expected = expected_colors(grid.images[7], 0, 1, "binary")
+    assert (drawn_pixels(figure, figure.axes[7], (5, 5)) == expected).all()
+
+
+def test_another_grid_takes_the_place_of_a_drawn_one(rng):
+    images, labels = digits(rng, 8)
+    weights = rng.normal(size=(2, 5, 5, 1, 4))
+
+    def row(number):
+        filters = replace(filter_grid(weights[number]), heading="Filters", scale="")
+        own = slice(4 * number, 4 * number + 4)
+        shown = image_grid(images[own], labels[own], labels[own], title=f"Number {number}")
+        return replace(shown, heading="Images", beside=filters)
+
+    drawing = Drawing(row(0))
+    before = render(drawing.figure).copy()
+    drawing.show(row(1))
+    after = render(drawing.figure)
+    assert (after != before).any()
+    assert (after == render(draw_grid(row(1)))).all()
+    headings = [text for text in drawing.figure.texts if text.get_text() in ("Filters", "Images")]
+    tops = {round(text.get_window_extent().y1) for text in headings}
+    assert len(headings) == 2
+    assert len(tops) == 1, "headings are on one line"
+
+
 @pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG\r\n"), ("a.svg", b"<?xml"), ("a.PDF", b"%PDF-")])
 def test_files_have_their_format_and_always_the_same_bytes(tmp_path, rng, name, magic):
     grid = image_grid(*digits(rng, 2))
@@ -163,6 +222,8 @@ def test_other_formats_are_refused_with_the_valid_ones(tmp_path, rng, name):
             refuse(path)
         assert str(path) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SelectionError, match=r"end its name in \.gif\."):
+        check_figure_path(Path("movie.png"), [".gif"])
 
 
 def test_a_figure_that_cannot_be_written_leaves_what_was_there(tmp_path, rng):

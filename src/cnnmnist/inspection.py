@@ -215,7 +215,8 @@ def embed(activations: np.ndarray) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     count = len(activations)
-    components = PCA(min(COMPONENTS, *activations.shape), random_state=0).fit_transform(activations)
+    with np.errstate(invalid="ignore"):  # activations that are all equal have no variance to be shared out
+        components = PCA(min(COMPONENTS, *activations.shape), random_state=0).fit_transform(activations)
     start = np.zeros((count, 2), np.float32)
     start[:, : components.shape[1]] = components[:, :2]
     start *= 1e-4 / (start.std() or 1.0)

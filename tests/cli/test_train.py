@@ -72,6 +72,8 @@ def test_json_is_one_document_and_every_option_reaches_the_recipe(cli: Cli, tmp_
         ),
         (["--iterations", "many"], 2, "'many' is not a valid integer"),
         (["--evaluate-at", "1;2"], 2, "is not a list of iterations"),
+        (["--record-at", "1;2"], 2, "is not a list of iterations"),
+        (["--record", "--record-at", "1,2"], 2, "--record chooses the iterations itself: leave out --record-at."),
         (["--dataset", "mnits"], 2, "did you mean 'mnist'"),
         (["--dataset", "mnist"], 1, "--data-dir"),
         (["--data-dir", "nowhere"], 1, "nowhere"),
@@ -102,6 +104,8 @@ def test_what_a_user_gets_wrong_is_one_sentence(
         (["--set", "training.beta_1=0.5"], 2, "--set training.beta_1 contradicts"),
         (["--batch-size", "8"], 2, "--batch-size contradicts the recipe of the run mine, in which it is 16"),
         (["--evaluate-at", "5"], 2, "--evaluate-at contradicts"),
+        (["--record-at", "5"], 2, "--record-at contradicts the recipe of the run mine, in which it is []"),
+        (["--record"], 2, "--record contradicts the recipe of the run mine, which is not recorded"),
         (["--set", "name=other"], 2, "--set name contradicts"),
         (["--set", "name.x=1"], 2, "A recipe has no field 'name.x'"),
         (["--set", "training.lerning_rate=1"], 2, "did you mean 'training.learning_rate'"),
@@ -127,6 +131,27 @@ def test_what_contradicts_the_resumed_run_is_refused_by_name(
     assert result.status == status
     assert message in result.err
     assert "tensorflow" not in result.err.lower()
+
+
+def test_a_recorded_run_is_recorded_to_its_new_end_unless_its_iterations_were_chosen(
+    cli: Cli, tmp_path: Path
+) -> None:
+    def recorded(name: str) -> list[int]:
+        return sorted(int(path.stem) for path in (tmp_path / "runs" / name / "recording").iterdir())
+
+    training = ["train", *SMALL, "--dataset", "mnist5k", "--evaluate-at", "0", "--iterations", 4]
+    first = cli(*training, "--record", "--name", "first")
+    assert first.status == 0, first.err
+    assert "See it learn with: cnnmnist visualize runs/first --movie" in first.out
+    assert recorded("first") == [0, 1, 2, 3, 4]
+    assert cli("train", "--resume", "first", "--record", "--iterations", 6).status == 0
+    assert recorded("first") == [0, 1, 2, 3, 4, 5, 6]
+    assert json.loads((tmp_path / "runs/first/run.json").read_text())["recipe"]["training"]["record_at"][-1] == 6
+    chosen = ["--record-at", "4,2,100"]
+    assert cli(*training, *chosen, "--name", "second").status == 0
+    assert recorded("second") == [2, 4]
+    assert cli("train", "--resume", "second", *chosen, "--iterations", 6).status == 0
+    assert recorded("second") == [2, 4]
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"\\u001b[31m": 1}'])

@@ -89,7 +89,7 @@ def command(
     cnnmnist visualize --embedding                       all test images as the network groups them
     cnnmnist visualize --movie                           how a run that was recorded learned
     """
-    given = {name for name in SELECTIONS if ctx.params[name] not in (None, False)}
+    given = {name for name in SELECTIONS if not (ctx.params[name] is None or ctx.params[name] is False)}
     if not given:
         click.echo(ctx.get_help())
         return
