@@ -80,10 +80,10 @@ def test_each_frame_shows_filters_outputs_and_the_hardest_images(run: Run, grids
 def test_its_title_says_iteration_and_accuracy_and_stands_still(grids: list[ImageGrid]) -> None:
     plain = [" ".join(grid.title.replace("\u2007", " ").replace("\u2008", " ").split()) for grid in grids]
     assert plain == [
-        "After 0 iterations: accuracy on Test-Set 0.0%",
-        "After 9 iterations: accuracy on Test-Set 33.3%",
-        "After 100 iterations: accuracy on Test-Set 66.7%",
-        "After 12,345 iterations: accuracy on Test-Set 100.0%",
+        "Accuracy on Test-Set: 0.0% after 0 iterations",
+        "Accuracy on Test-Set: 33.3% after 9 iterations",
+        "Accuracy on Test-Set: 66.7% after 100 iterations",
+        "Accuracy on Test-Set: 100.0% after 12,345 iterations",
     ]
     drawing = Drawing(grids[0], LAYOUT)
     places = []

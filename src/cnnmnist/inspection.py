@@ -18,7 +18,7 @@ SMOOTHNESS = 0.004  # price of a difference between neighbouring pixels, as a sh
 PERPLEXITY = 30  # about how many neighbours of each image t-SNE keeps together
 DESCENT = 500  # steps of it
 COMPONENTS = 50  # principal ones that it is given
-LARGEST_EMBEDDING = 10_000  # images; t-SNE takes about half a minute for them on two cores
+LARGEST_EMBEDDING = 10_000  # images; t-SNE takes about half a minute of processor time for them
 
 
 def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def _title(iteration: int, last: int, accuracy: float) -> str:
     done, widest = f"{iteration:,}", f"{last:,}"
     blank = "".join(COMMA_SPACE if each == "," else DIGIT_SPACE for each in widest[: len(widest) - len(done)])
     percent = f"{accuracy:5.1%}".replace(" ", DIGIT_SPACE)
-    return f"After {blank}{done} iterations: accuracy on Test-Set {percent}"
+    return f"Accuracy on Test-Set: {percent} after {done} iterations{blank}"
 
 
 def _with_range(grid: ImageGrid, value_range: tuple[float, float]) -> ImageGrid:
