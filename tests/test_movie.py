@@ -73,8 +73,10 @@ def test_each_frame_shows_filters_outputs_and_the_hardest_images(run: Run, grids
     np.testing.assert_array_equal(outputs.images, np.moveaxis(expected, -1, 0))
     np.testing.assert_array_equal(hardest.images, DATASET.test.images[200:209])
     assert hardest.titles[4] == f"True: {DATASET.test.labels[204]}, Pred: 4"
-    deeper = movie_grids(run, DATASET, "conv2", IMAGE, "it", 5)[1].row()
+    deeper = movie_grids(run, DATASET, "conv2", IMAGE, "it", 5)[2].row()
     assert [len(part.images) for part in deeper] == [36, 36, 9]
+    kernel = model.get_layer("conv2").kernel.numpy()
+    np.testing.assert_array_equal(deeper[0].images, np.moveaxis(kernel[:, :, 5], -1, 0))
 
 
 def test_its_title_says_iteration_and_accuracy_and_stands_still(grids: list[ImageGrid]) -> None:
@@ -139,6 +141,12 @@ def test_names_of_classes_have_room_in_every_frame(tmp_path: Path, run: Run) -> 
     save_movie(grids, named.class_names, tmp_path / "movie.gif")
     with Image.open(tmp_path / "movie.gif") as movie:
         assert movie.size == tuple(drawing.figure.get_size_inches() * LAYOUT.dpi)
+
+
+def test_a_movie_of_one_frame_is_a_picture(tmp_path: Path, grids: list[ImageGrid]) -> None:
+    save_movie(grids[:1], DATASET.class_names, tmp_path / "movie.gif")
+    with Image.open(tmp_path / "movie.gif") as movie:
+        assert movie.n_frames == 1
 
 
 def test_a_movie_that_cannot_be_written_is_a_sentence(tmp_path: Path, grids: list[ImageGrid]) -> None:

@@ -57,7 +57,8 @@ def movie_grids(
             model.get_layer(f"conv{number}").set_weights(weights)
         kernel = np.asarray(model.get_layer(layer).kernel)
         largest = max(largest, *symmetric_range(kernel))
-        filters = replace(filter_grid(kernel, input_channel), scale="", heading=f"Filters of {layer}")
+        # A copy, so that not all weights of all frames are kept.
+        filters = replace(filter_grid(kernel[:, :, [input_channel]]), scale="", heading=f"Filters of {layer}")
         outputs = activation_grid(layer_outputs(model, layer, image[np.newaxis])[0], image)
         hardest = image_grid(test.images[frame.hardest], test.labels[frame.hardest], frame.predicted, names)
         grids.append(
