@@ -12,7 +12,7 @@ import pytest
 from cnnmnist.config import load_recipe, recipe_names
 from cnnmnist.data.idx import write_idx
 from cnnmnist.data.sources import load_dataset
-from cnnmnist.runs import create_run
+from cnnmnist.runs import create_run, find_run
 from conftest import SMALL, Cli, Result, only_run
 
 
@@ -133,25 +133,21 @@ def test_what_contradicts_the_resumed_run_is_refused_by_name(
     assert "tensorflow" not in result.err.lower()
 
 
-def test_a_recorded_run_is_recorded_to_its_new_end_unless_its_iterations_were_chosen(
-    cli: Cli, tmp_path: Path
+@pytest.mark.parametrize(
+    ("kept", "arguments", "recorded"),
+    [([0, 1, 2, 3, 4], ["--record"], [0, 1, 2, 3, 4, 5, 6]), ([2, 4], ["--record-at", "4,2"], [2, 4])],
+)
+def test_a_run_recorded_to_its_end_is_recorded_to_the_new_one_unless_its_iterations_are_chosen(
+    cli: Cli, tmp_path: Path, kept: list[int], arguments: list[str], recorded: list[int]
 ) -> None:
-    def recorded(name: str) -> list[int]:
-        return sorted(int(path.stem) for path in (tmp_path / "runs" / name / "recording").iterdir())
-
-    training = ["train", *SMALL, "--dataset", "mnist5k", "--evaluate-at", "0", "--iterations", 4]
-    first = cli(*training, "--record", "--name", "first")
-    assert first.status == 0, first.err
-    assert "See it learn with: cnnmnist visualize runs/first --movie" in first.out
-    assert recorded("first") == [0, 1, 2, 3, 4]
-    assert cli("train", "--resume", "first", "--record", "--iterations", 6).status == 0
-    assert recorded("first") == [0, 1, 2, 3, 4, 5, 6]
-    assert json.loads((tmp_path / "runs/first/run.json").read_text())["recipe"]["training"]["record_at"][-1] == 6
-    chosen = ["--record-at", "4,2,100"]
-    assert cli(*training, *chosen, "--name", "second").status == 0
-    assert recorded("second") == [2, 4]
-    assert cli("train", "--resume", "second", *chosen, "--iterations", 6).status == 0
-    assert recorded("second") == [2, 4]
+    fields = {"model.convolutions": [{"filters": 2}], "model.dense": [], "training.evaluate_at": []}
+    recipe = load_recipe(overrides=fields | {"training.iterations": 4, "training.record_at": kept})
+    run = create_run(tmp_path / "runs", "mine", recipe, load_dataset("mnist5k"))
+    result = cli("train", "--resume", "mine", *arguments, "--iterations", 6)
+    assert result.status == 0, result.err
+    assert sorted(int(path.stem) for path in run.recording.iterdir()) == recorded
+    assert find_run("mine", tmp_path / "runs").record.recipe.training.record_at == recorded
+    assert "See it learn with: cnnmnist visualize runs/mine --movie" in result.out
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"\\u001b[31m": 1}'])
