@@ -87,4 +87,6 @@ def cli(tmp_path: Path) -> Cli:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A folder where ``cnnmnist train`` ran for a few iterations with no network, and what it printed."""
     folder = tmp_path_factory.mktemp("trained")
-    return folder, run_cli("train", "--iterations", 120, "--evaluate-at", "0,1,100", cwd=folder)
+    return folder, run_cli(
+        "train", "--iterations", 120, "--evaluate-at", "0,1,100", "--record-at", "0,10,120", cwd=folder
+    )

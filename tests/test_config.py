@@ -42,6 +42,8 @@ def test_a_recipe_survives_its_record() -> None:
         ("training.iterations", 10**30, "training.iterations: input should be less than or equal to"),
         ("training.schedule", "cosine", "training.schedule: input should be 'constant' or 'one-cycle'"),
         ("training.evaluate_at", [100, 1], "training.evaluate_at must be a list of increasing iterations"),
+        ("training.record_at", [1, 1], "training.record_at must be a list of increasing iterations"),
+        ("training.record_at", list(range(201)), "training.record_at: list should have at most 200 items"),
         ("model.dense", [-1], "model.dense.0: input should be greater than or equal to 1, not -1"),
         ("model.convolutions", [{"filters": 8, "strid": 2}], "did you mean 'stride'"),
         ("name", "../escape", "name: string should match pattern"),

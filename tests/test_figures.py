@@ -1,40 +1,28 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 
 from cnnmnist.errors import RunError, SelectionError
 from cnnmnist.figures import (
     MAX_IMAGES,
-    LearningCurve,
+    Drawing,
     activation_grid,
     check_figure_path,
-    draw_confusion_matrix,
     draw_grid,
-    draw_learning_curves,
     filter_grid,
     image_grid,
+    maximization_grid,
+    saliency_grid,
     save_figure,
+    symmetric_range,
 )
-
-FASHION = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-]
+from pixels import FASHION, overlapping, render
 
 
 @pytest.fixture
@@ -44,13 +32,6 @@ def rng():
 
 def digits(rng, count):
     return rng.integers(0, 256, (count, 28, 28), np.uint8), rng.integers(0, 10, count)
-
-
-def render(figure):
-    """The figure's pixels, uint8 (height, width, 3), first row on top."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def drawn_pixels(figure, axes, shape):
@@ -70,10 +51,6 @@ def drawn_pixels(figure, axes, shape):
 
 def expected_colors(image, low, high, colormap):
     return matplotlib.colormaps[colormap]((image - low) / (high - low), bytes=True)[..., :3]
-
-
-def overlapping(boxes):
-    return [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
 
 
 def test_titles_name_the_classes(rng):
@@ -171,46 +148,58 @@ def test_outputs_are_drawn_beside_their_image(rng):
     assert (drawn_pixels(figure, panels[5], (14, 14)) == 255).all()
 
 
-def contrast(one, other):
-    """Contrast ratio of two colours: https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio."""
-
-    def luminance(color):
-        parts = np.array(to_rgb(color))
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        return linear @ [0.2126, 0.7152, 0.0722]
-
-    low, high = sorted([luminance(one), luminance(other)])
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("names", [list("0123456789"), FASHION])
-def test_counts_of_a_confusion_matrix_are_legible(names):
-    matrix = np.array(
-        [[0 if row > column else 2 ** abs(row - column) for column in range(10)] for row in range(10)]
-    )
-    matrix[9, 9] = 1000
-    figure = draw_confusion_matrix(matrix, names, "Accuracy on Test-Set: 98.5%")
-    axes, bar = figure.axes
-    assert (axes.get_xlabel(), axes.get_ylabel(), bar.get_ylabel()) == ("Predicted", "True", "Images")
-    assert [label.get_text() for label in axes.get_xticklabels()] == names
-    assert [label.get_text() for label in axes.get_yticklabels()] == names
-    assert [int(text.get_text()) for text in axes.texts] == matrix.ravel().tolist()
-    picture = render(figure)
-    (image,) = axes.images
-    for text, count in zip(axes.texts, matrix.ravel(), strict=True):
-        if count:
-            assert contrast(text.get_color(), image.cmap(image.norm(count))[:3]) > 3
-    edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    assert (edge == 255).all(), "something is cut off at the edge of the figure"
-    labels = [label.get_window_extent() for label in axes.get_xticklabels()]
-    assert overlapping(labels) == []
-
-
-def test_a_large_confusion_matrix_has_no_counts():
-    figure = draw_confusion_matrix(np.eye(47, dtype=int), [chr(48 + i) for i in range(47)])
-    assert not figure.axes[0].texts
+def test_what_speaks_for_a_class_is_red_and_against_it_blue(rng):
+    (image,), _ = digits(rng, 1)
+    gradient, drops = rng.normal(size=(28, 28)), rng.normal(size=(28, 28)) * 5
+    shown = image_grid(image[np.newaxis], [4], [2], title="What speaks for 2")
+    figure = draw_grid(saliency_grid(shown, gradient, drops, patch=5))
+    panel, of_gradient, first_bar, of_drops, second_bar = figure.axes
+    assert panel.get_title() == "True: 4, Pred: 2"
+    assert [text.get_text() for text in figure.texts] == ["What speaks for 2"]
+    for axes, bar, values in ((of_gradient, first_bar, gradient), (of_drops, second_bar, drops)):
+        extent = np.abs(values).max()
+        assert bar.get_ylim() == (-extent, extent)
+        assert (drawn_pixels(figure, axes, (28, 28)) == expected_colors(values, -extent, extent, "seismic")).all()
     render(figure)
-    assert overlapping([label.get_window_extent() for label in figure.axes[0].get_yticklabels()]) == []
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    assert overlapping([*boxes, figure.texts[0].get_window_extent()]) == []
+    assert boxes[-1].x1 <= figure.bbox.x1
+
+
+def test_equal_values_are_white_in_a_symmetric_range():
+    assert symmetric_range(np.zeros((2, 2))) == (-1.0, 1.0)
+    assert symmetric_range(np.array([-3.0, 2.0])) == (-3.0, 3.0)
+
+
+def test_made_inputs_are_numbered_by_their_filters(rng):
+    grid = maximization_grid(rng.random((10, 5, 5)).astype(np.float32), "Excited")
+    assert grid.titles == tuple("0123456789")
+    assert set(grid.value_ranges) == {(0, 1)}
+    figure = draw_grid(grid)
+    expected = expected_colors(grid.images[7], 0, 1, "binary")
+    assert (drawn_pixels(figure, figure.axes[7], (5, 5)) == expected).all()
+
+
+def test_another_grid_takes_the_place_of_a_drawn_one(rng):
+    images, labels = digits(rng, 8)
+    weights = rng.normal(size=(2, 5, 5, 1, 4))
+
+    def row(number):
+        filters = replace(filter_grid(weights[number]), heading="Filters", scale="")
+        own = slice(4 * number, 4 * number + 4)
+        shown = image_grid(images[own], labels[own], labels[own], title=f"Number {number}")
+        return replace(shown, heading="Images", beside=filters)
+
+    drawing = Drawing(row(0))
+    before = render(drawing.figure).copy()
+    drawing.show(row(1))
+    after = render(drawing.figure)
+    assert (after != before).any()
+    assert (after == render(draw_grid(row(1)))).all()
+    headings = [text for text in drawing.figure.texts if text.get_text() in ("Filters", "Images")]
+    tops = {round(text.get_window_extent().y1) for text in headings}
+    assert len(headings) == 2
+    assert len(tops) == 1, "headings are on one line"
 
 
 @pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG\r\n"), ("a.svg", b"<?xml"), ("a.PDF", b"%PDF-")])
@@ -233,6 +222,8 @@ def test_other_formats_are_refused_with_the_valid_ones(tmp_path, rng, name):
             refuse(path)
         assert str(path) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SelectionError, match=r"end its name in \.gif\."):
+        check_figure_path(Path("movie.png"), [".gif"])
 
 
 def test_a_figure_that_cannot_be_written_leaves_what_was_there(tmp_path, rng):
@@ -266,7 +257,7 @@ def test_a_write_that_breaks_off_keeps_the_old_figure(tmp_path, rng, monkeypatch
 def test_no_pyplot_and_no_change_of_global_settings(tmp_path):
     script = """
 import sys
-import cnnmnist.figures as figures
+from cnnmnist import charts, figures
 assert "matplotlib" not in sys.modules, "importing the module should be cheap"
 import matplotlib, numpy as np
 from pathlib import Path
@@ -275,7 +266,7 @@ def settings():  # reading that of the backend would choose one, which is what i
 before = settings()
 figure = figures.draw_grid(figures.filter_grid(np.eye(3)[..., None, None]))
 figures.save_figure(figure, Path(sys.argv[1]))
-figures.draw_confusion_matrix(np.eye(2, dtype=int), "ab")
+charts.draw_confusion_matrix(np.eye(2, dtype=int), "ab")
 assert settings() == before
 assert "matplotlib.pyplot" not in sys.modules
 """
@@ -284,44 +275,3 @@ assert "matplotlib.pyplot" not in sys.modules
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
-
-
-def curve(name, losses, ladder=((0, 0.1),)):
-    losses = np.asarray(losses, float)
-    return LearningCurve(name, losses, 1 - np.minimum(losses, 1), ladder)
-
-
-def test_learning_curves_are_means_over_the_iterations_around(rng):
-    noise = rng.normal(0, 0.01, 1_000)
-    figure = draw_learning_curves([curve("long", 0.5 + noise), curve("short", [0.25] * 7, [(7, 0.75)])])
-    losses, accuracies = figure.axes
-    assert "mean of 20 iterations" in losses.get_ylabel()
-    long, short = losses.lines
-    assert long.get_xdata().tolist() == list(range(1, 1_001))
-    assert long.get_ydata()[499] == pytest.approx(0.5 + noise[489:510].mean())
-    assert long.get_ydata()[-1] == pytest.approx(0.5 + noise[989:].mean())
-    assert short.get_ydata() == pytest.approx([0.25] * 7)
-    assert [line.get_ydata().tolist() for line in accuracies.lines if line.get_marker() == "o"] == [[0.1], [0.75]]
-    assert long.get_color() != short.get_color()
-
-
-def test_long_curves_are_thinned_and_empty_or_perfect_ones_drawn(tmp_path):
-    perfect = LearningCurve("perfect", np.full(30_000, 1e-9), np.ones(30_000), [(30_000, 1.0)])
-    figure = draw_learning_curves([perfect, curve("empty", [], [])])
-    assert len(figure.axes[0].lines[0].get_xdata()) == 1_000
-    assert figure.axes[0].lines[0].get_xdata()[-1] == 30_000
-    for path in (tmp_path / "a.png", tmp_path / "a.svg", tmp_path / "a.pdf"):
-        save_figure(figure, path)
-        save_figure(draw_learning_curves([curve("empty", [], [])]), path)
-
-
-def test_every_name_is_in_the_legend_whatever_it_is():
-    names = ["_private", "$x^2$ \\frac", "ordinary", *(f"run {number}" for number in range(20))]
-    figure = draw_learning_curves([curve(name, [1.0, 0.5]) for name in names])
-    render(figure)
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == names
-    height = figure.get_window_extent().height
-    assert legend.get_window_extent().height < height - 2 * 300  # the curves keep their room
-    styles = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
-    assert len(styles) == len(names)

@@ -18,7 +18,6 @@ from cnnmnist.errors import RecipeError, RunError, SelectionError
 from cnnmnist.model import (
     WEIGHTS_MEMBER,
     build_model,
-    layer_outputs,
     load_weights,
     save_model,
 )
@@ -116,12 +115,6 @@ def test_a_network_larger_than_memory_is_refused_before_it_is_built(
 def test_other_image_sizes_and_classes() -> None:
     model = build_model(ModelConfig(), (17, 30), 47)
     assert (model.input_shape, model.output_shape) == ((None, 17, 30, 1), (None, 47))
-
-
-def test_layer_outputs_come_after_pooling_and_activation() -> None:
-    outputs = layer_outputs(MODEL, "conv1", IMAGES)
-    assert outputs.shape == (3, 14, 14, 16)
-    assert outputs.min() >= 0.0
 
 
 @pytest.mark.parametrize("layer", ["conv3", "fc1", "conv1_pooling", "", "../conv1"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cnnmnist.charts import LearningCurve, draw_confusion_matrix, draw_embedding, draw_learning_curves
     from cnnmnist.config import Recipe, load_recipe
     from cnnmnist.data.sources import Dataset, Split, load_dataset
     from cnnmnist.diagram import draw_network
@@ -16,16 +17,16 @@ if TYPE_CHECKING:
     from cnnmnist.evaluation import Report, evaluate
     from cnnmnist.figures import (
         ImageGrid,
-        LearningCurve,
         activation_grid,
-        draw_confusion_matrix,
         draw_grid,
-        draw_learning_curves,
         filter_grid,
         image_grid,
+        maximization_grid,
+        saliency_grid,
         save_figure,
     )
-    from cnnmnist.model import build_model, layer_outputs
+    from cnnmnist.inspection import embed, gradient, last_activations, layer_outputs, maximize, occlusion
+    from cnnmnist.model import build_model
     from cnnmnist.records import Rung
     from cnnmnist.runs import Run, load_run
     from cnnmnist.session import resume, train
@@ -45,32 +46,42 @@ __all__ = [
     "activation_grid",
     "build_model",
     "draw_confusion_matrix",
+    "draw_embedding",
     "draw_grid",
     "draw_learning_curves",
     "draw_network",
+    "embed",
     "evaluate",
     "filter_grid",
+    "gradient",
     "image_grid",
+    "last_activations",
     "layer_outputs",
     "load_dataset",
     "load_recipe",
     "load_run",
+    "maximization_grid",
+    "maximize",
+    "occlusion",
     "resume",
+    "saliency_grid",
     "save_figure",
     "train",
 ]
 
 _NAMES = {
+    "charts": ("LearningCurve", "draw_confusion_matrix", "draw_embedding", "draw_learning_curves"),
     "config": ("Recipe", "load_recipe"),
     "data.sources": ("Dataset", "Split", "load_dataset"),
     "diagram": ("draw_network",),
     "errors": ("CnnMnistError",),
     "evaluation": ("Report", "evaluate"),
     "figures": (
-        *("ImageGrid", "LearningCurve", "activation_grid", "draw_confusion_matrix", "draw_grid"),
-        *("draw_learning_curves", "filter_grid", "image_grid", "save_figure"),
+        *("ImageGrid", "activation_grid", "draw_grid", "filter_grid", "image_grid"),
+        *("maximization_grid", "saliency_grid", "save_figure"),
     ),
-    "model": ("build_model", "layer_outputs"),
+    "inspection": ("embed", "gradient", "last_activations", "layer_outputs", "maximize", "occlusion"),
+    "model": ("build_model",),
     "records": ("Rung",),
     "runs": ("Run", "load_run"),
     "session": ("resume", "train"),

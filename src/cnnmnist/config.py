@@ -66,7 +66,8 @@ class ModelConfig(_Section):
         channels = [1, *(convolution.filters for convolution in self.convolutions[:-1])]
         names = [f"conv{number}" for number in range(1, len(self.convolutions) + 1)]
         if layer not in names:
-            raise SelectionError(f"There is no layer {layer!r}: choose one of {', '.join(names) or '(none)'}.")
+            choice = f"choose one of {', '.join(names)}" if names else "the network has no convolutional layers"
+            raise SelectionError(f"There is no layer {layer!r}: {choice}.")
         return channels[names.index(layer)]
 
 
@@ -103,6 +104,8 @@ class TrainingConfig(_Section):
     """Seed of the initial weights, the order of the images, dropout and augmentation."""
     evaluate_at: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 100, 1_000, 10_000], max_length=1_000)
     """Iterations after which the test split is evaluated; the last iteration always is."""
+    record_at: list[Annotated[int, Field(ge=0)]] = Field([], max_length=200)
+    """Iterations after which the filters and the hardest test images are recorded; none by default."""
 
 
 class AugmentationConfig(_Section):
@@ -146,10 +149,11 @@ class Recipe(_Section):
     """Distortion of the training images."""
 
     @model_validator(mode="after")
-    def _evaluations_are_sorted(self) -> "Recipe":
-        times = self.training.evaluate_at
-        if times != sorted(set(times)):
-            raise ValueError("training.evaluate_at must be a list of increasing iterations")
+    def _iterations_increase(self) -> "Recipe":
+        for field in ("evaluate_at", "record_at"):
+            times = getattr(self.training, field)
+            if times != sorted(set(times)):
+                raise ValueError(f"training.{field} must be a list of increasing iterations")
         return self
 
 

@@ -9,7 +9,8 @@ from cnnmnist.figures import DPI, LARGE, SMALL, Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from cnnmnist.display import Figure
 
 Point = tuple[float, float]
 

@@ -1,4 +1,4 @@
-"""Pictures of images, filter weights, layer outputs, confusion matrices and learning curves.
+"""Grids of small images: digits, filter weights, layer outputs, and whatever else belongs to pixels.
 
 An :class:`ImageGrid` says what is shown; matplotlib draws it here, half-block characters in
 :mod:`cnnmnist.cli.preview`. Only matplotlib's object-oriented interface is used: no window, no global state.
@@ -6,7 +6,7 @@ An :class:`ImageGrid` says what is shown; matplotlib draws it here, half-block c
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,29 +18,37 @@ from cnnmnist.errors import SelectionError
 from cnnmnist.files import replacing
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from cnnmnist.display import Figure
 
 Array = NDArray[Any]
 
 MAX_IMAGES = 256  # drawing takes about 20 ms for each
-LARGEST_COUNTED_MATRIX = 20  # classes; the counts in the cells of a larger matrix could not be read
 
 # Metadata that would make the bytes of a file depend on the time at which it was written.
 UNDATED: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
-# Lengths in figures are pixels at this resolution, so that an image's pixels are squares of whole pixels.
 DPI = 150
-ROW = 1050  # what the panels of a row share
-SMALLEST_PANEL, LARGEST_PANEL = 84, 560
-GAP = 28
-MARGIN = 36
-COLOR_BAR = 28
-COLOR_BAR_TICKS = 120
 SMALL, LARGE = 8, 11  # font sizes in points
 LINE = 1.35  # height of a line over its font size
-LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
-LOGIT_RANGE = (0.001, 0.9999)
-LARGEST_CURVE = 1_000  # points
+COLOR_BAR = 28  # pixels
+COLOR_BAR_TICKS = 120
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Lengths in a figure: pixels at its resolution, so that an image's pixels are squares of whole pixels."""
+
+    dpi: int = DPI
+    row: int = 1050
+    """What the panels of a row of images share."""
+    smallest_panel: int = 84
+    largest_panel: int = 560
+    gap: int = 28
+    margin: int = 36
+
+    def pixels(self, points: float) -> float:
+        """A length in points."""
+        return points * self.dpi / 72
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +67,16 @@ class ImageGrid:
     """Images in a row."""
     title: str = ""
     """Of the whole figure."""
+    heading: str = ""
+    """Of these images, where there are others beside them."""
     scale: str = ""
     """What the values are, if all images share one range and a colour bar is to show it."""
     beside: "ImageGrid | None" = None
-    """What the images were made from, shown on their left."""
+    """Another grid, shown on the left of this one; it may have one beside itself."""
+
+    def row(self) -> "list[ImageGrid]":
+        """This grid and all beside it, from left to right."""
+        return [*(self.beside.row() if self.beside else []), self]
 
 
 def image_grid(
@@ -143,163 +157,93 @@ def activation_grid(activations: Array, image: Array, title: str = "") -> ImageG
     )
 
 
+def maximization_grid(images: Array, title: str = "") -> ImageGrid:
+    """The inputs that excite filters most, numbered by filter; ink is dark.
+
+    Args:
+        images: float (filters, height, width) in [0, 1], at most 256 filters.
+        title: of the whole figure.
+    """
+    grid = image_grid(images, range(len(images)), title=title)
+    numbers = tuple(map(str, range(len(images))))
+    return replace(grid, titles=numbers, value_ranges=((0, 1),) * len(images))
+
+
+def saliency_grid(image: ImageGrid, gradient: Array, occlusion: Array, patch: int) -> ImageGrid:
+    """An image, and beside it what each pixel does to the predicted class's logit; what speaks for it is red.
+
+    Args:
+        image: grid of the one image.
+        gradient: float (height, width), as :func:`cnnmnist.inspection.gradient` returns it.
+        occlusion: float (height, width), as :func:`cnnmnist.inspection.occlusion` returns it.
+        patch: side of the occluding patch in pixels.
+    """
+    shown = image
+    for values, title, scale in (
+        (gradient, "Gradient", "Logit per unit of ink"),
+        (occlusion, f"Occlusion by {patch}x{patch} pixels", "Drop of the logit"),
+    ):
+        extent = symmetric_range(values)
+        shown = ImageGrid((values,), (title,), (extent,), "seismic", columns=1, scale=scale, beside=shown)
+    return replace(shown, title=image.title)
+
+
 def title_lines(title: str, fits: bool) -> list[str]:
     """The title of an image, broken after its commas unless it fits on one line."""
     return [title] if fits else title.replace(", ", ",\n").split("\n")
 
 
-def draw_grid(grid: ImageGrid) -> "Figure":
-    """Draw the images of a grid with their titles and, if they share a scale, a colour bar.
+class Drawing:
+    """A figure of a grid and of those beside it, in which others of the same shapes can take their place.
 
     Args:
-        grid: of :func:`image_grid`, :func:`filter_grid` or :func:`activation_grid`.
-
-    Returns:
-        A figure that belongs to no window; a notebook shows it where it is a cell's last value.
+        grid: what is shown at first; it determines how much room there is for titles.
+        layout: how large everything is.
     """
-    from cnnmnist.display import Figure
 
-    blocks = [_Block(grid)] if grid.beside is None else [_Block(grid.beside), _Block(grid)]
-    heading = _pixels(LARGE * LINE) * 1.5 if grid.title else 0
-    bar = GAP + COLOR_BAR + COLOR_BAR_TICKS if grid.scale else 0
-    content = sum(block.width for block in blocks) + MARGIN * (len(blocks) - 1) + bar
-    width = max(content, _text_width([grid.title], LARGE)) + 2 * MARGIN
-    tallest = max(block.height for block in blocks)
-    height = math.ceil(tallest + heading) + 2 * MARGIN
+    def __init__(self, grid: ImageGrid, layout: Layout | None = None) -> None:
+        from cnnmnist.display import Figure
 
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    if grid.title:
-        figure.text(0.5, 1 - MARGIN / height, grid.title, size=LARGE, ha="center", va="top", parse_math=False)
-    left, bottom = (width - content) // 2, MARGIN
-    for block in blocks:
-        block.draw(figure, left, bottom + (tallest - block.height) // 2)
-        left += block.width + MARGIN
-    if grid.scale:
-        left += GAP - MARGIN
-        beside_panels = tallest - blocks[-1].title_height
-        axes = figure.add_axes((left / width, bottom / height, COLOR_BAR / width, beside_panels / height))
-        figure.colorbar(figure.axes[0].images[0], cax=axes)
-        axes.set_ylabel(grid.scale, size=SMALL, parse_math=False)
-        axes.tick_params(labelsize=SMALL)
-    return figure
-
-
-def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> "Figure":
-    """Draw how often each true class (rows) was taken for each class (columns).
-
-    The colours are logarithmic from 1 on, because the few confusions would be invisible beside the diagonal.
-
-    Args:
-        matrix: int (classes, classes).
-        class_names: one for each class.
-        title: of the figure.
-    """
-    from matplotlib.colors import SymLogNorm
-    from matplotlib.ticker import ScalarFormatter
-
-    from cnnmnist.display import Figure
-
-    classes = len(matrix)
-    counted = classes <= LARGEST_COUNTED_MATRIX
-    cells = max(2.5, classes * (0.45 if counted else 0.17))  # inches, as the names' lengths
-    longest = _text_width(class_names, SMALL) / DPI
-    upright = longest < 0.9 * cells / classes
-    size = cells + longest + 1.3, cells + (0 if upright else longest) + 0.9
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
-    norm = SymLogNorm(linthresh=1, vmin=0, vmax=max(1, matrix.max()), base=10)
-    image = axes.imshow(matrix, cmap="Blues", norm=norm, aspect="auto", interpolation="none")
-    figure.colorbar(image, ax=axes, label="Images", format=ScalarFormatter(), pad=0.03).minorticks_off()
-
-    axes.set_xticks(range(classes), class_names, rotation=0 if upright else 90, size=SMALL, parse_math=False)
-    axes.set_yticks(range(classes), class_names, size=SMALL, parse_math=False)
-    axes.tick_params(length=0)
-    axes.set(xlabel="Predicted", ylabel="True")
-    axes.set_title(title, size=LARGE, parse_math=False)
-    if counted:
-        for (row, column), count in np.ndenumerate(matrix):
-            color = "white" if norm(count) > 0.6 else "black" if count else "0.7"
-            axes.text(column, row, str(count), ha="center", va="center", size=SMALL, color=color)
-    return figure
-
-
-@dataclass(frozen=True, eq=False)
-class LearningCurve:
-    """How one training went."""
-
-    name: str
-    losses: Array
-    """Loss of each iteration from the first, float (n,); n may be 0."""
-    accuracies: Array
-    """Accuracy on the batch of each, float (n,)."""
-    ladder: Sequence[tuple[int, float]]
-    """Iterations and the accuracy on the test split after them."""
-
-
-def draw_learning_curves(curves: Sequence[LearningCurve]) -> "Figure":
-    """Draw the training losses and the accuracies of several trainings over their iterations.
-
-    Losses and accuracies of batches are running means over a fiftieth of the longest training; accuracies on the
-    test split are circles. The axis of the accuracies is a logit one, so that 98 % and 99 % are far from each
-    other; what is above 99.99 % lies on its upper edge.
-
-    Args:
-        curves: one or more.
-    """
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, StrMethodFormatter
-
-    from cnnmnist.display import Figure
-
-    window = max(1, max(len(curve.losses) for curve in curves) // 50)
-    over = f" (mean of {window:,} iterations)" if window > 1 else ""
-    figure = Figure(figsize=(7, 6.4 + 0.2 * len(curves)), dpi=DPI, layout="constrained")
-    loss_axes, accuracy_axes = figure.subplots(2, sharex=True)
-    lines = []
-    for number, curve in enumerate(curves):
-        color = f"C{number % 10}"
-        style: dict[str, Any] = {"color": color, "linestyle": LINE_STYLES[number // 10 % len(LINE_STYLES)]}
-        iterations, losses = _smoothed(curve.losses, window)
-        loss_axes.plot(iterations, losses, linewidth=1, **style)
-        iterations, accuracies = _smoothed(curve.accuracies, window)
-        (line,) = accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), linewidth=1, **style)
-        tested = np.array(curve.ladder, float).reshape(-1, 2)
-        marks = {"linestyle": "none", "marker": "o", "markersize": 6, "markeredgecolor": "white"}
-        accuracy_axes.plot(
-            tested[:, 0], tested[:, 1].clip(*LOGIT_RANGE), **marks, color=color, zorder=3, clip_on=False
+        layout = layout or Layout()
+        self._blocks = blocks = [_Block(each, layout) for each in grid.row()]
+        margin, dpi = layout.margin, layout.dpi
+        heading = layout.pixels(LARGE * LINE) * 1.5 if grid.title else 0
+        content = sum(block.width for block in blocks) + margin * (len(blocks) - 1)
+        width = max(content, text_width([grid.title], LARGE, dpi)) + 2 * margin
+        tallest = max(block.height for block in blocks)
+        height = math.ceil(tallest + heading) + 2 * margin
+        self.figure: Figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
+        self._title = self.figure.text(
+            0.5, 1 - margin / height, grid.title, size=LARGE, ha="center", va="top", parse_math=False
         )
-        lines.append(line)
-    loss_axes.set_yscale("log")
-    loss_axes.set_ylabel(f"Training loss{over}", size=SMALL)
-    accuracy_axes.set_yscale("logit")
-    lowest = min((min(line.get_ydata(), default=1.0) for line in accuracy_axes.lines), default=1.0)
-    accuracy_axes.set_ylim(min(0.5, 0.8 * lowest), LOGIT_RANGE[1])
-    accuracy_axes.yaxis.set_major_locator(FixedLocator([0.01, 0.1, 0.5, 0.9, 0.99, 0.999]))
-    accuracy_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-    accuracy_axes.yaxis.set_minor_locator(NullLocator())
-    accuracy_axes.yaxis.set_minor_formatter(NullFormatter())
-    accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)", size=SMALL)
-    accuracy_axes.set_xlabel("Iterations", size=SMALL)
-    accuracy_axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    for axes in (loss_axes, accuracy_axes):
-        axes.grid(color="0.9", linewidth=0.6)
-        axes.tick_params(labelsize=SMALL)
-        axes.spines[["top", "right"]].set_visible(False)
-    # A name set afterwards may begin with an underscore, which would keep it out of the legend.
-    legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", fontsize=SMALL, frameon=False)
-    for text, curve in zip(legend.get_texts(), curves, strict=True):
-        text.set(text=curve.name, parse_math=False)
-    return figure
+        left = (width - content) // 2
+        for block in blocks:
+            # Headings are on one line; without them, what is smaller is in the middle.
+            spare = (tallest - block.height) // (1 if block.grid.heading else 2)
+            block.draw(self.figure, left, margin + spare)
+            left += block.width + margin
+
+    def show(self, grid: ImageGrid) -> None:
+        """Replace all images and titles, but no headings and colour bars."""
+        self._title.set_text(grid.title)
+        for block, part in zip(self._blocks, grid.row(), strict=True):
+            block.show(part)
 
 
-def check_figure_path(path: Path) -> None:
+def draw_grid(grid: ImageGrid) -> "Figure":
+    """Draw the images of a grid, and of those beside it, with their titles and colour bars."""
+    return Drawing(grid).figure
+
+
+def check_figure_path(path: Path, suffixes: Sequence[str] = tuple(UNDATED)) -> None:
     """Refuse a file name by which no figure can be written, before the work of making one.
 
     Raises:
         SelectionError: its suffix is not that of a known format.
     """
-    if path.suffix.lower() not in UNDATED:
-        *most, last = UNDATED
-        raise SelectionError(f"Cannot write a figure as {path}: end its name in {', '.join(most)} or {last}.")
+    if path.suffix.lower() not in suffixes:
+        choice = ", ".join([*suffixes[:-2], " or ".join(suffixes[-2:])])
+        raise SelectionError(f"Cannot write a figure as {path}: end its name in {choice}.")
 
 
 def save_figure(figure: "Figure", path: str | Path) -> None:
@@ -324,50 +268,83 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
         figure.savefig(temporary, format=suffix[1:], metadata=UNDATED[suffix])
 
 
-class _Block:
-    """The measures of a grid's panels and titles, in pixels."""
+def symmetric_range(values: Array) -> tuple[float, float]:
+    """Ends of a colour map that has 0 in its middle; equal values are no reason for an empty one."""
+    largest = float(np.abs(values).max()) or 1.0
+    return -largest, largest
 
-    def __init__(self, grid: ImageGrid) -> None:
-        self.grid = grid
+
+def text_width(texts: Iterable[str], size: float, dpi: int = DPI) -> int:
+    """Pixels that the longest of the texts takes."""
+    from matplotlib.textpath import TextPath
+
+    lengths = (TextPath((0, 0), text, size=size).get_extents().width for text in set(texts) if text)
+    return math.ceil(max(lengths, default=0) * dpi / 72)
+
+
+class _Block:
+    """The measures of a grid's panels, titles and colour bar, in pixels, and its panels once they are drawn."""
+
+    def __init__(self, grid: ImageGrid, layout: Layout) -> None:
+        self.grid, self.layout, self.panels = grid, layout, list[Any]()
         self.rows = math.ceil(len(grid.images) / grid.columns)
-        room = min(max(ROW // grid.columns, SMALLEST_PANEL), LARGEST_PANEL)
-        fits = _text_width(grid.titles, SMALL) <= room
-        self.titles = [title_lines(title, fits) for title in grid.titles]
-        lines = max(map(len, self.titles))
-        self.title_height = math.ceil(_pixels(lines * SMALL * LINE)) if any(grid.titles) else 0
-        room = max(room, _text_width(chain.from_iterable(self.titles), SMALL))
+        room = min(max(layout.row // grid.columns, layout.smallest_panel), layout.largest_panel)
+        self.titles_fit = text_width(grid.titles, SMALL, layout.dpi) <= room
+        titles = [title_lines(title, self.titles_fit) for title in grid.titles]
+        lines = max(map(len, titles)) if any(grid.titles) else 0
+        self.title_height = math.ceil(layout.pixels(lines * SMALL * LINE))
+        self.heading_height = math.ceil(layout.pixels(SMALL * LINE)) + layout.gap // 2 if grid.heading else 0
+        room = max(room, text_width(chain.from_iterable(titles), SMALL, layout.dpi))
 
         height, width = grid.images[0].shape
         self.enlargement = max(1, room // max(height, width))
         self.panel_width, self.panel_height = width * self.enlargement, height * self.enlargement
-        self.column = max(self.panel_width, room) + GAP
-        self.row = self.title_height + self.panel_height + GAP // 2
-        self.width = self.column * grid.columns - GAP
-        self.height = self.row * self.rows - GAP // 2
+        self.column = max(self.panel_width, room) + layout.gap
+        self.row = self.title_height + self.panel_height + layout.gap // 2
+        self.panels_width = self.column * grid.columns - layout.gap
+        self.panels_height = self.row * self.rows - layout.gap // 2
+        bar = layout.gap + COLOR_BAR + COLOR_BAR_TICKS if grid.scale else 0
+        self.width = max(self.panels_width + bar, text_width([grid.heading], SMALL, layout.dpi))
+        self.height = self.panels_height + self.heading_height
 
     def draw(self, figure: "Figure", left: int, bottom: int) -> None:
-        width, height = figure.get_size_inches() * DPI
-        indent = (self.column - GAP - self.panel_width) // 2
-        for number, (image, (low, high)) in enumerate(zip(self.grid.images, self.grid.value_ranges, strict=True)):
+        figure_width, figure_height = figure.get_size_inches() * self.layout.dpi
+
+        def add_axes(x: float, y: float, width: float, height: float) -> Any:
+            sides = (x / figure_width, y / figure_height, width / figure_width, height / figure_height)
+            return figure.add_axes(sides)
+
+        indent = (self.column - self.layout.gap - self.panel_width) // 2
+        for number, image in enumerate(self.grid.images):
             row, column = divmod(number, self.grid.columns)
             x = left + indent + column * self.column
             y = bottom + (self.rows - 1 - row) * self.row
-            axes = figure.add_axes((x / width, y / height, self.panel_width / width, self.panel_height / height))
-            # Enlarged by us, pixels stay crisp in all viewers of SVG and PDF, many of which smooth images.
-            pixels = image.repeat(self.enlargement, axis=0).repeat(self.enlargement, axis=1)
-            axes.imshow(pixels, self.grid.colormap, aspect="auto", interpolation="none", vmin=low, vmax=high)
+            axes = add_axes(x, y, self.panel_width, self.panel_height)
+            axes.imshow(self._enlarged(image), self.grid.colormap, aspect="auto", interpolation="none")
             axes.set(xticks=[], yticks=[])
-            axes.spines[:].set(color="0.75", linewidth=72 / DPI)  # one pixel
-            title = "\n".join(self.titles[number])
-            axes.set_title(title, size=SMALL, pad=SMALL * 0.4, linespacing=1.1, parse_math=False)
+            axes.spines[:].set(color="0.75", linewidth=72 / self.layout.dpi)  # one pixel
+            axes.set_title("", size=SMALL, pad=SMALL * 0.4, linespacing=1.1, parse_math=False)
+            self.panels.append(axes)
+        self.show(self.grid)
+        if self.grid.heading:
+            x, y = (left + indent) / figure_width, (bottom + self.height) / figure_height
+            figure.text(x, y, self.grid.heading, size=SMALL, va="top", parse_math=False)
+        if self.grid.scale:
+            x = left + self.panels_width + self.layout.gap
+            axes = add_axes(x, bottom, COLOR_BAR, self.panels_height - self.title_height)
+            figure.colorbar(self.panels[0].images[0], cax=axes)
+            axes.set_ylabel(self.grid.scale, size=SMALL, parse_math=False)
+            axes.tick_params(labelsize=SMALL)
 
+    def show(self, grid: ImageGrid) -> None:
+        parts = zip(self.panels, grid.images, grid.titles, grid.value_ranges, strict=True)
+        for axes, image, title, value_range in parts:
+            axes.images[0].set(data=self._enlarged(image), clim=value_range)
+            axes.title.set_text("\n".join(title_lines(title, self.titles_fit)))
 
-def _smoothed(values: Array, window: int) -> tuple[Array, Array]:
-    """Some iterations and the means around them, over as many values as there are near the ends."""
-    places = np.unique(np.linspace(0, len(values) - 1, min(len(values), LARGEST_CURVE)).astype(int))
-    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    first, last = np.maximum(places - window // 2, 0), np.minimum(places + window // 2 + 1, len(values))
-    return places + 1, (sums[last] - sums[first]) / (last - first)
+    def _enlarged(self, image: Array) -> Array:
+        # Enlarged by us, pixels stay crisp in all viewers of SVG and PDF, many of which smooth images.
+        return image.repeat(self.enlargement, axis=0).repeat(self.enlargement, axis=1)
 
 
 def _square(images: int) -> int:
@@ -376,15 +353,3 @@ def _square(images: int) -> int:
 
 def _range(values: Array) -> tuple[float, float]:
     return float(values.min()), float(values.max())
-
-
-def _pixels(points: float) -> float:
-    return points * DPI / 72
-
-
-def _text_width(texts: Iterable[str], size: float) -> int:
-    """Pixels that the longest of the texts takes."""
-    from matplotlib.textpath import TextPath
-
-    lengths = (TextPath((0, 0), text, size=size).get_extents().width for text in set(texts) if text)
-    return math.ceil(_pixels(max(lengths, default=0)))

@@ -11,10 +11,9 @@ import h5py
 import numpy as np
 
 from cnnmnist.config import ConvLayer, ModelConfig
-from cnnmnist.data.pipeline import scale
 from cnnmnist.errors import RecipeError, RunError, in_one_sentence
 from cnnmnist.files import replacing
-from cnnmnist.runtime import keras, tf
+from cnnmnist.runtime import keras
 
 WEIGHTS_MEMBER = "model.weights.h5"
 MAX_PARAMETERS = 100_000_000  # 400 MB, and three times that in training
@@ -111,34 +110,6 @@ def _check_size(config: ModelConfig, image_shape: tuple[int, int], classes: int)
             f"The network would have {parameters:,} parameters, more than {MAX_PARAMETERS:,}: choose fewer "
             "filters or units."
         )
-
-
-def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:
-    """Outputs of a convolutional layer, after its pooling and its activation.
-
-    Args:
-        model: a network of :func:`build_model`.
-        layer: ``conv1``, ``conv2``, ...
-        images: uint8 (n, height, width).
-
-    Returns:
-        float32 (n, height, width, filters).
-
-    Raises:
-        ValueError: the network has no such layer.
-    """
-    outputs = keras.Model(model.inputs, layer_output(model, layer))
-    return np.asarray(outputs(scale(tf.constant(images)), training=False))
-
-
-def layer_output(model: Any, layer: str) -> Any:
-    """The symbolic output of a convolutional layer, after its pooling and its activation.
-
-    Raises:
-        ValueError: the network has no such layer.
-    """
-    model.get_layer(layer)
-    return [each for each in model.layers if each.name.split("_")[0] == layer][-1].output
 
 
 def save_model(model: Any, path: Path) -> None:

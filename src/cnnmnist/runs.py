@@ -61,6 +61,11 @@ class Run:
         return self.directory / "checkpoints"
 
     @property
+    def recording(self) -> Path:
+        """Where the frames are that it recorded, if it was to record any."""
+        return self.directory / "recording"
+
+    @property
     def metrics_file(self) -> Path:
         """One JSON object per iteration: iteration, loss, accuracy, iterations_per_second."""
         return self.directory / "metrics.jsonl"
@@ -94,18 +99,11 @@ class Run:
         Raises:
             RunError: it cannot be written.
         """
-        first = last - len(losses) + 1
-        lines = [
-            json.dumps(
-                {
-                    "iteration": first + number,
-                    "loss": round(float(loss), 6),
-                    "accuracy": round(float(accuracy), 6),
-                    "iterations_per_second": round(iterations_per_second, 2),
-                }
-            )
-            for number, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True))
-        ]
+        speed, lines = round(iterations_per_second, 2), []
+        values = zip(losses, accuracies, strict=True)
+        for iteration, (loss, accuracy) in enumerate(values, last - len(losses) + 1):
+            rounded = {"loss": round(float(loss), 6), "accuracy": round(float(accuracy), 6)}
+            lines.append(json.dumps({"iteration": iteration, **rounded, "iterations_per_second": speed}))
         try:
             with self.metrics_file.open("a", encoding="utf-8") as file:
                 file.write("".join(f"{line}\n" for line in lines))
@@ -344,7 +342,7 @@ def _read_run(directory: Path) -> Run:
         raise RunError(f"{path} is damaged: {reason}.") from error
     except OSError as error:
         raise RunError(f"Cannot read {path}: {in_one_sentence(error)}.") from error
-    for part in (run.model_file, run.metrics_file, run.checkpoints, run.figures):
+    for part in (run.model_file, run.metrics_file, run.checkpoints, run.recording, run.figures):
         if part.is_symlink():
             raise RunError(f"{part} is a symbolic link: put what it leads to in its place, if you trust it.")
     return run

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from cnnmnist.checkpoints import load_checkpoint, save_checkpoint
 from cnnmnist.config import Recipe
-from cnnmnist.data.sources import Dataset, Split
+from cnnmnist.data.sources import Dataset
 from cnnmnist.distribution import Distribution
 from cnnmnist.errors import CnnMnistError, RunError, TrainingError
-from cnnmnist.evaluation import accuracy
+from cnnmnist.evaluation import predict_logits
 from cnnmnist.files import locked
 from cnnmnist.model import save_model
+from cnnmnist.recording import is_recorded, make_frame, save_frame, truncate_recording
 from cnnmnist.records import Rung
 from cnnmnist.runs import Run, create_run
 from cnnmnist.training import Progress, Trainer
@@ -123,8 +124,8 @@ def train_run(
         checkpoint_every: iterations between checkpoints.
 
     Yields:
-        Progress several times a second, a Rung whenever the test split was evaluated, and nothing now and then
-        while it is, so that the run can be interrupted promptly.
+        Progress several times a second, a Rung for every step of the ladder of accuracies, and nothing now and
+        then while the test split is classified, so that the run can be interrupted promptly.
 
     Raises:
         TrainingError: the loss is no longer a finite number.
@@ -167,16 +168,15 @@ def follow(
         trainer = Trainer(recipe, dataset, distribution.strategy)
         if state := distribution.share(None):
             trainer.restore(state)
-        evaluations, checkpoints = _stops(recipe, checkpoint_every)
-        yield from trainer.run(evaluations | checkpoints)
+        yield from trainer.run(set().union(*_stops(recipe, checkpoint_every)))
         distribution.finish()
 
 
-def _stops(recipe: Recipe, checkpoint_every: int) -> tuple[set[int], set[int]]:
-    """Iterations after which the test split is evaluated, and after which a checkpoint is written."""
+def _stops(recipe: Recipe, checkpoint_every: int) -> tuple[set[int], set[int], set[int]]:
+    """Iterations after which the ladder gets a rung, a frame is recorded, and a checkpoint is written."""
     last = recipe.training.iterations
-    evaluations = {at for at in recipe.training.evaluate_at if at < last} | {last}
-    return evaluations, set(range(checkpoint_every, last, checkpoint_every))
+    rungs = {at for at in recipe.training.evaluate_at if at < last} | {last}
+    return rungs, set(recipe.training.record_at), set(range(checkpoint_every, last, checkpoint_every))
 
 
 class _Session:
@@ -205,13 +205,14 @@ class _Session:
         record.status, record.precision = "running", trainer.precision  # type: ignore[assignment]
         record.ladder = [rung for rung in record.ladder if rung.iteration <= trainer.iteration]
         self.run.truncate_metrics(trainer.iteration)
+        truncate_recording(self.run.recording, trainer.iteration)
         self.run.save()
 
     def train(self, checkpoint_every: int) -> Iterator[Progress | Rung | None]:
         trainer, record = self.trainer, self.run.record
-        evaluations, checkpoints = _stops(record.recipe, checkpoint_every)
-        yield from self._evaluate(evaluations)
-        for progress in trainer.run(evaluations | checkpoints):
+        rungs, frames, checkpoints = _stops(record.recipe, checkpoint_every)
+        yield from self._test(rungs, frames)
+        for progress in trainer.run(rungs | frames | checkpoints):
             record.iteration = progress.iteration
             record.seconds += progress.seconds
             self.run.append_metrics(
@@ -221,7 +222,7 @@ class _Session:
                 len(progress.losses) / progress.seconds,
             )
             yield progress
-            yield from self._evaluate(evaluations)
+            yield from self._test(rungs, frames)
             if trainer.iteration in checkpoints:
                 self._save_checkpoint()
 
@@ -233,16 +234,24 @@ class _Session:
         self.run.record.status = status
         self.run.save()
 
-    def _evaluate(self, evaluations: set[int]) -> Iterator[Rung | None]:
-        iteration, ladder = self.trainer.iteration, self.run.record.ladder
-        if iteration in evaluations and all(rung.iteration != iteration for rung in ladder):
-            network, test, correct = self.trainer.network(), self.dataset.test, 0
-            for first in range(0, len(test), EVALUATED_AT_ONCE):
-                part = slice(first, first + EVALUATED_AT_ONCE)
-                split = Split(test.images[part], test.labels[part])
-                correct += round(accuracy(network, split) * len(split))
-                yield None
-            rung = Rung(iteration=iteration, accuracy=correct / len(test))
+    def _test(self, rungs: set[int], frames: set[int]) -> Iterator[Rung | None]:
+        """Classify the test split if the ladder or the recording is to have something of this iteration."""
+        iteration, ladder, test = self.trainer.iteration, self.run.record.ladder, self.dataset.test
+        wants_rung = iteration in rungs and all(rung.iteration != iteration for rung in ladder)
+        wants_frame = iteration in frames and not is_recorded(self.run.recording, iteration)
+        if not (wants_rung or wants_frame):
+            return
+        network, parts = self.trainer.network(), []
+        for first in range(0, len(test), EVALUATED_AT_ONCE):
+            parts.append(predict_logits(network, test.images[first : first + EVALUATED_AT_ONCE]))
+            yield None
+        logits = np.concatenate(parts)
+        accuracy = float((logits.argmax(axis=1) == test.labels).mean())
+        if wants_frame:
+            self._check_finite([logits, *network.get_weights()])
+            save_frame(self.run.recording, make_frame(iteration, accuracy, network, logits, test.labels))
+        if wants_rung:
+            rung = Rung(iteration=iteration, accuracy=accuracy)
             ladder.append(rung)
             self.run.save()
             yield rung
@@ -252,12 +261,15 @@ class _Session:
 
     def _save_checkpoint(self) -> None:
         state = self._state()
+        self._check_finite(state.values())
+        save_checkpoint(self.run.checkpoints, state)
+        self.saved_at = self.trainer.iteration
+
+    def _check_finite(self, arrays: Iterable[np.ndarray]) -> None:
         # The loss of an iteration is that before its step, and a step can spoil weights that gave a good one.
-        if not all(np.isfinite(array).all() for array in state.values()):
+        if not all(np.isfinite(array).all() for array in arrays):
             raise TrainingError(
                 f"The weights or Adam's averages are no longer finite after iteration {self.trainer.iteration}: "
                 "the learning rate may be too high, or epsilon too small for the precision; train again with a "
                 "lower --learning-rate."
             )
-        save_checkpoint(self.run.checkpoints, state)
-        self.saved_at = self.trainer.iteration

@@ -30,7 +30,8 @@ def metrics(run: Path) -> list[list[float]]:
 
 
 def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -> None:
-    chief, other = run_cluster([command(*TRAIN, "--iterations", 150, "--json")] * 2, tmp_path)
+    arguments = ["--iterations", 150, "--record-at", "7,150", "--json"]
+    chief, other = run_cluster([command(*TRAIN, *arguments)] * 2, tmp_path)
     assert (chief.status, other.status) == (0, 0), (chief, other)
     assert "Strategy multi-worker: 2 x 8 images per iteration" in chief.err
     assert "Optimization Iteration:    101" in chief.err
@@ -44,6 +45,7 @@ def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -
         "multi-worker", 2, 8, "finished",
     ]  # fmt: skip
     assert [line[0] for line in metrics(run)] == list(range(1, 151))
+    assert sorted(path.name for path in (run / "recording").iterdir()) == ["000000007.npz", "000000150.npz"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ DATASET = load_dataset("mnist5k")
 
 
 def make_run(folder: Path, name: str, iterations: int, rate: float) -> None:
-    recipe = load_recipe(overrides={"training.learning_rate": rate, "training.iterations": iterations})
+    fields = {"training.learning_rate": rate, "training.iterations": iterations}
+    recipe = load_recipe(overrides=fields | {"training.record_at": list(range(0, 1_000 - iterations, 10))})
     run = create_run(folder, name, recipe, DATASET)
     done = np.arange(1, iterations + 1)
     run.append_metrics(iterations, np.exp(-done * rate), 1 - np.exp(-done * rate), 100.0)
@@ -42,6 +43,7 @@ def test_what_differs_the_ladders_and_the_figure(cli: Cli, runs: Path) -> None:
     assert ["field", "slow", "fast"] in rows
     assert ["training.learning_rate", "0.001", "0.01"] in rows
     assert ["training.iterations", "2000", "500"] in rows
+    assert ["training.record_at", "[]", "50", "from", "0", "to", "490"] in rows
     assert ["0", "10.00%", "10.00%"] in rows
     assert ["500", "-", "91.00%"] in rows
     assert ["2,000", "90.10%", "-"] in rows

@@ -18,6 +18,7 @@ import pytest
 from conftest import SMALL, Cli, Result, command, only_run, run_cli
 
 LONG_RUN = ["train", *SMALL, "--dataset", "mnist5k", "--iterations", 3_000, "--evaluate-at", "100"]
+LONG_RUN += ["--record-at", "0,70,400,1300,2222,3000"]
 PROMPTLY = 2.0  # seconds
 
 
@@ -32,6 +33,10 @@ def status(run: Path) -> str:
 
 def iterations_in_metrics(run: Path) -> list[int]:
     return [json.loads(line)["iteration"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def recording(run: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (run / "recording").iterdir()}
 
 
 def launched(folder: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -191,6 +196,8 @@ def check_kills(folder: Path, undisturbed: Path, kills: int) -> int:
     run, struck = killed_and_resumed(folder, kills, seed=kills)
     assert weights(run) == weights(undisturbed)
     assert iterations_in_metrics(run) == list(range(1, 3_001))
+    assert len(recording(run)) == 6
+    assert recording(run) == recording(undisturbed)
     return struck
 
 

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.segment import Segment
 
 from cnnmnist.cli.preview import preview
-from cnnmnist.figures import activation_grid, filter_grid, image_grid
+from cnnmnist.figures import activation_grid, filter_grid, image_grid, saliency_grid
 
 
 @pytest.fixture
@@ -81,6 +82,7 @@ def test_no_line_is_wider_than_the_terminal(rng, width, color):
         filter_grid(rng.normal(size=(5, 5, 16, 36)), 3, "Filter weights of conv2, input channel 3"),
         activation_grid(rng.random((7, 7, 36)), images[0], "Outputs of conv2 for test image 13"),
         activation_grid(rng.random((1, 3, 2)), images[0]),
+        saliency_grid(image_grid(images[:1], [1], [2]), rng.normal(size=(28, 28)), np.zeros((28, 28)), 5),
     ]
     for grid in grids:
         lines = text_of(preview(grid, width, color))
@@ -138,3 +140,16 @@ def test_outputs_are_beside_their_image_if_there_is_room(rng):
     assert stacked[0].split() == ["Input", "image"]
     assert stacked[16].split() == ["0", "1", "2", "3"]
     assert len(side_by_side) < len(stacked)
+
+
+def test_each_of_several_grids_has_its_heading_and_its_range(rng):
+    image = rng.integers(0, 256, (28, 28), np.uint8)
+    digit = replace(image_grid(image[np.newaxis], [1], title="All"), heading="A digit")
+    maps = np.full((28, 28), 0.5), np.full((28, 28), -2.0)
+    wide = text_of(preview(saliency_grid(digit, *maps, 5), 220, True))
+    assert wide[0] == "All"
+    assert wide[1].split("  ")[0] == "A digit"
+    (bars,) = (line for line in wide if "Drop of the logit" in line)
+    assert [bars.count(each) for each in ("-0.5 ", " 0.5", "-2 ", " 2")] == [1, 1, 1, 1]
+    narrow = text_of(preview(saliency_grid(digit, *maps, 5), 60, True))
+    assert len(narrow) > 2 * len(wide)

@@ -12,7 +12,7 @@ import pytest
 from cnnmnist.config import load_recipe, recipe_names
 from cnnmnist.data.idx import write_idx
 from cnnmnist.data.sources import load_dataset
-from cnnmnist.runs import create_run
+from cnnmnist.runs import create_run, load_run
 from conftest import SMALL, Cli, Result, only_run
 
 
@@ -72,6 +72,8 @@ def test_json_is_one_document_and_every_option_reaches_the_recipe(cli: Cli, tmp_
         ),
         (["--iterations", "many"], 2, "'many' is not a valid integer"),
         (["--evaluate-at", "1;2"], 2, "is not a list of iterations"),
+        (["--record-at", "1;2"], 2, "is not a list of iterations"),
+        (["--record", "--record-at", "1,2"], 2, "--record chooses the iterations itself: leave out --record-at."),
         (["--dataset", "mnits"], 2, "did you mean 'mnist'"),
         (["--dataset", "mnist"], 1, "--data-dir"),
         (["--data-dir", "nowhere"], 1, "nowhere"),
@@ -102,6 +104,8 @@ def test_what_a_user_gets_wrong_is_one_sentence(
         (["--set", "training.beta_1=0.5"], 2, "--set training.beta_1 contradicts"),
         (["--batch-size", "8"], 2, "--batch-size contradicts the recipe of the run mine, in which it is 16"),
         (["--evaluate-at", "5"], 2, "--evaluate-at contradicts"),
+        (["--record-at", "5"], 2, "--record-at contradicts the recipe of the run mine, in which it is []"),
+        (["--record"], 2, "--record contradicts the recipe of the run mine, which is not recorded"),
         (["--set", "name=other"], 2, "--set name contradicts"),
         (["--set", "name.x=1"], 2, "A recipe has no field 'name.x'"),
         (["--set", "training.lerning_rate=1"], 2, "did you mean 'training.learning_rate'"),
@@ -127,6 +131,23 @@ def test_what_contradicts_the_resumed_run_is_refused_by_name(
     assert result.status == status
     assert message in result.err
     assert "tensorflow" not in result.err.lower()
+
+
+@pytest.mark.parametrize(
+    ("kept", "arguments", "recorded"),
+    [([0, 1, 2, 3, 4], ["--record"], [0, 1, 2, 3, 4, 5, 6]), ([2, 4], ["--record-at", "4,2"], [2, 4])],
+)
+def test_a_run_recorded_to_its_end_is_recorded_to_the_new_one_unless_its_iterations_are_chosen(
+    cli: Cli, tmp_path: Path, kept: list[int], arguments: list[str], recorded: list[int]
+) -> None:
+    fields = {"model.convolutions": [{"filters": 2}], "model.dense": [], "training.evaluate_at": []}
+    recipe = load_recipe(overrides=fields | {"training.iterations": 4, "training.record_at": kept})
+    run = create_run(tmp_path / "runs", "mine", recipe, load_dataset("mnist5k"))
+    result = cli("train", "--resume", "mine", *arguments, "--iterations", 6)
+    assert result.status == 0, result.err
+    assert sorted(int(path.stem) for path in run.recording.iterdir()) == recorded
+    assert load_run("mine", tmp_path / "runs").record.recipe.training.record_at == recorded
+    assert "See it learn with: cnnmnist visualize runs/mine --movie" in result.out
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"\\u001b[31m": 1}'])

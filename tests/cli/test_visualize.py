@@ -5,12 +5,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from conftest import Result, command, run_cli
+from cnnmnist.data.idx import write_idx
+from conftest import Cli, Result, command, run_cli
 
 pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run
-MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+MAGIC = {".gif": b"GIF89a", ".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,10 @@ MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
         (["--image", "13"], "test-image-13.png"),
         (["--images", "0-8", "--split", "validation", "--output", "digits.svg"], "digits.svg"),
         (["--image", "999", "--output", "new/digit.pdf"], "new/digit.pdf"),
+        (["--saliency", "--image", "13"], "saliency-test-image-13.png"),
+        (["--maximize", "conv1"], "conv1-maximized.png"),
+        (["--embedding", "--split", "validation"], "validation-embedding.png"),
+        (["--movie"], "conv1-movie-test-image-0.gif"),
     ],
 )
 def test_each_figure_is_written_and_named(
@@ -44,7 +50,14 @@ def test_json_names_the_figure(trained: tuple[Path, Result]) -> None:
 def test_with_nothing_asked_for_it_shows_its_usage_with_examples(trained: tuple[Path, Result]) -> None:
     result = run_cli("visualize", cwd=trained[0])
     assert result.out.startswith("Usage:")
-    assert "cnnmnist visualize --layer conv1 --image 13" in result.out
+    for example in (
+        "--layer conv1 --image 13",
+        "--saliency --image 13",
+        "--maximize conv2",
+        "--embedding",
+        "--movie",
+    ):
+        assert f"cnnmnist visualize {example} " in result.out
 
 
 @pytest.mark.parametrize(
@@ -59,6 +72,19 @@ def test_with_nothing_asked_for_it_shows_its_usage_with_examples(trained: tuple[
         (["--images", "8-0"], "is not a range of images"),
         (["--images", "0-8", "--layer", "conv1"], "cannot be combined"),
         (["--image", "1", "--input-channel", "1"], "goes with the filter weights"),
+        (
+            ["--saliency", "--image", "1", "--input-channel", "1"],
+            "--saliency cannot be combined with --input-channel.",
+        ),
+        (["--saliency"], "--saliency needs an --image."),
+        (["--saliency", "--image", "1000"], "choose from 0 to 999"),
+        (["--maximize", "conv3"], "choose one of conv1, conv2"),
+        (["--maximize", "conv1", "--image", "1"], "--maximize cannot be combined with --image."),
+        (["--embedding", "--layer", "conv1"], "--embedding cannot be combined with --layer."),
+        (["--movie", "--embedding", "--saliency"], "--movie cannot be combined with --embedding or --saliency."),
+        (["--movie", "--images", "0-8"], "--movie cannot be combined with --images."),
+        (["--movie", "--output", "movie.png"], "end its name in .gif."),
+        (["--movie", "--layer", "conv2", "--input-channel", "16"], "choose from 0 to 15"),
         (["--image", "1", "--output", "picture.bmp"], ".png"),
     ],
 )
@@ -69,6 +95,34 @@ def test_a_wrong_choice_is_refused_with_the_valid_range(
     assert result.status == 2
     assert message in result.err
     assert result.out == ""
+    assert len([line for line in result.err.splitlines() if line.startswith("Error:")]) == 1
+
+
+def test_a_run_that_was_not_recorded_says_how_to_record_one(trained: tuple[Path, Result]) -> None:
+    result = run_cli("visualize", "pretrained", "--movie", cwd=trained[0])
+    assert result.status == 1
+    assert result.err == (
+        "Error: The run pretrained was not recorded: record one with `cnnmnist train --record`.\n"
+    )
+
+
+def test_a_network_without_convolutions_and_with_other_classes(cli: Cli, tmp_path: Path) -> None:
+    network = ["--set", "model.convolutions=[]", "--set", "model.dense=[]", "--precision", "mixed_bfloat16"]
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    for stem, count in (("train", 60), ("t10k", 5)):
+        write_idx(folder / f"{stem}-images-idx3-ubyte", rng.integers(0, 256, (count, 9, 17), np.uint8))
+        write_idx(folder / f"{stem}-labels-idx1-ubyte", (np.arange(count) % 3).astype(np.uint8))
+    trained = cli("train", *network, "--data-dir", "letters", "--iterations", 2, "--record")
+    assert trained.status == 0, trained.err
+    assert len(list(tmp_path.glob("runs/*/recording/*.npz"))) == 3
+    assert cli("visualize", "--saliency", "--image", 4, "--output", "saliency.svg").status == 0
+    assert cli("visualize", "--embedding", "--output", "embedding.pdf").status == 0
+    for view in (["--movie"], ["--maximize", "conv1"]):
+        refused = cli("visualize", *view)
+        assert refused.status == 2
+        assert "There is no layer 'conv1': the network has no convolutional layers." in refused.err
 
 
 def test_names_of_a_stranger_cannot_write_to_the_terminal(trained: tuple[Path, Result], tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from cnnmnist.config import load_recipe
 from cnnmnist.data.sources import Split, load_dataset
 from cnnmnist.drawing.app import HEADERS, build_app
 from cnnmnist.drawing.reader import Reader
-from cnnmnist.model import build_model, layer_outputs, save_model
+from cnnmnist.inspection import layer_outputs
+from cnnmnist.model import build_model, save_model
 from cnnmnist.runs import create_run, load_run
 from conftest import run_cli
 

@@ -9,10 +9,11 @@ import click
 from cnnmnist.cli.terminal import Command, Terminal, json_option, printable, runs_dir_option
 
 if TYPE_CHECKING:
-    from cnnmnist.figures import LearningCurve
+    from cnnmnist.charts import LearningCurve
     from cnnmnist.runs import Run
 
 LONGEST_NAME = 64  # in the figure
+LONGEST_LIST = 8  # in the table
 
 
 @click.command(cls=Command)
@@ -35,8 +36,9 @@ def command(runs: tuple[str, ...], output: Path | None, runs_dir: Path, as_json:
     if len(runs) < 2:
         raise click.UsageError("There is nothing to compare: name two runs or more.")
 
+    from cnnmnist.charts import draw_learning_curves
     from cnnmnist.comparison import differences
-    from cnnmnist.figures import check_figure_path, draw_learning_curves, save_figure
+    from cnnmnist.figures import check_figure_path, save_figure
     from cnnmnist.runs import load_run
 
     if output:
@@ -70,6 +72,8 @@ def command(runs: tuple[str, ...], output: Path | None, runs_dir: Path, as_json:
 def _text(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, list) and len(value) > LONGEST_LIST:
+        return f"{len(value)} from {value[0]} to {value[-1]}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list) else str(value)
 
 
@@ -96,8 +100,8 @@ def _file_name(found: "list[Run]") -> str:
 def _curve(run: "Run", name: str, terminal: Terminal) -> "LearningCurve":
     import numpy as np
 
+    from cnnmnist.charts import LearningCurve
     from cnnmnist.errors import RunError
-    from cnnmnist.figures import LearningCurve
     from cnnmnist.runs import Metrics
 
     try:

@@ -175,7 +175,8 @@ def _list_errors(grid: "ImageGrid", indices: Any, terminal: Terminal) -> None:
 
 
 def _draw_confusion_matrix(report: "Report", digits: "Dataset", split: str, folder: Path) -> Path:
-    from cnnmnist.figures import draw_confusion_matrix, save_figure
+    from cnnmnist.charts import draw_confusion_matrix
+    from cnnmnist.figures import save_figure
 
     path = folder / f"{split}-confusion-matrix.png"
     title = f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%}"

@@ -29,17 +29,23 @@ def preview(grid: ImageGrid, width: int, color: bool) -> Segments:
 
     No line is longer than `width` characters: if need be there are fewer columns, then smaller images.
     """
-    lines = _draw(grid, width, color)
-    if grid.beside:
-        lines = _beside(_draw(grid.beside, width, color), lines, width)
+    first, *others = (_block(each, width, color) for each in grid.row())
+    lines = functools.reduce(lambda left, right: _beside(left, right, width), others, first)
     if grid.title:
         lines.insert(0, [Segment(grid.title, Style(bold=True))])
+    cropped = (Segment.adjust_line_length(line, width, pad=False) for line in lines)
+    return Segments(chain.from_iterable([*Segment.simplify(line), Segment.line()] for line in cropped))
+
+
+def _block(grid: ImageGrid, width: int, color: bool) -> list[Line]:
+    """A grid below its heading and above its colour bar."""
+    lines = [[Segment(grid.heading)]] if grid.heading else []
+    lines += _draw(grid, width, color)
     if grid.scale:
         low, high = grid.value_ranges[0]
         (bar,) = _paint(np.tile(np.linspace(0, 1, COLOR_BAR), (2, 1)), grid.colormap, color)
         lines.append([Segment(f"{grid.scale} {low:.3g} "), *bar, Segment(f" {high:.3g}")])
-    cropped = (Segment.adjust_line_length(line, width, pad=False) for line in lines)
-    return Segments(chain.from_iterable([*Segment.simplify(line), Segment.line()] for line in cropped))
+    return lines
 
 
 def _draw(grid: ImageGrid, width: int, color: bool) -> list[Line]:

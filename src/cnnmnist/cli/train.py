@@ -1,27 +1,24 @@
 """``cnnmnist train``."""
 
-import contextlib
 import os
 import shlex
-import signal
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnnmnist.cli.cluster import Placement, check_agreement, cluster_options, follow_chief, offer, placement
-from cnnmnist.cli.progress import lines, live_bar, show_ladder
+from cnnmnist.cli.progress import show_ladder
+from cnnmnist.cli.session import how_to_go_on, train_and_show
 from cnnmnist.cli.terminal import (
     Command,
     Terminal,
     data_options,
     json_option,
     options,
-    printable,
     runs_dir_option,
 )
-from cnnmnist.errors import ClusterError
 from cnnmnist.files import locked
 
 if TYPE_CHECKING:
@@ -59,6 +56,12 @@ recipe_options = options(
         help="Evaluate the test split after these iterations.",
     ),
     click.option(
+        "--record-at",
+        callback=_iterations,
+        metavar="N,N,...",
+        help="Record after exactly these iterations.",
+    ),
+    click.option(
         "--precision",
         type=click.Choice(["auto", "float32", "mixed_bfloat16"]),
         help="Arithmetic of the layers.",
@@ -80,6 +83,12 @@ recipe_options = options(
     metavar="N",
     help="Iterations between checkpoints.",
 )
+@click.option(
+    "--record",
+    "records",
+    is_flag=True,
+    help="Record how it learns, at about 50 iterations, for visualize --movie.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write what TensorBoard shows, in the run directory.")
 @cluster_options
 @json_option
@@ -92,6 +101,7 @@ def command(
     name: str | None,
     resume: str | None,
     checkpoint_every: int,
+    records: bool,
     tensorboard: bool,
     strategy: str,
     manager: str,
@@ -105,6 +115,7 @@ def command(
     cnnmnist train
     cnnmnist train --iterations 1000 --learning-rate 3e-4
     cnnmnist train --set training.schedule=one-cycle --seed 7
+    cnnmnist train --record
     cnnmnist train --resume latest --iterations 20000
     """
     from cnnmnist.extras import require
@@ -114,25 +125,33 @@ def command(
     terminal = Terminal(as_json)
     overrides = _overrides(settings, {f"training.{field}": value for field, value in fields.items()}, dataset)
     place = placement(strategy, manager, cluster_timeout, checkpoint_every)
+    if records and "training.record_at" in overrides:
+        raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
+    if records and resume is None:
+        overrides["training.record_at"] = _recording_times(config, overrides)
     if place.follows:
         with place.naming_failures():
             follow_chief(place, resume is not None, config, overrides, data_dir, terminal)
         return
     if resume is not None:
         refused = {"--config": config, "--name": name, "--dataset": dataset}
-        run, digits, distribution = _resumed(resume, runs_dir, data_dir, overrides, refused, place, terminal)
+        run, digits, distribution = _resumed(
+            resume, runs_dir, data_dir, overrides, refused, records, place, terminal
+        )
     else:
         run, digits, distribution = _new(config, overrides, data_dir, runs_dir, name, place, terminal)
     record = run.record
     with locked(run.directory):
         _describe(run, digits, terminal)
-        stopped_by = _train(run, digits, strategy, distribution, checkpoint_every, tensorboard, terminal)
+        stopped_by = train_and_show(run, digits, strategy, distribution, checkpoint_every, tensorboard, terminal)
     if stopped_by:
-        terminal.err.print(f"Interrupted after {record.iteration:,} iterations. {_how_to_go_on(run)}")
+        terminal.err.print(f"Interrupted after {record.iteration:,} iterations. {how_to_go_on(run)}")
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
     show_ladder(record.ladder, terminal)
     terminal.out.print(f"Time usage: {timedelta(seconds=round(record.seconds))}")
     terminal.out.print(f"Run: {run.directory}")
+    if record.recipe.training.record_at:
+        terminal.out.print(f"See it learn with: cnnmnist visualize {shlex.quote(str(run.directory))} --movie")
     if tensorboard:
         logs = shlex.quote(str(run.directory.parent))
         terminal.out.print(f"Look at its events with: tensorboard --logdir {logs}")
@@ -160,6 +179,13 @@ def _overrides(settings: tuple[str, ...], fields: dict[str, Any], dataset: str |
         overrides[field.strip()] = parse_yaml(value, f"--set {field}")
     overrides |= {field: value for field, value in fields.items() if value is not None}
     return overrides | ({"dataset": dataset} if dataset else {})
+
+
+def _recording_times(config: str | None, overrides: dict[str, Any]) -> list[int]:
+    from cnnmnist.config import load_recipe
+    from cnnmnist.recording import recording_times
+
+    return recording_times(load_recipe(config or "tutorial", overrides).training.iterations)
 
 
 def _new(
@@ -197,10 +223,11 @@ def _resumed(
     data_dir: Path | None,
     overrides: dict[str, Any],
     refused: dict[str, Any],
+    records: bool,
     place: Placement,
     terminal: Terminal,
 ) -> "tuple[Run, Dataset, Distribution | None]":
-    from cnnmnist.config import load_recipe, validate_recipe
+    from cnnmnist.config import load_recipe
     from cnnmnist.runs import load_run
 
     run = load_run(resume, runs_dir)
@@ -208,6 +235,11 @@ def _resumed(
     for option, value in refused.items():
         if value is not None:
             raise click.UsageError(f"{option} cannot be given with --resume: the run {run.name} has its own.")
+    if records and not recipe.training.record_at:
+        raise click.UsageError(
+            f"--record contradicts the recipe of the run {run.name}, which is not recorded: leave it out, or "
+            "train a new run."
+        )
     given = load_recipe(overrides=overrides)
     for field in overrides.keys() - {"training.iterations"}:
         section, _, key = field.partition(".")
@@ -220,10 +252,7 @@ def _resumed(
                 "out, or train a new run."
             )
     if "training.iterations" in overrides and given.training.iterations != recipe.training.iterations:
-        _check_extension(run, given.training.iterations)
-        extended = recipe.model_dump()
-        extended["training"]["iterations"] = given.training.iterations
-        run.record.recipe = validate_recipe(extended, "--iterations")
+        _extend(run, given.training.iterations, chosen="training.record_at" in overrides)
     terminal.warn_of_versions(run, "the result may differ from that of a run that was not interrupted")
     distribution = place.connect(terminal, resumes=True)
     offer(distribution, run)
@@ -239,7 +268,11 @@ def _option(field: str) -> str:
     return own.get(field, f"--set {field}")
 
 
-def _check_extension(run: "Run", iterations: int) -> None:
+def _extend(run: "Run", iterations: int, chosen: bool) -> None:
+    """Give a run more iterations; one recorded to its end is recorded to the new one, unless that was chosen."""
+    from cnnmnist.config import validate_recipe
+    from cnnmnist.recording import recording_times
+
     recipe = run.record.recipe
     schedule = "" if recipe.training.schedule == "constant" else f"{recipe.training.schedule} schedule"
     if tied := schedule or ("fade" if recipe.augmentation.fade else ""):
@@ -249,6 +282,12 @@ def _check_extension(run: "Run", iterations: int) -> None:
         )
     if iterations < run.record.iteration:
         raise click.UsageError(f"The run {run.name} has {run.record.iteration:,} iterations already.")
+    extended = recipe.model_dump()
+    training, last = extended["training"], recipe.training.iterations
+    training["iterations"] = iterations
+    if last in training["record_at"] and not chosen:
+        training["record_at"] += [at for at in recording_times(iterations) if at > last]
+    run.record.recipe = validate_recipe(extended, "--iterations")
 
 
 def _describe(run: "Run", digits: "Dataset", terminal: Terminal) -> None:
@@ -256,107 +295,3 @@ def _describe(run: "Run", digits: "Dataset", terminal: Terminal) -> None:
     terminal.out.print(f"Recipe {run.record.recipe.name}, digits: {digits.name} ({digits.source})")
     for title, split in sizes.items():
         terminal.out.print(f"  {title + ':':<16}{len(split):>7,} images")
-
-
-def _train(
-    run: "Run",
-    digits: "Dataset",
-    strategy: str,
-    distribution: "Distribution | None",
-    checkpoint_every: int,
-    tensorboard: bool,
-    terminal: Terminal,
-) -> int:
-    """Train to the end or to a signal, and return the signal's number, or 0."""
-    show: Any = live_bar if terminal.err.is_terminal else lines
-    with _Signals(run, terminal) as signals:
-        try:
-            with terminal.waiting("Starting TensorFlow"):
-                from cnnmnist.distribution import distribute
-                from cnnmnist.session import train_run
-                from cnnmnist.training import Progress
-            distribution = distribution or distribute(strategy)
-            _describe_distribution(run, distribution, terminal)
-            training = train_run(run, digits, distribution=distribution, checkpoint_every=checkpoint_every)
-            with (
-                _observer(run, digits, tensorboard) as observe,
-                contextlib.closing(training) as events,
-                show(run.record.recipe, terminal) as update,
-            ):
-                for event in events:
-                    if observe:
-                        observe.write(event)
-                    if isinstance(event, Progress):
-                        signals.patient = True
-                        update(event)
-                    if signals.received:
-                        break
-        except KeyboardInterrupt:
-            run.note_end("interrupted")
-        except ClusterError:
-            if not signals.received:  # otherwise the others were most likely told to stop, too
-                raise
-            run.note_end("interrupted")
-    return signals.received
-
-
-def _observer(run: "Run", digits: "Dataset", tensorboard: bool) -> Any:
-    if not tensorboard:
-        return contextlib.nullcontext()
-    from cnnmnist.tensorboard import TensorBoardWriter
-
-    return TensorBoardWriter(run, digits)
-
-
-def _describe_distribution(run: "Run", distribution: "Distribution", terminal: Terminal) -> None:
-    from cnnmnist.runtime import resolve_precision
-
-    record, replicas = run.record, distribution.replicas
-    share = record.recipe.training.batch_size // replicas
-    precision = resolve_precision(record.recipe.training.precision)
-    terminal.out.print(f"Strategy {distribution.kind}: {replicas} x {share} images per iteration, in {precision}")
-    if record.iteration and replicas != record.replicas:
-        terminal.warn(
-            f"the run {run.name} was trained with {record.replicas} replicas until here: the result may differ "
-            "slightly from that of a run that was not interrupted."
-        )
-
-
-def _how_to_go_on(run: "Run") -> str:
-    return f"Continue with: cnnmnist train --resume {shlex.quote(str(run.directory))}"
-
-
-class _Signals:
-    """Ctrl-C and SIGTERM: the first lets the current iterations end well, if there are any, the second nothing."""
-
-    def __init__(self, run: "Run", terminal: Terminal) -> None:
-        self.run = run
-        self.terminal = terminal
-        self.patient = False
-        self.received = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "_Signals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if not self.received:  # otherwise the process is about to end
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: Any) -> None:
-        if self.received:
-            self._exit(number)
-        self.received = number
-        if not self.patient:
-            raise KeyboardInterrupt
-
-    def _exit(self, number: int) -> NoReturn:
-        # What is being written has a temporary name yet, so that nothing is spoilt; an exception would have to
-        # find its way through TensorFlow, and rich may hold the lock that printing needs.
-        self.run.note_end("interrupted")
-        show_cursor = "\x1b[?25h\n" if self.terminal.err.is_terminal else ""
-        os.write(2, f"{show_cursor}Stopped at once. {printable(_how_to_go_on(self.run))}\n".encode())
-        os._exit(128 + number)

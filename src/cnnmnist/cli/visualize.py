@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,10 +15,15 @@ from cnnmnist.cli.terminal import (
     split_option,
 )
 
-if TYPE_CHECKING:
-    from cnnmnist.data.sources import Dataset
-    from cnnmnist.figures import ImageGrid
-    from cnnmnist.runs import Run
+# What says what to look at; each of the latter goes only with those that are named.
+SELECTIONS = ("layer", "image", "images", "input_channel", "saliency", "maximize", "embedding", "movie")
+ALONE: dict[str, set[str]] = {
+    "movie": {"layer", "image", "input_channel"},
+    "saliency": {"image"},
+    "maximize": set(),
+    "embedding": set(),
+    "images": set(),
+}
 
 
 def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -37,12 +41,16 @@ def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 @click.option("--image", type=int, metavar="N", help="An image of the split, by number from 0.")
 @click.option("--images", callback=_range, metavar="FIRST-LAST", help="Several images with their labels.")
 @click.option("--input-channel", type=int, metavar="N", help="Input channel of the filters.  [default: 0]")
+@click.option("--saliency", is_flag=True, help="What in the --image speaks for the class that it is taken for.")
+@click.option("--maximize", metavar="NAME", help="The input that excites each filter of a layer most.")
+@click.option("--embedding", is_flag=True, help="The last activations of the split in two dimensions.")
+@click.option("--movie", is_flag=True, help="How a run learned that was recorded with train --record.")
 @split_option
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A .png, .svg or .pdf file.  [default: in the run's figures/]",
+    help="A .png, .svg or .pdf file; of a movie, .gif.  [default: in the run's figures/]",
 )
 @click.option("--show", is_flag=True, help="Open a window with the figure too.")
 @data_options
@@ -56,6 +64,10 @@ def command(
     image: int | None,
     images: tuple[int, int] | None,
     input_channel: int | None,
+    saliency: bool,
+    maximize: str | None,
+    embedding: bool,
+    movie: bool,
     split: str,
     output: Path | None,
     show: bool,
@@ -72,98 +84,77 @@ def command(
     cnnmnist visualize --layer conv1 --image 13          the layer's outputs for test image 13
     cnnmnist visualize --image 13                        that image
     cnnmnist visualize --images 0-8                      nine images with their labels
+    cnnmnist visualize --saliency --image 13             what in it speaks for and against its class
+    cnnmnist visualize --maximize conv2                  what excites each filter most
+    cnnmnist visualize --embedding                       all test images as the network groups them
+    cnnmnist visualize --movie                           how a run that was recorded learned
     """
-    if layer is None and image is None and images is None:
+    given = {name for name in SELECTIONS if not (ctx.params[name] is None or ctx.params[name] is False)}
+    if not given:
         click.echo(ctx.get_help())
         return
-    _check_combination(layer, image, images, input_channel)
+    _check_combination(given)
 
-    from cnnmnist.figures import check_figure_path, draw_grid, save_figure
+    from cnnmnist.cli import views
+    from cnnmnist.figures import UNDATED, check_figure_path
     from cnnmnist.runs import load_run
 
     terminal = Terminal(as_json)
     if output:
-        check_figure_path(output)
+        check_figure_path(output, [".gif"] if movie else list(UNDATED))
     found = load_run(run, runs_dir)
-    if layer is not None:
-        _check_channel(layer, found.record.recipe.model.input_channels(layer), input_channel or 0)
-    if layer is not None and image is None:
-        grid, name = _filters(found, layer, input_channel or 0)
+    if movie:
+        from cnnmnist.recording import recorded_files
+
+        recorded_files(found)
+        layer = layer or "conv1"
+    channel = input_channel or 0
+    if named := layer or maximize:
+        views.check_layer(found, named, channel)
+    if maximize:
+        view = views.maximized(found, maximize, terminal)
+    elif layer and image is None and not movie:
+        view = views.filters(found, layer, channel)
     else:
         digits = found.load_dataset(dataset, data_dir)
-        if image is not None:
-            images = (image, image)
-        assert images is not None
-        _check_images(images[1], len(digits.split(split)), split)
-        grid, name = _outputs(found, digits, split, layer, images[0]) if layer else _images(digits, split, images)
-    if layer is not None:
+        first, last = images or (image or 0, image or 0)
+        views.check_image(digits, split, last)
+        if movie:
+            assert layer
+            view = views.movie(found, digits, split, layer, first, channel, terminal)
+        elif saliency:
+            view = views.saliency(found, digits, split, first)
+        elif embedding:
+            view = views.embedding(found, digits, split, terminal)
+        elif layer:
+            view = views.outputs(found, digits, split, layer, first)
+        else:
+            view = views.images(digits, split, first, last)
+    if view.of_network:
         terminal.warn_about(found)
-    path = output or found.figures / f"{name}.png"
-    figure = draw_grid(grid)
-    save_figure(figure, path)
-    terminal.preview(grid)
+    path = output or found.figures / view.file_name
+    view.save(path)
+    if view.preview:
+        terminal.preview(view.preview)
     terminal.out.print(f"Figure: {path}")
     if show:
         _open_window(path, terminal)
     terminal.result({"run": str(found.directory), "figures": [str(path)]})
 
 
-def _check_combination(
-    layer: str | None, image: int | None, images: tuple[int, int] | None, input_channel: int | None
-) -> None:
-    if images and (layer or image is not None):
-        raise click.UsageError("--images cannot be combined with --layer or --image.")
-    if input_channel is not None and (layer is None or image is not None):
+def _check_combination(given: set[str]) -> None:
+    for view, companions in ALONE.items():
+        if view in given and (others := given - companions - {view}):
+            refused = " or ".join(map(_option, sorted(others)))
+            raise click.UsageError(f"{_option(view)} cannot be combined with {refused}.")
+    if "saliency" in given and "image" not in given:
+        raise click.UsageError("--saliency needs an --image.")
+    if "input_channel" in given and ("layer" not in given or "image" in given) and "movie" not in given:
         raise click.UsageError("--input-channel goes with the filter weights of a --layer, without --image.")
 
 
-def _check_channel(layer: str, channels: int, channel: int) -> None:
-    from cnnmnist.errors import SelectionError
-
-    if not 0 <= channel < channels:
-        valid = f"choose from 0 to {channels - 1}" if channels > 1 else "the only one is 0"
-        raise SelectionError(f"There is no input channel {channel} in {layer}: {valid}.")
-
-
-def _check_images(last: int, count: int, split: str) -> None:
-    from cnnmnist.errors import SelectionError
-
-    if not 0 <= last < count:
-        raise SelectionError(f"There is no image {last} in the {split} split: choose from 0 to {count - 1}.")
-
-
-def _filters(run: "Run", layer: str, channel: int) -> "tuple[ImageGrid, str]":
-    model = run.load_model()
-
-    from cnnmnist.figures import filter_grid
-
-    weights = model.get_layer(layer).kernel.numpy()
-    several = weights.shape[2] > 1
-    name = f"{layer}-weights" + (f"-channel-{channel}" if several else "")
-    of_channel = f", input channel {channel}" if several else ""
-    return filter_grid(weights, channel, title=f"Filter weights of {layer}{of_channel}"), name
-
-
-def _outputs(run: "Run", digits: "Dataset", split: str, layer: str, image: int) -> "tuple[ImageGrid, str]":
-    model = run.load_model()
-
-    from cnnmnist.figures import activation_grid
-    from cnnmnist.model import layer_outputs
-
-    pixels = digits.split(split).images[image]
-    outputs = layer_outputs(model, layer, pixels[None])[0]
-    title = f"Outputs of {layer} for {split} image {image}"
-    return activation_grid(outputs, pixels, title=title), f"{layer}-outputs-{split}-image-{image}"
-
-
-def _images(digits: "Dataset", split: str, images: tuple[int, int]) -> "tuple[ImageGrid, str]":
-    from cnnmnist.figures import image_grid
-
-    first, last = images
-    chosen, part = digits.split(split), slice(first, last + 1)
-    name = f"image-{first}" if first == last else f"images-{first}-{last}"
-    grid = image_grid(chosen.images[part], chosen.labels[part], class_names=digits.class_names)
-    return grid, f"{split}-{name}"
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _open_window(path: Path, terminal: Terminal) -> None:

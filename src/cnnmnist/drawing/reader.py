@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cnnmnist.data.pipeline import scale
 from cnnmnist.evaluation import probabilities
-from cnnmnist.model import layer_output
+from cnnmnist.inspection import layer_output
 from cnnmnist.reading import prepare
 from cnnmnist.runs import Run
 from cnnmnist.runtime import keras, tf

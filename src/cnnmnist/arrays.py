@@ -1,0 +1,59 @@
+"""Numbered files of arrays, one for an iteration: written whole or not at all, and read as a stranger's data."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from cnnmnist.files import replacing
+
+Arrays = dict[str, np.ndarray]
+
+
+def save_numbered(folder: Path, arrays: Arrays) -> Path:
+    """Write arrays under the number of their ``iteration``.
+
+    Raises:
+        RunError: they cannot be written; what was there is untouched.
+    """
+    path = numbered(folder, int(arrays["iteration"]))
+    with replacing(path) as temporary:
+        folder.mkdir(exist_ok=True)
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub confuses them with allow_pickle
+    return path
+
+
+def read_numbered(path: Path, like: Arrays) -> Arrays:
+    """Read arrays of exactly the names, shapes and dtypes of ``like``, all finite; nothing larger is expanded.
+
+    Raises:
+        Exception: whatever a damaged archive makes zipfile and NumPy raise, or ValueError for other arrays.
+    """
+    with zipfile.ZipFile(path) as archive:
+        sizes = {member.filename.removesuffix(".npy"): member.file_size for member in archive.infolist()}
+    if sizes.keys() != like.keys():
+        raise ValueError("it belongs to another network")
+    for name, size in sizes.items():
+        # The header of an array has at most a few hundred bytes.
+        if size > like[name].nbytes + 1024:
+            raise ValueError(f"{name} is larger than it can be")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in like}
+    for name, array in arrays.items():
+        if array.shape != like[name].shape or array.dtype != like[name].dtype:
+            raise ValueError(f"{name} has another shape or type")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} has values that are not finite")
+    if int(arrays["iteration"]) != int(path.stem):
+        raise ValueError("it is of another iteration than its name says")
+    return arrays
+
+
+def numbered(folder: Path, iteration: int) -> Path:
+    """The file of an iteration."""
+    return folder / f"{iteration:09d}.npz"
+
+
+def numbered_files(folder: Path) -> list[Path]:
+    """All files of iterations that are in a folder, in their order."""
+    return sorted(path for path in folder.glob("*.npz") if path.stem.isdecimal() and path.is_file())
