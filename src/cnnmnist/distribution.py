@@ -182,8 +182,8 @@ def _connected(cluster: Cluster, timeout: float) -> Any:
 def _keep_freed_memory() -> None:
     """Let the C library, where it is glibc, keep what TensorFlow frees after each message to another worker.
 
-    By default it goes back to the system, which has to find and clear as much again for the next message: a tenth of
-    an iteration (docs/distributed.md).
+    By default it goes back to the system, which has to find and clear as much again for the next message: a tenth
+    of an iteration (docs/distributed.md).
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None)
