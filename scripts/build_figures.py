@@ -1,11 +1,15 @@
 """Make the figures of the documentation with the real commands, from a run that was recorded on the full MNIST.
 
 cnnmnist train --record --data-dir DIR --name tutorial
-python scripts/build_figures.py --run runs/tutorial docs/figures
+python scripts/build_figures.py runs/tutorial docs/figures
 """
 
 import argparse
+import contextlib
+import io
+import json
 import shlex
+import tempfile
 from pathlib import Path
 
 from PIL import Image
@@ -13,31 +17,47 @@ from PIL import Image
 from cnnmnist.cli import main as cnnmnist
 
 # The file, and the command that makes it of the run.
-FIGURES = (
-    ("learning.gif", "visualize --movie"),
-    ("saliency.png", "visualize --saliency --image 247"),
-    ("maximized.png", "visualize --maximize conv2"),
-    ("embedding.png", "visualize --embedding"),
-)
+FIGURES = {
+    "network.png": "summary RUN --output network.png",
+    "images.png": "visualize RUN --images 0-8",
+    "learning.gif": "visualize RUN --movie",
+    "errors.png": "evaluate RUN --show-errors",
+    "confusion-matrix.png": "evaluate RUN --confusion-matrix",
+    "conv1-weights.png": "visualize RUN --layer conv1",
+    "conv2-weights-channel-0.png": "visualize RUN --layer conv2",
+    "conv2-weights-channel-1.png": "visualize RUN --layer conv2 --input-channel 1",
+    "conv1-outputs-0.png": "visualize RUN --layer conv1 --image 0",
+    "conv1-outputs-13.png": "visualize RUN --layer conv1 --image 13",
+    "conv2-outputs-0.png": "visualize RUN --layer conv2 --image 0",
+    "conv2-outputs-13.png": "visualize RUN --layer conv2 --image 13",
+    "saliency.png": "visualize RUN --saliency --image 247",
+    "maximized.png": "visualize RUN --maximize conv2",
+    "embedding.png": "visualize RUN --embedding",
+}
 
 
-def make(path: Path, command: str, run: str) -> None:
+def make(path: Path, command: str, run: Path) -> None:
     """Run a command, and reduce its PNG to 256 colours, which nobody sees."""
-    cnnmnist([*shlex.split(command), "--output", str(path), "--", run], standalone_mode=False)
+    arguments = [str(run) if word == "RUN" else word for word in shlex.split(command)]
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        with contextlib.redirect_stdout(io.StringIO()) as document:
+            cnnmnist([*arguments, "--json"], standalone_mode=False)
+        (figure,) = json.loads(document.getvalue())["figures"]
+        content = Path(figure).read_bytes()
+    path.write_bytes(content)
     if path.suffix == ".png":
-        with Image.open(path) as picture:
-            small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        small.save(path, optimize=True)
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1_000:.0f} kB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", default="latest")
+    parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    for name, command in FIGURES:
-        make(options.folder / name, command, options.run)
+    for name, command in FIGURES.items():
+        make(options.folder.absolute() / name, command, options.run.absolute())
 
 
 main()

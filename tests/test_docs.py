@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,9 +24,10 @@ def blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
-def commands() -> list[str]:
-    lines = [line for each in DOCUMENTS for block in blocks(each, "console") for line in block.splitlines()]
-    return sorted({line[2:] for line in lines if line.startswith("$ cnnmnist")})
+def commands(documents: list[Path]) -> list[str]:
+    """In the order in which they are shown, each once."""
+    lines = [line for each in documents for block in blocks(each, "console") for line in block.splitlines()]
+    return list(dict.fromkeys(line[2:] for line in lines if line.startswith("$ cnnmnist")))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -66,7 +68,7 @@ def test_the_two_shells_of_the_documentation_train_together(tmp_path: Path) -> N
     assert "Strategy multi-worker: 2 x 32 images per iteration" in results[0].out
 
 
-@pytest.mark.parametrize("line", [*commands(), *cluster_commands()])
+@pytest.mark.parametrize("line", [*commands(DOCUMENTS), *cluster_commands()])
 def test_every_command_shown_is_valid(line: str) -> None:
     name, *arguments = shlex.split(line)
     command: click.Command = main
@@ -93,14 +95,44 @@ def shape(line: str) -> str:
     return re.sub(r"\d[\d.,:-]*|\s+|-$", "0", line.split(":")[0] if line.startswith("Figure") else line.strip())
 
 
+def check_shown(document: Path, first_blocks: int | None, real: str) -> None:
+    """Every line of output in a document's console blocks is, but for numbers, one of the real output."""
+    known = {shape(line) for line in real.splitlines()}
+    shown = "".join(blocks(document, "console")[:first_blocks]).splitlines()
+    for line in shown:
+        if line.startswith(("$", "...", "Recipe", "Run", "Digest", "mnist")) or set(line) & set("─┃│"):
+            continue
+        assert shape(line) in known, line
+
+
 @pytest.mark.xdist_group("trained")
 def test_the_output_shown_is_the_output(trained: tuple[Path, Result]) -> None:
     folder, training = trained
     real = training.out + training.err
     real += run_cli("evaluate", "--show-errors", cwd=folder).out
     real += run_cli("visualize", "--layer", "conv1", "--image", 13, cwd=folder).out
-    known = {shape(line) for line in real.splitlines()}
-    shown = [line for line in "".join(blocks(ROOT / "README.md", "console")[:3]).splitlines() if line != "..."]
-    for line in shown:
-        if not line.startswith(("$", "Recipe", "Run")) and "┃" not in line and "│" not in line:
-            assert shape(line) in known, line
+    check_shown(ROOT / "README.md", 3, real)
+
+
+# All in one process, because TensorFlow takes seconds to start; with fewer iterations, as they take minutes.
+WALK = """
+import shlex, sys
+from cnnmnist.cli import main
+for line in sys.argv[1:]:
+    main(shlex.split(line)[1:], standalone_mode=False)
+"""
+
+
+def test_the_tutorial_can_be_walked_with_the_embedded_digits(tmp_path: Path) -> None:
+    document = ROOT / "docs" / "tutorial.md"
+    lines = commands([document])
+    assert len(lines) > 10
+    short = [f"{line} --iterations 2" if line.startswith("cnnmnist train") else line for line in lines]
+    done = subprocess.run(
+        [sys.executable, "-c", WALK, *short], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    check_shown(document, None, done.stdout)
+    figures = {path.name for path in (tmp_path / "runs" / "tutorial" / "figures").iterdir()}
+    shown = re.findall(r"^Figure: runs/tutorial/figures/(.+)$", document.read_text(), re.MULTILINE)
+    assert figures == set(shown)
