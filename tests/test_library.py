@@ -15,7 +15,8 @@ import pytest
 import cnnmnist
 
 pytestmark = pytest.mark.xdist_group("library")  # all on the worker that takes the tour
-LIBRARY = (Path(__file__).parents[1] / "docs" / "library.md").read_text()
+ROOT = Path(__file__).parents[1]
+LIBRARY, README = ((ROOT / name).read_text() for name in ("docs/library.md", "README.md"))
 HEAVY = {"tensorflow", "keras", "numpy", "pydantic", "matplotlib", "sklearn", "scipy", "yaml", "click", "rich"}
 
 
@@ -72,6 +73,15 @@ def test_the_tour_does_what_it_says(tour: tuple[Path, dict[str, Any], str]) -> N
     assert untrained < 0.3 < accuracy
     files = ("errors.png", "confusion.svg", "runs/first/figures/curve.png", "runs/first/model.keras")
     assert all((folder / file).stat().st_size > 5_000 for file in files)
+
+
+def test_the_example_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(block.replace('("fast")', '("fast", {"training.iterations": 2})'), {})
+    assert re.fullmatch(r"\d+\.\d%\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("name", ["filters_of_channel_3", "outputs_of_conv1", "diagram", "confusion"])
