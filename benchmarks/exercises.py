@@ -1,0 +1,68 @@
+"""Size and time of the networks of the exercises, beside the tutorial's: docs/exercises.md.
+
+    python benchmarks/exercises.py --data-dir DIR
+
+In each round every network trains --iterations, one after the other in random order; ratios are those within a
+round. Their accuracies are measured by accuracy.py.
+"""
+
+import argparse
+import random
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from throughput import spread
+
+from cnnmnist.config import load_recipe, recipe_names
+from cnnmnist.data.sources import load_dataset
+from cnnmnist.summary import summarize
+from cnnmnist.training import Progress, Trainer
+
+WARM_UP = 100
+
+
+def seconds_per_iteration(stream: Iterator[Progress], iterations: int) -> float:
+    """Of so many more iterations, or some more, as progress comes in steps."""
+    seconds, done = 0.0, 0
+    while done < iterations:
+        progress = next(stream)
+        seconds, done = seconds + progress.seconds, done + len(progress.losses)
+    return seconds / done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--iterations", type=int, default=200)
+    options = parser.parse_args()
+    digits = load_dataset(data_dir=options.data_dir)
+    names = ["tutorial", *(name for name in recipe_names() if name.startswith("exercises/"))]
+    endless = {"training.iterations": 100_000_000}
+    trainers = {name: Trainer(load_recipe(name, endless), digits) for name in names}
+    streams = {name: trainer.run() for name, trainer in trainers.items()}
+    for stream in streams.values():
+        seconds_per_iteration(stream, WARM_UP)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    generator = random.Random(0)
+    for _ in range(options.rounds):
+        for name in generator.sample(names, len(names)):
+            times[name].append(seconds_per_iteration(streams[name], options.iterations))
+    table = Table("recipe", "parameters", "multiplications", "ms per iteration", "of the tutorial's")
+    for name, trainer in trainers.items():
+        layers = summarize(trainer.model)
+        ratios = [mine / usual for mine, usual in zip(times[name], times["tutorial"], strict=True)]
+        table.add_row(
+            name,
+            f"{sum(layer.parameters for layer in layers):,}",
+            f"{sum(layer.multiplications for layer in layers):,}",
+            f"{1_000 * statistics.median(times[name]):.2f}",
+            spread(ratios),
+        )
+    Console().print(table)
+
+
+main()
