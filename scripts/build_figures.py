@@ -1,22 +1,23 @@
-"""Make the figures of the documentation with the real commands, from a run that was recorded on the full MNIST.
+"""Make the figures of the documentation with the real commands, from runs on the full MNIST.
 
 cnnmnist train --record --data-dir DIR --name tutorial
-python scripts/build_figures.py runs/tutorial docs/figures
+python benchmarks/accuracy.py ...                           (docs/exercises.md)
+python scripts/build_figures.py runs/tutorial runs/accuracy docs/figures
 """
 
 import argparse
 import contextlib
 import io
 import json
-import shlex
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 
 from cnnmnist.cli import main as cnnmnist
+from cnnmnist.config import recipe_names
 
-# The file, and the command that makes it of the run.
+# The file, and the command that makes it of the recorded run.
 FIGURES = {
     "network.png": "summary RUN --output network.png",
     "images.png": "visualize RUN --images 0-8",
@@ -34,11 +35,12 @@ FIGURES = {
     "maximized.png": "visualize RUN --maximize conv2",
     "embedding.png": "visualize RUN --embedding",
 }
+# Each beside the tutorial's, by the recipes' names.
+EXERCISES = sorted(name.rpartition("/")[2] for name in recipe_names() if name.startswith("exercises/"))
 
 
-def make(path: Path, command: str, run: Path) -> None:
+def make(path: Path, arguments: list[str]) -> None:
     """Run a command, and reduce its PNG to 256 colours, which nobody sees."""
-    arguments = [str(run) if word == "RUN" else word for word in shlex.split(command)]
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         with contextlib.redirect_stdout(io.StringIO()) as document:
             cnnmnist([*arguments, "--json"], standalone_mode=False)
@@ -54,10 +56,17 @@ def make(path: Path, command: str, run: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
+    parser.add_argument("exercises", type=Path)
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
+    run, folder = str(options.run.absolute()), options.folder.absolute()
     for name, command in FIGURES.items():
-        make(options.folder.absolute() / name, command, options.run.absolute())
+        make(folder / name, [run if word == "RUN" else word for word in command.split()])
+    usual = str(options.exercises.absolute() / "tutorial-0")
+    for name in EXERCISES:
+        # The exercise `seed` is the tutorial with seed 1.
+        changed = str(options.exercises.absolute() / ("tutorial-1" if name == "seed" else f"{name}-0"))
+        make(folder / f"exercise-{name}.png", ["compare", usual, changed, "--output", f"{name}.png"])
 
 
 main()

@@ -1,15 +1,17 @@
-"""What the tests share: a home of their own, small data sets, and the real command in a subprocess."""
+"""What the tests share: a home of their own, small data sets, and the real command in a process of its own."""
 
 import json
 import os
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import processes
 
 # Under another name, so that xdist's workers, which inherit what is left of the environment, find it too.
 os.environ.setdefault("FULL_MNIST", os.environ.get("CNNMNIST_DATA_DIR", ""))
@@ -59,17 +61,14 @@ def command(*arguments: object) -> list[str]:
 
 
 def run_cli(*arguments: object, cwd: Path, **environment: str) -> Result:
-    done = subprocess.run(
-        command(*arguments),
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Result(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = files = Path(folder, "out"), Path(folder, "err")
+        for file in files:
+            file.touch()
+        status = processes.call([*map(str, arguments)], cwd, os.environ | environment, files)
+        result = Result(status, out.read_text(), err.read_text())
+    assert "Traceback" not in result.err, result.err
+    return result
 
 
 def only_run(folder: Path) -> Path:

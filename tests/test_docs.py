@@ -4,7 +4,6 @@ import ast
 import importlib.util
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -114,25 +113,17 @@ def test_the_output_shown_is_the_output(trained: tuple[Path, Result]) -> None:
     check_shown(ROOT / "README.md", 3, real)
 
 
-# All in one process, because TensorFlow takes seconds to start; with fewer iterations, as they take minutes.
-WALK = """
-import shlex, sys
-from cnnmnist.cli import main
-for line in sys.argv[1:]:
-    main(shlex.split(line)[1:], standalone_mode=False)
-"""
-
-
 def test_the_tutorial_can_be_walked_with_the_embedded_digits(tmp_path: Path) -> None:
     document = ROOT / "docs" / "tutorial.md"
     lines = commands([document])
     assert len(lines) > 10
-    short = [f"{line} --iterations 2" if line.startswith("cnnmnist train") else line for line in lines]
-    done = subprocess.run(
-        [sys.executable, "-c", WALK, *short], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    check_shown(document, None, done.stdout)
+    real = ""
+    for line in lines:
+        short = ["--iterations", 2] if line.startswith("cnnmnist train") else []
+        done = run_cli(*shlex.split(line)[1:], *short, cwd=tmp_path)
+        assert done.status == 0, done.err
+        real += done.out
+    check_shown(document, None, real)
     figures = {path.name for path in (tmp_path / "runs" / "tutorial" / "figures").iterdir()}
     shown = re.findall(r"^Figure: runs/tutorial/figures/(.+)$", document.read_text(), re.MULTILINE)
     assert figures == set(shown)
