@@ -26,6 +26,7 @@ from cnnmnist.runtime import tf
 Kind = Literal["single", "mirrored", "multi-worker"]
 State = dict[str, np.ndarray]
 CHECK_SECONDS, CHECKS = 10, 2  # between checks of the other workers, for each of which they have so long to answer
+ANSWER_SECONDS = 3  # for the sentence that names who is lost
 WORD = 8  # bytes; int64 is what every transport of TensorFlow takes
 MALLOPT = {-1: 2**30, -2: 2**25, -3: 2**25}  # glibc's M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, in bytes
 
@@ -100,13 +101,15 @@ class Distribution:
             ) from error
 
     def _lost(self, error: Exception) -> str:
-        """Those to whom no connection can be made, else those whom TensorFlow names."""
+        """Those that do not answer, else those whom TensorFlow names."""
         assert self.cluster
-        told = re.findall(r"/job:(\w+)/replica:0/task:(\d+)", str(error))
-        tasks = [(task.type, str(task.index)) for task, _ in self.cluster.members]
-        names = dict(zip(tasks, self.cluster.names, strict=True))
-        named = sorted({names[task] for task in told if task in names})
-        return ", ".join(self.cluster.silent() or named) or f"a worker ({in_one_sentence(_last_line(error))})"
+        names = {
+            f"/job:{task.type}/replica:0/task:{task.index}": name
+            for (task, _), name in zip(self.cluster.members, self.cluster.names, strict=True)
+        }
+        told = {name for task, name in names.items() if re.search(rf"{task}\b", str(error))}
+        lost = [name for task, name in names.items() if not _is_healthy(task)] or sorted(told)
+        return ", ".join(lost) or f"a worker ({in_one_sentence(_last_line(error))})"
 
     def _compare(self, facts: dict[str, Any]) -> None:
         if not self.cluster:
@@ -177,6 +180,17 @@ def _connected(cluster: Cluster, timeout: float) -> Any:
     except (tf.errors.OpError, RuntimeError) as error:
         gone = ", ".join(cluster.silent()) or "the other workers"
         raise ClusterError(f"Cannot join {gone}: {in_one_sentence(_last_line(error))}.") from error
+
+
+def _is_healthy(task: str) -> bool:
+    """Whether a worker's TensorFlow answers: a process that is frozen still takes connections."""
+    from tensorflow.python.eager import context
+
+    try:
+        context.context().check_collective_ops_peer_health(task, timeout_in_ms=1_000 * ANSWER_SECONDS)
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def _keep_freed_memory() -> None:
