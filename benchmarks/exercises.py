@@ -56,7 +56,7 @@ def main() -> None:
         layers = summarize(trainer.model)
         ratios = [mine / usual for mine, usual in zip(times[name], times["tutorial"], strict=True)]
         table.add_row(
-            name,
+            name.rpartition("/")[2],
             f"{sum(layer.parameters for layer in layers):,}",
             f"{sum(layer.multiplications for layer in layers):,}",
             f"{1_000 * statistics.median(times[name]):.2f}",
