@@ -35,8 +35,9 @@ FIGURES = {
     "maximized.png": "visualize RUN --maximize conv2",
     "embedding.png": "visualize RUN --embedding",
 }
-# Each beside the tutorial's, by the recipes' names.
-EXERCISES = sorted(name.rpartition("/")[2] for name in recipe_names() if name.startswith("exercises/"))
+# The exercises' runs that are drawn beside the tutorial's, of seed 0 where nothing is said.
+EXERCISES = {name.rpartition("/")[2]: [0] for name in recipe_names() if name.startswith("exercises/")}
+EXERCISES["relu-on-logits"] = [0, 2, 4]
 
 
 def make(path: Path, arguments: list[str]) -> None:
@@ -62,11 +63,10 @@ def main() -> None:
     run, folder = str(options.run.absolute()), options.folder.absolute()
     for name, command in FIGURES.items():
         make(folder / name, [run if word == "RUN" else word for word in command.split()])
-    usual = str(options.exercises.absolute() / "tutorial-0")
-    for name in EXERCISES:
-        # The exercise `seed` is the tutorial with seed 1.
-        changed = str(options.exercises.absolute() / ("tutorial-1" if name == "seed" else f"{name}-0"))
-        make(folder / f"exercise-{name}.png", ["compare", usual, changed, "--output", f"{name}.png"])
+    for name, seeds in EXERCISES.items():
+        runs = ["tutorial-1"] if name == "seed" else [f"{name}-{seed}" for seed in seeds]
+        paths = [str(options.exercises.absolute() / run) for run in ["tutorial-0", *runs]]
+        make(folder / f"exercise-{name}.png", ["compare", *paths, "--output", f"{name}.png"])
 
 
 main()

@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from sphinx.cmd.build import main as build_site
 
 from clusters import ended, free_addresses, started
 from cnnmnist.cli import main
+from cnnmnist.config import recipe_names
 from conftest import Result, run_cli
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +36,23 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
         if not target.startswith(("http://", "https://")):
             assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("exercises/")])
+def test_every_exercise_is_answered(name: str) -> None:
+    answers = (ROOT / "docs" / "exercises.md").read_text()
+    question = (ROOT / "configs" / f"{name}.yaml").read_text().splitlines()[0].removeprefix("# ")
+    assert question.endswith("?")
+    assert f"*{question}*" in answers.replace("\n", " ")
+    assert f"`{name}`" in answers
+    assert f"| `{name.removeprefix('exercises/')}` |" in answers, "measured"
+    assert f"(figures/exercise-{name.removeprefix('exercises/')}.png)" in answers
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    arguments = ["-q", "--fail-on-warning", "-d", str(tmp_path), "-c", str(ROOT / "docs"), str(ROOT)]
+    assert build_site([*arguments, str(tmp_path / "site")]) == 0
+    assert "exercises.html" in (tmp_path / "site" / "README.html").read_text()
 
 
 def distributed(language: str) -> list[str]:
