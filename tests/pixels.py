@@ -17,6 +17,10 @@ FASHION = [
 ]
 
 
+def digits(rng, count):
+    return rng.integers(0, 256, (count, 28, 28), np.uint8), rng.integers(0, 10, count)
+
+
 def render(figure):
     """The figure's pixels, uint8 (height, width, 3), first row on top."""
     canvas = FigureCanvasAgg(figure)

@@ -9,29 +9,20 @@ import numpy as np
 import pytest
 
 from cnnmnist.errors import RunError, SelectionError
-from cnnmnist.figures import (
-    MAX_IMAGES,
-    Drawing,
+from cnnmnist.figures import Drawing, check_figure_path, draw_grid, save_figure
+from cnnmnist.grids import (
     activation_grid,
-    check_figure_path,
-    draw_grid,
     filter_grid,
     image_grid,
     maximization_grid,
     saliency_grid,
-    save_figure,
-    symmetric_range,
 )
-from pixels import FASHION, overlapping, render
+from pixels import FASHION, digits, overlapping, render
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-def digits(rng, count):
-    return rng.integers(0, 256, (count, 28, 28), np.uint8), rng.integers(0, 10, count)
 
 
 def drawn_pixels(figure, axes, shape):
@@ -51,24 +42,6 @@ def drawn_pixels(figure, axes, shape):
 
 def expected_colors(image, low, high, colormap):
     return matplotlib.colormaps[colormap]((image - low) / (high - low), bytes=True)[..., :3]
-
-
-def test_titles_name_the_classes(rng):
-    images, _ = digits(rng, 2)
-    assert image_grid(images, [7, 2]).titles == ("True: 7", "True: 2")
-    grid = image_grid(images, np.array([9, 7]), np.array([7, 9]), FASHION)
-    assert grid.titles == ("True: Ankle boot, Pred: Sneaker", "True: Sneaker, Pred: Ankle boot")
-
-
-@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (9, 3), (10, 4), (36, 6), (100, 10)])
-def test_grids_are_square(rng, count, columns):
-    assert image_grid(*digits(rng, count)).columns == columns
-    assert filter_grid(rng.normal(size=(5, 5, 2, count))).columns == columns
-
-
-def test_too_many_images_are_refused(rng):
-    with pytest.raises(SelectionError, match=f"at most {MAX_IMAGES}"):
-        image_grid(*digits(rng, MAX_IMAGES + 1))
 
 
 @pytest.mark.parametrize("count", [1, 9, 10])
@@ -164,11 +137,6 @@ def test_what_speaks_for_a_class_is_red_and_against_it_blue(rng):
     boxes = [axes.get_tightbbox() for axes in figure.axes]
     assert overlapping([*boxes, figure.texts[0].get_window_extent()]) == []
     assert boxes[-1].x1 <= figure.bbox.x1
-
-
-def test_equal_values_are_white_in_a_symmetric_range():
-    assert symmetric_range(np.zeros((2, 2))) == (-1.0, 1.0)
-    assert symmetric_range(np.array([-3.0, 2.0])) == (-3.0, 3.0)
 
 
 def test_made_inputs_are_numbered_by_their_filters(rng):

@@ -11,7 +11,8 @@ from PIL import Image
 from cnnmnist.config import load_recipe
 from cnnmnist.data.sources import load_dataset
 from cnnmnist.errors import RunError
-from cnnmnist.figures import Drawing, ImageGrid
+from cnnmnist.figures import Drawing
+from cnnmnist.grids import ImageGrid
 from cnnmnist.inspection import layer_outputs
 from cnnmnist.model import build_model
 from cnnmnist.movie import LAYOUT, movie_grids, save_movie

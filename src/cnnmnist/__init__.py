@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from cnnmnist.diagram import draw_network
     from cnnmnist.errors import CnnMnistError
     from cnnmnist.evaluation import Report, evaluate
-    from cnnmnist.figures import (
+    from cnnmnist.figures import draw_grid, save_figure
+    from cnnmnist.grids import (
         ImageGrid,
         activation_grid,
-        draw_grid,
         filter_grid,
         image_grid,
         maximization_grid,
         saliency_grid,
-        save_figure,
     )
     from cnnmnist.inspection import embed, gradient, last_activations, layer_outputs, maximize, occlusion
     from cnnmnist.model import build_model
@@ -76,9 +75,10 @@ _NAMES = {
     "diagram": ("draw_network",),
     "errors": ("CnnMnistError",),
     "evaluation": ("Report", "evaluate"),
-    "figures": (
-        *("ImageGrid", "activation_grid", "draw_grid", "filter_grid", "image_grid"),
-        *("maximization_grid", "saliency_grid", "save_figure"),
+    "figures": ("draw_grid", "save_figure"),
+    "grids": (
+        *("ImageGrid", "activation_grid", "filter_grid", "image_grid"),
+        *("maximization_grid", "saliency_grid"),
     ),
     "inspection": ("embed", "gradient", "last_activations", "layer_outputs", "maximize", "occlusion"),
     "model": ("build_model",),

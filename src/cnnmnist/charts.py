@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnmnist.figures import DPI, LARGE, SMALL, Array, text_width
+from cnnmnist.figures import DPI, LARGE, SMALL, text_width
+from cnnmnist.grids import Array
 
 if TYPE_CHECKING:
     from cnnmnist.display import Figure

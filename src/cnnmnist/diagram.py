@@ -5,7 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cnnmnist.figures import DPI, LARGE, SMALL, Array
+from cnnmnist.figures import DPI, LARGE, SMALL
+from cnnmnist.grids import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,17 +8,9 @@ from typing import Any
 import numpy as np
 
 from cnnmnist.data.sources import Dataset
-from cnnmnist.figures import (
-    Array,
-    Drawing,
-    ImageGrid,
-    Layout,
-    activation_grid,
-    filter_grid,
-    image_grid,
-    symmetric_range,
-)
+from cnnmnist.figures import Drawing, Layout
 from cnnmnist.files import replacing
+from cnnmnist.grids import Array, ImageGrid, activation_grid, filter_grid, image_grid, symmetric_range
 from cnnmnist.recording import load_frames
 from cnnmnist.runs import Run
 

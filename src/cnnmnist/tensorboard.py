@@ -20,8 +20,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from cnnmnist.data.sources import Dataset
 from cnnmnist.errors import RunError, in_one_sentence
 from cnnmnist.evaluation import evaluate
-from cnnmnist.figures import ImageGrid, draw_grid, filter_grid, image_grid
+from cnnmnist.figures import draw_grid
 from cnnmnist.files import replacing
+from cnnmnist.grids import ImageGrid, filter_grid, image_grid
 from cnnmnist.model import build_model
 from cnnmnist.records import Rung
 from cnnmnist.runs import Run

@@ -19,7 +19,7 @@ from cnnmnist.cli.terminal import (
 if TYPE_CHECKING:
     from cnnmnist.data.sources import Dataset
     from cnnmnist.evaluation import Report
-    from cnnmnist.figures import ImageGrid
+    from cnnmnist.grids import ImageGrid
 
 SHOWN_ERRORS = 9
 LARGEST_TABLE = 20  # classes; a wider confusion matrix is only readable as a picture
@@ -145,7 +145,8 @@ def _score_table(report: "Report", names: tuple[str, ...]) -> Any:
 
 
 def _show_errors(report: "Report", digits: "Dataset", split: str, folder: Path, terminal: Terminal) -> list[Path]:
-    from cnnmnist.figures import draw_grid, image_grid, save_figure
+    from cnnmnist.figures import draw_grid, save_figure
+    from cnnmnist.grids import image_grid
 
     errors = report.errors
     shown = errors[:SHOWN_ERRORS]

@@ -113,7 +113,7 @@ def _draw(image: "np.ndarray", row: "np.ndarray", names: list[str], terminal: Te
     from rich.text import Text
 
     from cnnmnist.cli.preview import preview
-    from cnnmnist.figures import ImageGrid
+    from cnnmnist.grids import ImageGrid
 
     width = image.shape[1]
     grid = ImageGrid((image,), ("",), ((0, 255),), "binary", columns=1)

@@ -14,7 +14,7 @@ import click
 from cnnmnist.errors import CnnMnistError, in_one_sentence
 
 if TYPE_CHECKING:
-    from cnnmnist.figures import ImageGrid
+    from cnnmnist.grids import ImageGrid
     from cnnmnist.runs import Run
 
 

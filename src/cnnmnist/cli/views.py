@@ -9,7 +9,7 @@ from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from cnnmnist.data.sources import Dataset
-    from cnnmnist.figures import ImageGrid
+    from cnnmnist.grids import ImageGrid
     from cnnmnist.runs import Run
 
 
@@ -30,7 +30,7 @@ def filters(run: "Run", layer: str, channel: int) -> View:
     """The weights of a layer for one input channel."""
     model = run.load_model()
 
-    from cnnmnist.figures import filter_grid
+    from cnnmnist.grids import filter_grid
 
     title = f"Filter weights of {layer}{_of_channel(run, layer, channel, ', input channel {}')}"
     grid = filter_grid(model.get_layer(layer).kernel.numpy(), channel, title)
@@ -41,7 +41,7 @@ def outputs(run: "Run", digits: "Dataset", split: str, layer: str, image: int) -
     """What a layer makes of an image."""
     model = run.load_model()
 
-    from cnnmnist.figures import activation_grid
+    from cnnmnist.grids import activation_grid
     from cnnmnist.inspection import layer_outputs
 
     pixels = digits.split(split).images[image]
@@ -53,7 +53,7 @@ def outputs(run: "Run", digits: "Dataset", split: str, layer: str, image: int) -
 def images(digits: "Dataset", split: str, first: int, last: int) -> View:
     """Images with their labels."""
 
-    from cnnmnist.figures import image_grid
+    from cnnmnist.grids import image_grid
 
     chosen, part = digits.split(split), slice(first, last + 1)
     name = f"image-{first}" if first == last else f"images-{first}-{last}"
@@ -66,7 +66,7 @@ def saliency(run: "Run", digits: "Dataset", split: str, image: int) -> View:
     model = run.load_model()
 
     from cnnmnist.evaluation import predict_logits
-    from cnnmnist.figures import image_grid, saliency_grid
+    from cnnmnist.grids import image_grid, saliency_grid
     from cnnmnist.inspection import gradient, occluding_side, occlusion
 
     chosen, part = digits.split(split), slice(image, image + 1)
@@ -84,7 +84,7 @@ def maximized(run: "Run", layer: str, terminal: Terminal) -> View:
     """The inputs that excite the filters of a layer most."""
     model, config = run.load_model(), run.record.recipe.model
 
-    from cnnmnist.figures import MAX_IMAGES, maximization_grid
+    from cnnmnist.grids import MAX_IMAGES, maximization_grid
     from cnnmnist.inspection import maximize
 
     filters = model.get_layer(layer).output.shape[-1]

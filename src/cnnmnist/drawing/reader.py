@@ -29,7 +29,7 @@ class Reading:
     maps: dict[str, Bytes]
     """Outputs of each convolutional layer after its pooling and activation, uint8 (n, filters, height, width).
 
-    Each goes from its own minimum, 0, to its maximum, 255, as :func:`cnnmnist.figures.activation_grid` shows it.
+    Each goes from its own minimum, 0, to its maximum, 255, as :func:`cnnmnist.grids.activation_grid` shows it.
     """
 
 
