@@ -35,9 +35,11 @@ FIGURES = {
     "maximized.png": "visualize RUN --maximize conv2",
     "embedding.png": "visualize RUN --embedding",
 }
-# The exercises' runs that are drawn beside the tutorial's, of seed 0 where nothing is said.
-EXERCISES = {name.rpartition("/")[2]: [0] for name in recipe_names() if name.startswith("exercises/")}
-EXERCISES["relu-on-logits"] = [0, 2, 4]
+# For each exercise the runs that are drawn beside the tutorial's, by the names that benchmarks/accuracy.py gives.
+NAMES = [name.rpartition("/")[2] for name in recipe_names() if name.startswith("exercises/")]
+EXERCISES = {name: [f"{name}-0"] for name in NAMES}
+EXERCISES["seed"] = ["tutorial-1"]
+EXERCISES["relu-on-logits"] = [f"relu-on-logits-{seed}" for seed in (0, 2, 4)]
 
 
 def make(path: Path, arguments: list[str]) -> None:
@@ -63,8 +65,7 @@ def main() -> None:
     run, folder = str(options.run.absolute()), options.folder.absolute()
     for name, command in FIGURES.items():
         make(folder / name, [run if word == "RUN" else word for word in command.split()])
-    for name, seeds in EXERCISES.items():
-        runs = ["tutorial-1"] if name == "seed" else [f"{name}-{seed}" for seed in seeds]
+    for name, runs in EXERCISES.items():
         paths = [str(options.exercises.absolute() / run) for run in ["tutorial-0", *runs]]
         make(folder / f"exercise-{name}.png", ["compare", *paths, "--output", f"{name}.png"])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import processes
@@ -38,6 +39,11 @@ def mnist_dir() -> Path:
     if not FULL_MNIST:
         pytest.skip("CNNMNIST_DATA_DIR is not set")
     return Path(FULL_MNIST)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,6 @@ from cnnmnist.figures import save_figure
 from pixels import FASHION, overlapping, render
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def contrast(one, other):
     """Contrast ratio of two colours: https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio."""
 

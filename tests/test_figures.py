@@ -20,11 +20,6 @@ from cnnmnist.grids import (
 from pixels import FASHION, digits, overlapping, render
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def drawn_pixels(figure, axes, shape):
     """The colours of an image's pixels as they are drawn, and whether each is one even rectangle."""
     picture = render(figure)

@@ -6,11 +6,6 @@ from cnnmnist.grids import MAX_IMAGES, filter_grid, image_grid, symmetric_range
 from pixels import FASHION, digits
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def test_titles_name_the_classes(rng):
     images, _ = digits(rng, 2)
     assert image_grid(images, [7, 2]).titles == ("True: 7", "True: 2")

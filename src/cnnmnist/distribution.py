@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnnmnist.cluster import Cluster
+from cnnmnist.cluster import Cluster, Task
 from cnnmnist.config import Recipe
 from cnnmnist.data.sources import Dataset
 from cnnmnist.errors import ClusterError, in_one_sentence
@@ -103,10 +103,8 @@ class Distribution:
     def _lost(self, error: Exception) -> str:
         """Those that do not answer, else those whom TensorFlow names."""
         assert self.cluster
-        names = {
-            f"/job:{task.type}/replica:0/task:{task.index}": name
-            for (task, _), name in zip(self.cluster.members, self.cluster.names, strict=True)
-        }
+        tasks = [_task_name(task) for task, _ in self.cluster.members]
+        names = dict(zip(tasks, self.cluster.names, strict=True))
         told = {name for task, name in names.items() if re.search(rf"{task}\b", str(error))}
         lost = [name for task, name in names.items() if not _is_healthy(task)] or sorted(told)
         return ", ".join(lost) or f"a worker ({in_one_sentence(_last_line(error))})"
@@ -182,6 +180,11 @@ def _connected(cluster: Cluster, timeout: float) -> Any:
         raise ClusterError(f"Cannot join {gone}: {in_one_sentence(_last_line(error))}.") from error
 
 
+def _task_name(task: Task) -> str:
+    """What TensorFlow calls a worker."""
+    return f"/job:{task.type}/replica:0/task:{task.index}"
+
+
 def _is_healthy(task: str) -> bool:
     """Whether a worker's TensorFlow answers: a process that is frozen still takes connections."""
     from tensorflow.python.eager import context
@@ -215,7 +218,7 @@ def _multi_worker_strategy(cluster: Cluster, timeout: float) -> Any:
         jobs.add(name=job, num_tasks=len(addresses))
     context.context().configure_coordination_service(
         "standalone",
-        service_leader=f"/job:{cluster.members[0][0].type}/replica:0/task:0",
+        service_leader=_task_name(cluster.members[0][0]),
         cluster_register_timeout_in_ms=int(1000 * timeout),
         coordinated_jobs=list(jobs),
     )

@@ -12,11 +12,6 @@ from cnnmnist.cli.preview import preview
 from cnnmnist.grids import activation_grid, filter_grid, image_grid, saliency_grid
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def lines_of(renderable):
     return [[part for part in line if part.text] for line in Segment.split_lines(renderable.segments)]
 
