@@ -220,14 +220,14 @@ def test_a_write_that_breaks_off_keeps_the_old_figure(tmp_path, rng, monkeypatch
 def test_no_pyplot_and_no_change_of_global_settings(tmp_path):
     script = """
 import sys
-from cnnmnist import charts, figures
+from cnnmnist import charts, figures, grids
 assert "matplotlib" not in sys.modules, "importing the module should be cheap"
 import matplotlib, numpy as np
 from pathlib import Path
 def settings():  # reading that of the backend would choose one, which is what imports pyplot
     return {key: matplotlib.rcParams[key] for key in matplotlib.rcParams if key != "backend"}
 before = settings()
-figure = figures.draw_grid(figures.filter_grid(np.eye(3)[..., None, None]))
+figure = figures.draw_grid(grids.filter_grid(np.eye(3)[..., None, None]))
 figures.save_figure(figure, Path(sys.argv[1]))
 charts.draw_confusion_matrix(np.eye(2, dtype=int), "ab")
 assert settings() == before
