@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cnnmnist import session
 from cnnmnist.config import load_recipe
-from cnnmnist.data.sources import load_dataset
-from cnnmnist.runs import create_run
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.runs.store import create_run
+from cnnmnist.training import loop as session
 
 WARM_UP = 100  # iterations
 

@@ -17,9 +17,9 @@ from rich.table import Table
 from throughput import spread
 
 from cnnmnist.config import load_recipe, recipe_names
-from cnnmnist.data.sources import load_dataset
+from cnnmnist.data.loading import load_dataset
 from cnnmnist.summary import summarize
-from cnnmnist.training import Progress, Trainer
+from cnnmnist.training.trainer import Progress, Trainer
 
 WARM_UP = 100
 

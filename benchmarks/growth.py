@@ -28,8 +28,8 @@ def iterations_per_second(setting: dict[str, Any], data_dir: Path) -> float:
     """In this process, which has only the setting's processors from before TensorFlow's start on."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: setting["threads"]])
     from cnnmnist.config import load_recipe
-    from cnnmnist.data.sources import load_dataset
-    from cnnmnist.training import Trainer
+    from cnnmnist.data.loading import load_dataset
+    from cnnmnist.training.trainer import Trainer
 
     filters = [{"filters": round(each * setting["factor"])} for each in TUTORIAL_FILTERS]
     recipe = load_recipe(

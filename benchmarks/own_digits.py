@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
 
+from cnnmnist.data.preprocessing import prepare_digits
 from cnnmnist.errors import PictureError
 from cnnmnist.evaluation import predict_logits
-from cnnmnist.preparation import prepare_digits
-from cnnmnist.runs import load_run
+from cnnmnist.runs.store import load_run
 
 FONTS = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif"),

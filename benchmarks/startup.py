@@ -72,7 +72,7 @@ class KerasPredict:
 def evaluation(data_dir: Path) -> dict[str, Callable[[], object]]:
     """Our evaluation and Keras' own with several batch sizes, on the same network and images."""
     from cnnmnist.config import ModelConfig
-    from cnnmnist.data.sources import load_dataset
+    from cnnmnist.data.loading import load_dataset
     from cnnmnist.evaluation import predict_logits
     from cnnmnist.model import build_model
 
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
 
-    from cnnmnist.data.sources import load_dataset
+    from cnnmnist.data.loading import load_dataset
 
     actions = {
         "import tensorflow": process(sys.executable, "-c", "import tensorflow"),

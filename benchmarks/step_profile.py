@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cnnmnist.config import load_recipe
-from cnnmnist.data.sources import load_dataset
+from cnnmnist.data.loading import load_dataset
 from cnnmnist.runtime import tf
-from cnnmnist.training import Trainer
+from cnnmnist.training.trainer import Trainer
 
 WARM_UP, PROFILED = 500, 300
 OPERATION = re.compile(r"while/(?P<layer>(?:conv|fc|flatten|logits)\w*?)(?:_\d+)?/.*:(?P<kind>\w+)")

@@ -11,7 +11,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from cnnmnist.runs import PRETRAINED, Run, load_run
+from cnnmnist.runs.store import PRETRAINED, Run, load_run
 
 
 def main() -> None:

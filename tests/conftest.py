@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import processes
+from support import processes
 
 # Under another name, so that xdist's workers, which inherit what is left of the environment, find it too.
 os.environ.setdefault("FULL_MNIST", os.environ.get("CNNMNIST_DATA_DIR", ""))

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from sphinx.cmd.build import main as build_site
 
-from clusters import ended, free_addresses, started
 from cnnmnist.cli import main
 from cnnmnist.config import recipe_names
 from conftest import Result, run_cli
+from support.clusters import ended, free_addresses, started
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])

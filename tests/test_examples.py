@@ -13,7 +13,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from cnnmnist.runs import load_run
+from cnnmnist.runs.store import load_run
 
 pytestmark = pytest.mark.xdist_group("notebook")  # all on the worker that executes it
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "tutorial.ipynb"

@@ -7,12 +7,12 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from cnnmnist.cluster import cluster_from_environment
 from cnnmnist.config import Recipe, TrainingConfig
-from cnnmnist.data.sources import load_dataset
-from cnnmnist.distribution import distribute
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.distributed.cluster import cluster_from_environment
+from cnnmnist.distributed.strategy import distribute
 from cnnmnist.runtime import tf
-from cnnmnist.training import Trainer
+from cnnmnist.training.trainer import Trainer
 
 parser = argparse.ArgumentParser()
 parser.add_argument("folder", type=Path)

@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cnnmnist.charts import LearningCurve, draw_confusion_matrix, draw_embedding, draw_learning_curves
     from cnnmnist.config import Recipe, load_recipe
-    from cnnmnist.data.sources import Dataset, Split, load_dataset
-    from cnnmnist.diagram import draw_network
+    from cnnmnist.data.loading import Dataset, Split, load_dataset
     from cnnmnist.errors import CnnMnistError
     from cnnmnist.evaluation import Report, evaluate
-    from cnnmnist.figures import draw_grid, save_figure
-    from cnnmnist.grids import (
+    from cnnmnist.interpretation import embed, gradient, last_activations, layer_outputs, maximize, occlusion
+    from cnnmnist.model import build_model
+    from cnnmnist.runs.metadata import Rung
+    from cnnmnist.runs.store import Run, load_run
+    from cnnmnist.training.loop import resume, train
+    from cnnmnist.training.trainer import Progress
+    from cnnmnist.visualization.architecture import draw_network
+    from cnnmnist.visualization.charts import (
+        LearningCurve,
+        draw_confusion_matrix,
+        draw_embedding,
+        draw_learning_curves,
+    )
+    from cnnmnist.visualization.figures import draw_grid, save_figure
+    from cnnmnist.visualization.grids import (
         ImageGrid,
         activation_grid,
         filter_grid,
@@ -24,12 +35,6 @@ if TYPE_CHECKING:
         maximization_grid,
         saliency_grid,
     )
-    from cnnmnist.inspection import embed, gradient, last_activations, layer_outputs, maximize, occlusion
-    from cnnmnist.model import build_model
-    from cnnmnist.records import Rung
-    from cnnmnist.runs import Run, load_run
-    from cnnmnist.session import resume, train
-    from cnnmnist.training import Progress
 
 __all__ = [
     "CnnMnistError",
@@ -69,23 +74,23 @@ __all__ = [
 ]
 
 _NAMES = {
-    "charts": ("LearningCurve", "draw_confusion_matrix", "draw_embedding", "draw_learning_curves"),
+    "visualization.charts": ("LearningCurve", "draw_confusion_matrix", "draw_embedding", "draw_learning_curves"),
     "config": ("Recipe", "load_recipe"),
-    "data.sources": ("Dataset", "Split", "load_dataset"),
-    "diagram": ("draw_network",),
+    "data.loading": ("Dataset", "Split", "load_dataset"),
+    "visualization.architecture": ("draw_network",),
     "errors": ("CnnMnistError",),
     "evaluation": ("Report", "evaluate"),
-    "figures": ("draw_grid", "save_figure"),
-    "grids": (
+    "visualization.figures": ("draw_grid", "save_figure"),
+    "visualization.grids": (
         *("ImageGrid", "activation_grid", "filter_grid", "image_grid"),
         *("maximization_grid", "saliency_grid"),
     ),
-    "inspection": ("embed", "gradient", "last_activations", "layer_outputs", "maximize", "occlusion"),
+    "interpretation": ("embed", "gradient", "last_activations", "layer_outputs", "maximize", "occlusion"),
     "model": ("build_model",),
-    "records": ("Rung",),
-    "runs": ("Run", "load_run"),
-    "session": ("resume", "train"),
-    "training": ("Progress",),
+    "runs.metadata": ("Rung",),
+    "runs.store": ("Run", "load_run"),
+    "training.loop": ("resume", "train"),
+    "training.trainer": ("Progress",),
 }
 _MODULES = {name: f"cnnmnist.{module}" for module, names in _NAMES.items() for name in names}
 

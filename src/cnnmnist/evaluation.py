@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnmnist.data.loading import Split
 from cnnmnist.data.pipeline import scale
-from cnnmnist.data.sources import Split
 from cnnmnist.runtime import CORES, tf
 
 BATCH_SIZE = 256

@@ -10,9 +10,9 @@ from zipfile import ZipFile
 
 import pytest
 
-from clusters import cluster, ended, free_addresses, run_cluster, started, tf_config
-from cnnmnist.data.sources import EMBEDDED
+from cnnmnist.data.loading import EMBEDDED
 from conftest import SMALL, Cli, command, only_run
+from support.clusters import cluster, ended, free_addresses, run_cluster, started, tf_config
 
 pytestmark = pytest.mark.xdist_group("clusters")
 TRAIN = ["train", *SMALL, "--dataset", "mnist5k"]

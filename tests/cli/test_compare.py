@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from cnnmnist.config import load_recipe
-from cnnmnist.data.sources import load_dataset
-from cnnmnist.records import Rung
-from cnnmnist.runs import create_run
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.runs.metadata import Rung
+from cnnmnist.runs.store import create_run
 from conftest import Cli
 
 DATASET = load_dataset("mnist5k")

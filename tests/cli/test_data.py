@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cnnmnist.data.idx import write_idx
-from cnnmnist.data.sources import DATASETS, STEMS
+from cnnmnist.data.loading import DATASETS, STEMS
 from conftest import SMALL, Cli, only_run
 
 

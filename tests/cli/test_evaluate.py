@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cnnmnist.config import load_recipe
-from cnnmnist.data.sources import load_dataset
-from cnnmnist.runs import create_run
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.runs.store import create_run
 from conftest import Cli, Result, run_cli
 
 pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run

@@ -15,12 +15,12 @@ from ai_edge_litert.interpreter import Interpreter
 from safetensors.numpy import load_file
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.data.sources import load_dataset
+from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import RunError
 from cnnmnist.evaluation import predict_logits, probabilities
-from cnnmnist.exporting import export_onnx, export_saved_model, export_tflite, export_weights
+from cnnmnist.export import export_onnx, export_saved_model, export_tflite, export_weights
 from cnnmnist.model import build_model
-from cnnmnist.runs import PRETRAINED, load_run
+from cnnmnist.runs.store import PRETRAINED, load_run
 from conftest import Cli, run_cli
 from test_docs import ROOT, blocks
 

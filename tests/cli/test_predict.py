@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnmnist.data.sources import load_dataset
+from cnnmnist.data.loading import load_dataset
 from conftest import Cli, Result, command, run_cli
 
 TEST = load_dataset("mnist5k").test

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.segment import Segment
 
 from cnnmnist.cli.preview import preview
-from cnnmnist.grids import activation_grid, filter_grid, image_grid, saliency_grid
+from cnnmnist.visualization.grids import activation_grid, filter_grid, image_grid, saliency_grid
 
 
 def lines_of(renderable):

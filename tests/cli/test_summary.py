@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cnnmnist.config import load_recipe
-from cnnmnist.data.sources import load_dataset
-from cnnmnist.runs import create_run
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.runs.store import create_run
 from conftest import Cli
 
 

@@ -14,9 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 
 from cnnmnist.errors import RunError
-from cnnmnist.runs import load_run
-from cnnmnist.session import train_run
-from cnnmnist.tensorboard import TensorBoardWriter
+from cnnmnist.runs.store import load_run
+from cnnmnist.training.loop import train_run
+from cnnmnist.training.tensorboard import TensorBoardWriter
 from conftest import SMALL, Result, run_cli
 
 pytestmark = pytest.mark.xdist_group("tensorboard")

@@ -11,8 +11,8 @@ import pytest
 
 from cnnmnist.config import load_recipe, recipe_names
 from cnnmnist.data.idx import write_idx
-from cnnmnist.data.sources import load_dataset
-from cnnmnist.runs import create_run, load_run
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.runs.store import create_run, load_run
 from conftest import SMALL, Cli, Result, only_run
 
 

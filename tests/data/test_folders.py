@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnmnist.data import folders
 from cnnmnist.data.idx import write_idx
-from cnnmnist.data.sources import STEMS, load_dataset
+from cnnmnist.data.loading import STEMS, load_dataset
 from cnnmnist.errors import CnnMnistError, DataError, PictureError
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cnnmnist.config import AugmentationConfig, Recipe, load_recipe
+from cnnmnist.data.loading import Dataset, Split, load_dataset
 from cnnmnist.data.pipeline import Batches, augment, batch_indices
-from cnnmnist.data.sources import Dataset, Split, load_dataset
 from cnnmnist.runtime import tf
 
 DATASET = load_dataset("mnist5k")

@@ -13,11 +13,11 @@ from cnnmnist.cli.terminal import Terminal, options
 from cnnmnist.errors import CnnMnistError
 
 if TYPE_CHECKING:
-    from cnnmnist.cluster import Cluster
     from cnnmnist.config import Recipe
-    from cnnmnist.data.sources import Dataset
-    from cnnmnist.distribution import Distribution
-    from cnnmnist.runs import Run
+    from cnnmnist.data.loading import Dataset
+    from cnnmnist.distributed.cluster import Cluster
+    from cnnmnist.distributed.strategy import Distribution
+    from cnnmnist.runs.store import Run
 
 cluster_options = options(
     click.option(
@@ -65,7 +65,7 @@ class Placement:
         if self.strategy != "mirrored" and not self.cluster:
             return None
         with terminal.waiting("Starting TensorFlow"):
-            from cnnmnist.distribution import distribute
+            from cnnmnist.distributed.strategy import distribute
         if self.cluster and not self.follows:
             terminal.err.print(f"Waiting for all of {len(self.cluster.members)} workers")
         distribution = distribute(self.strategy, self.cluster, self.timeout)
@@ -95,7 +95,7 @@ def placement(strategy: str, manager: str, timeout: float, checkpoint_every: int
             raise click.UsageError(f"--cluster slurm cannot be given with --strategy {strategy}.")
         return Placement(strategy, timeout, None, checkpoint_every)
 
-    from cnnmnist.cluster import cluster_from_environment, cluster_from_slurm
+    from cnnmnist.distributed.cluster import cluster_from_environment, cluster_from_slurm
 
     cluster = cluster_from_slurm() if manager == "slurm" else cluster_from_environment()
     if strategy == "multi-worker" and cluster is None:
@@ -124,7 +124,7 @@ def offer(distribution: "Distribution | None", run: "Run") -> None:
 def check_agreement(distribution: "Distribution | None", recipe: "Recipe", digits: "Dataset") -> None:
     """Refuse, before anything is written, what the replicas could not train together."""
     if distribution:
-        from cnnmnist.training import check_divisible
+        from cnnmnist.training.trainer import check_divisible
 
         check_divisible(recipe.training.batch_size, distribution.replicas)
         distribution.agree_on_training(recipe, digits)
@@ -140,7 +140,7 @@ def follow_chief(
 ) -> None:
     """Take part in the chief's training, and write nothing."""
     from cnnmnist.config import load_recipe, validate_recipe
-    from cnnmnist.data.sources import load_dataset
+    from cnnmnist.data.loading import load_dataset
 
     recipe = load_recipe(config or "tutorial", overrides)
     distribution = place.connect(terminal, resumes)
@@ -160,7 +160,7 @@ def follow_chief(
         digits = load_dataset(recipe.dataset, data_dir)
     check_agreement(distribution, recipe, digits)
 
-    from cnnmnist.session import follow
+    from cnnmnist.training.loop import follow
 
     iteration = 0
     for progress in follow(recipe, digits, distribution, checkpoint_every=place.checkpoint_every):

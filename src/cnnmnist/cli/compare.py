@@ -9,8 +9,8 @@ import click
 from cnnmnist.cli.terminal import Command, Terminal, json_option, printable, runs_dir_option
 
 if TYPE_CHECKING:
-    from cnnmnist.charts import LearningCurve
-    from cnnmnist.runs import Run
+    from cnnmnist.runs.store import Run
+    from cnnmnist.visualization.charts import LearningCurve
 
 LONGEST_NAME = 64  # in the figure
 LONGEST_LIST = 8  # in the table
@@ -36,10 +36,10 @@ def command(runs: tuple[str, ...], output: Path | None, runs_dir: Path, as_json:
     if len(runs) < 2:
         raise click.UsageError("There is nothing to compare: name two runs or more.")
 
-    from cnnmnist.charts import draw_learning_curves
-    from cnnmnist.comparison import differences
-    from cnnmnist.figures import check_figure_path, save_figure
-    from cnnmnist.runs import load_run
+    from cnnmnist.runs.diff import differences
+    from cnnmnist.runs.store import load_run
+    from cnnmnist.visualization.charts import draw_learning_curves
+    from cnnmnist.visualization.figures import check_figure_path, save_figure
 
     if output:
         check_figure_path(output)
@@ -100,9 +100,9 @@ def _file_name(found: "list[Run]") -> str:
 def _curve(run: "Run", name: str, terminal: Terminal) -> "LearningCurve":
     import numpy as np
 
-    from cnnmnist.charts import LearningCurve
     from cnnmnist.errors import RunError
-    from cnnmnist.runs import Metrics
+    from cnnmnist.runs.store import Metrics
+    from cnnmnist.visualization.charts import LearningCurve
 
     try:
         metrics = run.load_metrics()

@@ -8,7 +8,7 @@ import click
 from cnnmnist.cli.terminal import Command, Terminal, data_dir_option, json_option
 
 if TYPE_CHECKING:
-    from cnnmnist.data.sources import Dataset
+    from cnnmnist.data.loading import Dataset
 
 SPLITS = ("train", "validation", "test")
 
@@ -28,7 +28,7 @@ def command() -> None:
 @json_option
 def list_known(as_json: bool) -> None:
     """List the data sets that have a name, and where on this machine they are."""
-    from cnnmnist.data.sources import DATASETS, locate
+    from cnnmnist.data.loading import DATASETS, locate
 
     terminal = Terminal(as_json)
     entries = [
@@ -47,7 +47,7 @@ def list_known(as_json: bool) -> None:
 def fetch(name: str, as_json: bool) -> None:
     """Download the data set NAME to the cache, unless it is on this machine already."""
     from cnnmnist.cli.downloads import DownloadBar
-    from cnnmnist.data.sources import load_dataset
+    from cnnmnist.data.loading import load_dataset
 
     terminal = Terminal(as_json)
     with DownloadBar(terminal) as progress:
@@ -65,7 +65,7 @@ def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
 
     Nothing is downloaded.
     """
-    from cnnmnist.data.sources import DATASETS, load_dataset, locate
+    from cnnmnist.data.loading import DATASETS, load_dataset, locate
     from cnnmnist.errors import DataError
 
     terminal = Terminal(as_json)

@@ -10,8 +10,8 @@ import click
 from cnnmnist.cli.terminal import Command, Terminal, choose_run, data_options, run_option, runs_dir_option
 
 if TYPE_CHECKING:
-    from cnnmnist.data.sources import Dataset
-    from cnnmnist.runs import Run
+    from cnnmnist.data.loading import Dataset
+    from cnnmnist.runs.store import Run
 
 PORT = 2828
 
@@ -40,7 +40,7 @@ def command(
     cnnmnist draw
     cnnmnist draw --run pretrained --port 8080 --no-open
     """
-    from cnnmnist.extras import require
+    from cnnmnist.cli.extras import require
 
     require("draw", "cnnmnist draw", "starlette", "uvicorn")
 
@@ -65,7 +65,7 @@ def command(
 
 def _tests(run: "Run", name: str | None, data_dir: Path | None, terminal: Terminal) -> "Dataset | None":
     """Whose test images the page offers: the run's own if they are on this machine, for nothing is downloaded."""
-    from cnnmnist.data.sources import DATASETS, locate
+    from cnnmnist.data.loading import DATASETS, locate
     from cnnmnist.errors import DataError
 
     if name or data_dir:

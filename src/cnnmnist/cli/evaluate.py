@@ -17,9 +17,9 @@ from cnnmnist.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from cnnmnist.data.sources import Dataset
+    from cnnmnist.data.loading import Dataset
     from cnnmnist.evaluation import Report
-    from cnnmnist.grids import ImageGrid
+    from cnnmnist.visualization.grids import ImageGrid
 
 SHOWN_ERRORS = 9
 LARGEST_TABLE = 20  # classes; a wider confusion matrix is only readable as a picture
@@ -53,7 +53,7 @@ def command(
     cnnmnist evaluate --show-errors
     cnnmnist evaluate 20260723-120000-tutorial --split validation --confusion-matrix
     """
-    from cnnmnist.runs import load_run
+    from cnnmnist.runs.store import load_run
 
     terminal = Terminal(as_json)
     found = load_run(run, runs_dir)
@@ -145,8 +145,8 @@ def _score_table(report: "Report", names: tuple[str, ...]) -> Any:
 
 
 def _show_errors(report: "Report", digits: "Dataset", split: str, folder: Path, terminal: Terminal) -> list[Path]:
-    from cnnmnist.figures import draw_grid, save_figure
-    from cnnmnist.grids import image_grid
+    from cnnmnist.visualization.figures import draw_grid, save_figure
+    from cnnmnist.visualization.grids import image_grid
 
     errors = report.errors
     shown = errors[:SHOWN_ERRORS]
@@ -176,8 +176,8 @@ def _list_errors(grid: "ImageGrid", indices: Any, terminal: Terminal) -> None:
 
 
 def _draw_confusion_matrix(report: "Report", digits: "Dataset", split: str, folder: Path) -> Path:
-    from cnnmnist.charts import draw_confusion_matrix
-    from cnnmnist.figures import save_figure
+    from cnnmnist.visualization.charts import draw_confusion_matrix
+    from cnnmnist.visualization.figures import save_figure
 
     path = folder / f"{split}-confusion-matrix.png"
     title = f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%}"

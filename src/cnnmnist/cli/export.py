@@ -10,7 +10,7 @@ from cnnmnist.cli.terminal import Command, Terminal, data_options, json_option, 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnnmnist.data.sources import Dataset
+    from cnnmnist.data.loading import Dataset
 
 ENDINGS = {"onnx": ".onnx", "saved-model": "-saved-model", "tflite": ".tflite", "weights": ".safetensors"}
 NEEDED = {"onnx": ("onnx", "tf2onnx"), "weights": ("safetensors",)}
@@ -59,8 +59,8 @@ def command(
     if (dataset or data_dir) and not int8:
         raise click.UsageError("--dataset and --data-dir name the images that --int8 is calibrated on.")
 
-    from cnnmnist.extras import require
-    from cnnmnist.runs import load_run
+    from cnnmnist.cli.extras import require
+    from cnnmnist.runs.store import load_run
 
     require(kind, f"--format {kind}", *NEEDED.get(kind, ()))
     if int8:
@@ -110,7 +110,7 @@ def _check_output(path: Path, kind: str) -> None:
 
 def _export(model: Any, kind: str, path: Path, digits: "Dataset | None") -> dict[str, Any]:
     """Write the network; what there is to say of it beside its input and output, for the JSON document."""
-    from cnnmnist import exporting
+    from cnnmnist import export as exporting
 
     if kind == "weights":
         return {"arrays": {name: list(shape) for name, shape in exporting.export_weights(model, path).items()}}
@@ -128,7 +128,7 @@ def _export(model: Any, kind: str, path: Path, digits: "Dataset | None") -> dict
 
 def _accuracies(model: Any, path: Path, digits: "Dataset") -> dict[str, float]:
     from cnnmnist.evaluation import accuracy
-    from cnnmnist.exporting import tflite_probabilities
+    from cnnmnist.export import tflite_probabilities
 
     predicted: np.ndarray = tflite_probabilities(path, digits.test.images).argmax(axis=1)
     return {

@@ -18,7 +18,7 @@ from cnnmnist.cli.terminal import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnnmnist.runs import Run
+    from cnnmnist.runs.store import Run
 
 BAR = 30  # characters for a probability of 1
 
@@ -64,9 +64,9 @@ def command(
 
 def _prepare(paths: tuple[Path, ...], run: "Run") -> "list[tuple[Path, np.ndarray]]":
     """What the network gets of every picture that can be read; of the others, why not, on standard error."""
+    from cnnmnist.data.pictures import read_picture
     from cnnmnist.errors import PictureError
-    from cnnmnist.pictures import read_picture
-    from cnnmnist.reading import prepare
+    from cnnmnist.prediction import prepare
 
     prepared = []
     for path in paths:
@@ -79,7 +79,7 @@ def _prepare(paths: tuple[Path, ...], run: "Run") -> "list[tuple[Path, np.ndarra
 
 def _answer(rows: "np.ndarray", names: list[str]) -> dict[str, Any]:
     """What the JSON document says of the probabilities, float32 (digits, classes)."""
-    from cnnmnist.reading import answers, in_a_row
+    from cnnmnist.prediction import answers, in_a_row
 
     digits = answers(rows, names)
     return digits[0] if len(digits) == 1 else {"number": in_a_row(rows, names), "digits": digits}
@@ -94,7 +94,7 @@ def _print_answer(
     show: bool,
     terminal: Terminal,
 ) -> None:
-    from cnnmnist.reading import in_a_row
+    from cnnmnist.prediction import in_a_row
 
     several = len(rows) > 1
     if several:
@@ -113,7 +113,7 @@ def _draw(image: "np.ndarray", row: "np.ndarray", names: list[str], terminal: Te
     from rich.text import Text
 
     from cnnmnist.cli.preview import preview
-    from cnnmnist.grids import ImageGrid
+    from cnnmnist.visualization.grids import ImageGrid
 
     width = image.shape[1]
     grid = ImageGrid((image,), ("",), ((0, 255),), "binary", columns=1)

@@ -1,4 +1,4 @@
-"""An :class:`~cnnmnist.grids.ImageGrid` in the terminal, two pixels in each character."""
+"""An :class:`~cnnmnist.visualization.grids.ImageGrid` in the terminal, two pixels in each character."""
 
 import functools
 import math
@@ -12,7 +12,7 @@ from rich.color import Color
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from cnnmnist.grids import Array, ImageGrid, title_lines
+from cnnmnist.visualization.grids import Array, ImageGrid, title_lines
 
 UPPER_HALF = "▀"
 SHADES = np.array(list(" .:-=+*#%@"))

@@ -8,8 +8,8 @@ from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from cnnmnist.config import Recipe
-    from cnnmnist.records import Rung
-    from cnnmnist.training import Progress
+    from cnnmnist.runs.metadata import Rung
+    from cnnmnist.training.trainer import Progress
 
 # Accuracy on the test split after so many iterations, as the notebook of the tutorial shows it.
 TUTORIAL_LADDER = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}

@@ -9,7 +9,7 @@ import click
 from cnnmnist.cli.terminal import Command, Terminal, json_option, runs_dir_option
 
 if TYPE_CHECKING:
-    from cnnmnist.runs import DamagedRun, Run
+    from cnnmnist.runs.store import DamagedRun, Run
 
 LARGEST_FIRST = ("iterations", "accuracy", "seconds")
 KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
@@ -32,7 +32,7 @@ def command(sort: str, runs_dir: Path, as_json: bool) -> None:
     cnnmnist runs
     cnnmnist runs --sort accuracy
     """
-    from cnnmnist.runs import list_runs
+    from cnnmnist.runs.store import list_runs
 
     terminal = Terminal(as_json)
     entries = [_entry(run) for run in list_runs(runs_dir)]
@@ -49,7 +49,7 @@ def command(sort: str, runs_dir: Path, as_json: bool) -> None:
 
 
 def _entry(run: "Run | DamagedRun") -> dict[str, Any]:
-    from cnnmnist.runs import Run
+    from cnnmnist.runs.store import Run
 
     entry: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason"))
     entry |= {"run": str(run.directory), "name": run.directory.name}

@@ -11,9 +11,9 @@ from cnnmnist.cli.terminal import Terminal, printable
 from cnnmnist.errors import ClusterError
 
 if TYPE_CHECKING:
-    from cnnmnist.data.sources import Dataset
-    from cnnmnist.distribution import Distribution
-    from cnnmnist.runs import Run
+    from cnnmnist.data.loading import Dataset
+    from cnnmnist.distributed.strategy import Distribution
+    from cnnmnist.runs.store import Run
 
 
 def train_and_show(
@@ -30,9 +30,9 @@ def train_and_show(
     with _Signals(run, terminal) as signals:
         try:
             with terminal.waiting("Starting TensorFlow"):
-                from cnnmnist.distribution import distribute
-                from cnnmnist.session import train_run
-                from cnnmnist.training import Progress
+                from cnnmnist.distributed.strategy import distribute
+                from cnnmnist.training.loop import train_run
+                from cnnmnist.training.trainer import Progress
             distribution = distribution or distribute(strategy)
             _describe_distribution(run, distribution, terminal)
             training = train_run(run, digits, distribution=distribution, checkpoint_every=checkpoint_every)
@@ -61,7 +61,7 @@ def train_and_show(
 def _observer(run: "Run", digits: "Dataset", tensorboard: bool) -> Any:
     if not tensorboard:
         return contextlib.nullcontext()
-    from cnnmnist.tensorboard import TensorBoardWriter
+    from cnnmnist.training.tensorboard import TensorBoardWriter
 
     return TensorBoardWriter(run, digits)
 

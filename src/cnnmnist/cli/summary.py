@@ -52,7 +52,7 @@ def command(
     cnnmnist summary
     cnnmnist summary best --output network.svg
     """
-    from cnnmnist.figures import check_figure_path
+    from cnnmnist.visualization.figures import check_figure_path
 
     if output:
         check_figure_path(output)
@@ -108,7 +108,7 @@ def _run(name: str | None, dataset: str | None, data_dir: Path | None, runs_dir:
     """The network of the run of that name or of the latest one, or none if there is none."""
     from cnnmnist.config import recipe_names
     from cnnmnist.errors import MissingRunError
-    from cnnmnist.runs import load_run
+    from cnnmnist.runs.store import load_run
 
     try:
         run = load_run(name or "latest", runs_dir)
@@ -129,7 +129,7 @@ def _run(name: str | None, dataset: str | None, data_dir: Path | None, runs_dir:
 
 def _recipe(name: str, dataset: str | None, data_dir: Path | None) -> _Network:
     from cnnmnist.config import load_recipe
-    from cnnmnist.data.sources import DATASETS, load_dataset
+    from cnnmnist.data.loading import DATASETS, load_dataset
 
     recipe = load_recipe(name)
     dataset = dataset or recipe.dataset
@@ -163,9 +163,9 @@ def _table(layers: "list[LayerSummary]", shares: list[float]) -> Any:
 
 def _draw(model: Any, network: _Network, title: str, path: Path) -> None:
     """With a digit in its first square if the network reads digits."""
-    from cnnmnist.data.sources import DIGITS, load_dataset
-    from cnnmnist.diagram import draw_network
-    from cnnmnist.figures import save_figure
+    from cnnmnist.data.loading import DIGITS, load_dataset
+    from cnnmnist.visualization.architecture import draw_network
+    from cnnmnist.visualization.figures import save_figure
 
     reads_digits = (network.image_shape, network.class_names) == (NAMED_SHAPE, DIGITS)
     image = load_dataset("mnist5k").test.images[0] if reads_digits else None

@@ -14,8 +14,8 @@ import click
 from cnnmnist.errors import CnnMnistError, in_one_sentence
 
 if TYPE_CHECKING:
-    from cnnmnist.grids import ImageGrid
-    from cnnmnist.runs import Run
+    from cnnmnist.runs.store import Run
+    from cnnmnist.visualization.grids import ImageGrid
 
 
 class Command(click.Command):
@@ -145,7 +145,7 @@ def choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "Run":
     Raises:
         RunError: there is no such run, or its record is damaged.
     """
-    from cnnmnist.runs import load_run, run_directories
+    from cnnmnist.runs.store import load_run, run_directories
 
     found = load_run(name or ("latest" if run_directories(runs_dir) else "pretrained"), runs_dir)
     if name is None:

@@ -22,9 +22,9 @@ from cnnmnist.cli.terminal import (
 from cnnmnist.files import locked
 
 if TYPE_CHECKING:
-    from cnnmnist.data.sources import Dataset
-    from cnnmnist.distribution import Distribution
-    from cnnmnist.runs import Run
+    from cnnmnist.data.loading import Dataset
+    from cnnmnist.distributed.strategy import Distribution
+    from cnnmnist.runs.store import Run
 
 
 def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -118,7 +118,7 @@ def command(
     cnnmnist train --record
     cnnmnist train --resume latest --iterations 20000
     """
-    from cnnmnist.extras import require
+    from cnnmnist.cli.extras import require
 
     if tensorboard:
         require("tensorboard", "--tensorboard", "tensorboard")
@@ -183,7 +183,7 @@ def _overrides(settings: tuple[str, ...], fields: dict[str, Any], dataset: str |
 
 def _recording_times(config: str | None, overrides: dict[str, Any]) -> list[int]:
     from cnnmnist.config import load_recipe
-    from cnnmnist.recording import recording_times
+    from cnnmnist.runs.snapshots import recording_times
 
     return recording_times(load_recipe(config or "tutorial", overrides).training.iterations)
 
@@ -199,8 +199,8 @@ def _new(
 ) -> "tuple[Run, Dataset, Distribution | None]":
     from cnnmnist.cli.downloads import DownloadBar
     from cnnmnist.config import load_recipe
-    from cnnmnist.data.sources import load_dataset
-    from cnnmnist.runs import create_run
+    from cnnmnist.data.loading import load_dataset
+    from cnnmnist.runs.store import create_run
 
     recipe = load_recipe(config or "tutorial", overrides)
     distribution = place.connect(terminal, resumes=False)
@@ -228,7 +228,7 @@ def _resumed(
     terminal: Terminal,
 ) -> "tuple[Run, Dataset, Distribution | None]":
     from cnnmnist.config import load_recipe
-    from cnnmnist.runs import load_run
+    from cnnmnist.runs.store import load_run
 
     run = load_run(resume, runs_dir)
     recipe = run.record.recipe
@@ -271,7 +271,7 @@ def _option(field: str) -> str:
 def _extend(run: "Run", iterations: int, chosen: bool) -> None:
     """Give a run more iterations; one recorded to its end is recorded to the new one, unless that was chosen."""
     from cnnmnist.config import validate_recipe
-    from cnnmnist.recording import recording_times
+    from cnnmnist.runs.snapshots import recording_times
 
     recipe = run.record.recipe
     schedule = "" if recipe.training.schedule == "constant" else f"{recipe.training.schedule} schedule"

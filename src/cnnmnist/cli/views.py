@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from cnnmnist.data.sources import Dataset
-    from cnnmnist.grids import ImageGrid
-    from cnnmnist.runs import Run
+    from cnnmnist.data.loading import Dataset
+    from cnnmnist.runs.store import Run
+    from cnnmnist.visualization.grids import ImageGrid
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def filters(run: "Run", layer: str, channel: int) -> View:
     """The weights of a layer for one input channel."""
     model = run.load_model()
 
-    from cnnmnist.grids import filter_grid
+    from cnnmnist.visualization.grids import filter_grid
 
     title = f"Filter weights of {layer}{_of_channel(run, layer, channel, ', input channel {}')}"
     grid = filter_grid(model.get_layer(layer).kernel.numpy(), channel, title)
@@ -41,8 +41,8 @@ def outputs(run: "Run", digits: "Dataset", split: str, layer: str, image: int) -
     """What a layer makes of an image."""
     model = run.load_model()
 
-    from cnnmnist.grids import activation_grid
-    from cnnmnist.inspection import layer_outputs
+    from cnnmnist.interpretation import layer_outputs
+    from cnnmnist.visualization.grids import activation_grid
 
     pixels = digits.split(split).images[image]
     title = f"Outputs of {layer} for {split} image {image}"
@@ -53,7 +53,7 @@ def outputs(run: "Run", digits: "Dataset", split: str, layer: str, image: int) -
 def images(digits: "Dataset", split: str, first: int, last: int) -> View:
     """Images with their labels."""
 
-    from cnnmnist.grids import image_grid
+    from cnnmnist.visualization.grids import image_grid
 
     chosen, part = digits.split(split), slice(first, last + 1)
     name = f"image-{first}" if first == last else f"images-{first}-{last}"
@@ -66,8 +66,8 @@ def saliency(run: "Run", digits: "Dataset", split: str, image: int) -> View:
     model = run.load_model()
 
     from cnnmnist.evaluation import predict_logits
-    from cnnmnist.grids import image_grid, saliency_grid
-    from cnnmnist.inspection import gradient, occluding_side, occlusion
+    from cnnmnist.interpretation import gradient, occluding_side, occlusion
+    from cnnmnist.visualization.grids import image_grid, saliency_grid
 
     chosen, part = digits.split(split), slice(image, image + 1)
     pixels = chosen.images[image]
@@ -84,8 +84,8 @@ def maximized(run: "Run", layer: str, terminal: Terminal) -> View:
     """The inputs that excite the filters of a layer most."""
     model, config = run.load_model(), run.record.recipe.model
 
-    from cnnmnist.grids import MAX_IMAGES, maximization_grid
-    from cnnmnist.inspection import maximize
+    from cnnmnist.interpretation import maximize
+    from cnnmnist.visualization.grids import MAX_IMAGES, maximization_grid
 
     filters = model.get_layer(layer).output.shape[-1]
     with terminal.waiting("Gradient ascent"):
@@ -102,10 +102,10 @@ def embedding(run: "Run", digits: "Dataset", split: str, terminal: Terminal) -> 
 
     import numpy as np
 
-    from cnnmnist.charts import draw_embedding
     from cnnmnist.evaluation import predict_logits
-    from cnnmnist.figures import save_figure
-    from cnnmnist.inspection import LARGEST_EMBEDDING, embed, last_activations
+    from cnnmnist.interpretation import LARGEST_EMBEDDING, embed, last_activations
+    from cnnmnist.visualization.charts import draw_embedding
+    from cnnmnist.visualization.figures import save_figure
 
     chosen = digits.split(split)
     places = np.linspace(0, len(chosen) - 1, min(len(chosen), LARGEST_EMBEDDING)).astype(int)
@@ -125,7 +125,7 @@ def movie(
     run: "Run", digits: "Dataset", split: str, layer: str, image: int, channel: int, terminal: Terminal
 ) -> View:
     """How the filters of a layer, its outputs for an image, and the hardest images changed while a run learned."""
-    from cnnmnist.movie import movie_grids, save_movie
+    from cnnmnist.visualization.movie import movie_grids, save_movie
 
     pixels, name = digits.split(split).images[image], f"{split} image {image}"
     grids = movie_grids(run, digits, layer, pixels, name, channel)
@@ -172,6 +172,6 @@ def _of_channel(run: "Run", layer: str, channel: int, words: str) -> str:
 
 
 def _of_grid(grid: "ImageGrid", name: str) -> View:
-    from cnnmnist.figures import draw_grid, save_figure
+    from cnnmnist.visualization.figures import draw_grid, save_figure
 
     return View(f"{name}.png", lambda path: save_figure(draw_grid(grid), path), grid)

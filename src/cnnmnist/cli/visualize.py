@@ -96,15 +96,15 @@ def command(
     _check_combination(given)
 
     from cnnmnist.cli import views
-    from cnnmnist.figures import UNDATED, check_figure_path
-    from cnnmnist.runs import load_run
+    from cnnmnist.runs.store import load_run
+    from cnnmnist.visualization.figures import UNDATED, check_figure_path
 
     terminal = Terminal(as_json)
     if output:
         check_figure_path(output, [".gif"] if movie else list(UNDATED))
     found = load_run(run, runs_dir)
     if movie:
-        from cnnmnist.recording import recorded_files
+        from cnnmnist.runs.snapshots import recorded_files
 
         recorded_files(found)
         layer = layer or "conv1"

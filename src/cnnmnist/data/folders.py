@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.downloads import cache_directory
+from cnnmnist.data.download import cache_directory
 from cnnmnist.data.idx import read_idx
 from cnnmnist.errors import DataError, RunError, in_one_sentence
 from cnnmnist.files import replacing
@@ -155,7 +155,7 @@ def _picture_files(folder: Path, classes: list[str]) -> list[Path]:
 
 def _prepare(paths: list[Path]) -> Images:
     """The pictures as they are if all have one allowed size, else scaled, uint8 (n, height, width)."""
-    from cnnmnist.pictures import fit_picture, read_picture
+    from cnnmnist.data.pictures import fit_picture, read_picture
 
     whole: list[Images] = []
     scaled: list[Images] = []

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cnnmnist.config import AugmentationConfig, Recipe
-from cnnmnist.data.sources import Dataset
+from cnnmnist.data.loading import Dataset
 from cnnmnist.runtime import tf
 
 ROUNDS = 8  # of RandomIndexShuffle; with its default of 4, epochs resemble each other measurably

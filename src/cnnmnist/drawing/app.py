@@ -17,10 +17,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cnnmnist.data.sources import Dataset
+from cnnmnist.data.loading import Dataset
 from cnnmnist.drawing.reader import Bytes, Reader, Reading
 from cnnmnist.errors import PictureError
-from cnnmnist.reading import answers, in_a_row
+from cnnmnist.prediction import answers, in_a_row
 
 PAGE = Path(__file__).parent / "page"
 PIXELS = "application/octet-stream"

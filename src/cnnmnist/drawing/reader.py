@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from cnnmnist.data.pipeline import scale
 from cnnmnist.evaluation import probabilities
-from cnnmnist.inspection import layer_output
-from cnnmnist.reading import prepare
-from cnnmnist.runs import Run
+from cnnmnist.interpretation import layer_output
+from cnnmnist.prediction import prepare
+from cnnmnist.runs.store import Run
 from cnnmnist.runtime import keras, tf
 
 Bytes = NDArray[np.uint8]
@@ -29,7 +29,8 @@ class Reading:
     maps: dict[str, Bytes]
     """Outputs of each convolutional layer after its pooling and activation, uint8 (n, filters, height, width).
 
-    Each goes from its own minimum, 0, to its maximum, 255, as :func:`cnnmnist.grids.activation_grid` shows it.
+    Each goes from its own minimum, 0, to its maximum, 255, as
+    :func:`cnnmnist.visualization.grids.activation_grid` shows it.
     """
 
 

@@ -1,0 +1,286 @@
+"""Where a data set comes from: a folder, the cache, Keras' cache, a download, or the embedded digits."""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cnnmnist.config import nearest
+from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, quiet_pooch
+from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
+from cnnmnist.data.idx import read_idx
+from cnnmnist.errors import DataError, DownloadError, RecipeError
+
+SplitName = Literal["train", "validation", "test"]
+EMBEDDED = Path(__file__).parent / "mnist5k"
+EMBEDDED_SOURCE = "the 5,000 digits embedded in the program"
+KERAS_SOURCE = "Keras' cache"
+DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images, uint8 (n, height, width), and their labels, uint8 (n,)."""
+
+    images: Images
+    labels: Images
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The digits, or other small pictures, in their three splits."""
+
+    name: str
+    """Such as ``mnist`` or ``mnist5k``."""
+    source: str
+    """Where they were found, for people."""
+    digest: str
+    """SHA-256 of the shapes and bytes of the four arrays, however they were compressed."""
+    class_names: tuple[str, ...]
+    """What a label stands for, by its number."""
+    train: Split
+    validation: Split
+    """The first training images, which only measure the network."""
+    test: Split
+    data_dir: Path | None = None
+    """The folder that the user named, absolute."""
+    from_pictures: bool = False
+    """Whether :func:`cnnmnist.data.pictures.fit_picture` made the images from pictures of any size."""
+    fallback_reason: str | None = None
+    """Why these are the embedded digits where MNIST was wanted."""
+
+    def split(self, name: str) -> Split:
+        """The split called train, validation or test."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.train.images.shape[1], self.train.images.shape[2]
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A data set that can be asked for by name."""
+
+    class_names: tuple[str, ...] = DIGITS
+    validation: int = 5_000
+    """How many of the first training images are the validation split."""
+    fingerprint: str | None = None
+    """As :attr:`Dataset.digest`, without the training images; it tells the data set in any folder."""
+    mirrors: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    """Of the gzip'd files in the order of ``STEMS``, as pooch writes them."""
+
+
+DATASETS = {
+    "mnist": KnownDataset(
+        fingerprint="a37d22acedbd0190ce7babf9688ecb3ff52c7fb0bbaad635d3607cee95929cc6",
+        mirrors=(
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        ),
+        hashes=(
+            "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+    ),
+    "mnist5k": KnownDataset(
+        validation=500, fingerprint="79bd698ed1a2491e3319b25aa186fdb9d36a49bfb7df988ec5c9dcc8e90b3e15"
+    ),
+    "fashion-mnist": KnownDataset(
+        class_names=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+        fingerprint="413b6494c6141bd8756ed98b6f8b0b2999d84cdbe77fdf801977fe1a53891ea5",
+        mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        hashes=(
+            "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "md5:25c81989df183df01b3e8a0aad5dffbe",
+            "md5:bef4ecab320f06d8554ea6380940ec79",
+            "md5:bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+    ),
+    "kmnist": KnownDataset(
+        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        hashes=(
+            "md5:bdb82020997e1d708af4cf47b453dcf7",
+            "md5:e144d726b3acfaa3e44228e80efcd344",
+            "md5:5c965bf0a639b31b8f53240b1b52f4d7",
+            "md5:7320c461ea6c1c855c0b718fb2a4b134",
+        ),
+    ),
+}
+KERAS_CACHE_DIGEST = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+
+
+def load_dataset(
+    name: str | None = None,
+    data_dir: str | Path | None = None,
+    *,
+    progress: DownloadProgress | None = None,
+) -> Dataset:
+    """Find a data set: in a folder, in the caches, or by downloading it.
+
+    A folder's data set goes by the name of the known one that it is, then by that asked for, then by the prefix of
+    its files, then by the folder's.
+
+    Args:
+        name: a known data set; none for MNIST or, where it cannot be had, the embedded digits.
+        data_dir: folder as :func:`cnnmnist.data.folders.read_folder` takes it; none for ``$CNNMNIST_DATA_DIR``
+            where MNIST is wanted.
+        progress: told how far a download is.
+
+    Raises:
+        RecipeError: no data set has that name.
+        DataError: a file is missing, damaged, or does not fit the others.
+        DownloadError: the data set is in no cache and no mirror has it.
+    """
+    if name is not None and name not in DATASETS and data_dir is None:
+        hint = nearest(name, DATASETS) or "."
+        raise RecipeError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
+    if name == "mnist5k" and data_dir is None:
+        return _embedded()
+    if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
+        data_dir = os.environ["CNNMNIST_DATA_DIR"]
+    if data_dir is not None:
+        return _from_folder(Path(data_dir).absolute(), name)
+    try:
+        return _known(name or "mnist", progress)
+    except DownloadError as error:
+        if name is not None:
+            raise
+        return replace(_embedded(), fallback_reason=str(error))
+
+
+def locate(name: str) -> str | None:
+    """Where a known data set is on this machine, for people; none if it would have to be downloaded."""
+    if name == "mnist5k":
+        return EMBEDDED_SOURCE
+    if name == "mnist" and os.environ.get("CNNMNIST_DATA_DIR"):
+        return os.environ["CNNMNIST_DATA_DIR"]
+    if _is_complete(cache_directory() / name, name):
+        return str(cache_directory() / name)
+    return KERAS_SOURCE if name == "mnist" and _keras_arrays() else None
+
+
+def _embedded() -> Dataset:
+    return _dataset("mnist5k", EMBEDDED_SOURCE, read_folder(EMBEDDED).arrays)
+
+
+def _from_folder(folder: Path, name: str | None) -> Dataset:
+    if not str(folder).isprintable():
+        raise DataError(f"The folder {str(folder)!r} has control characters in its name: give it another one.")
+    content = read_folder(folder, name)
+    # Without the training images, because copies of MNIST are about in which a few faint pixels of them are lost.
+    fingerprint = _digest(content.arrays[1:])
+    known = next((key for key, each in DATASETS.items() if each.fingerprint == fingerprint), None)
+    dataset = _dataset(
+        known or name or content.name or folder.name, str(folder), content.arrays, content.class_names
+    )
+    return replace(dataset, data_dir=folder, from_pictures=content.from_pictures)
+
+
+def _known(name: str, progress: DownloadProgress | None) -> Dataset:
+    folder = cache_directory() / name
+    if name == "mnist" and not _is_complete(folder, name) and (arrays := _keras_arrays()):
+        return _dataset(name, KERAS_SOURCE, arrays)
+    files = {f"{stem}.gz": known_hash for stem, known_hash in zip(STEMS, DATASETS[name].hashes, strict=True)}
+    paths = fetch(name, DATASETS[name].mirrors, files, folder, progress)
+    return _dataset(name, str(folder), [read_idx(path) for path in paths])
+
+
+def _is_complete(folder: Path, name: str) -> bool:
+    pooch = quiet_pooch()
+    files = zip(STEMS, DATASETS[name].hashes, strict=True)
+    try:
+        return all(pooch.hashes.hash_matches(folder / f"{stem}.gz", known_hash) for stem, known_hash in files)
+    except OSError:
+        return False
+
+
+def _keras_arrays() -> list[Images] | None:
+    try:
+        keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        with (keras_home / "datasets" / "mnist.npz").open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != KERAS_CACHE_DIGEST:
+                return None
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return None
+
+
+def _dataset(name: str, source: str, arrays: list[Images], class_names: tuple[str, ...] | None = None) -> Dataset:
+    train_images, train_labels, test_images, test_labels = arrays
+    known = DATASETS.get(name)
+    _check(source, arrays, known)
+    if known:
+        class_names = known.class_names
+    elif class_names is None:
+        classes = max(CLASSES.start, *(int(labels.max()) + 1 for labels in (train_labels, test_labels)))
+        class_names = tuple(str(number) for number in range(classes))
+    first = known.validation if known and known.validation < len(train_labels) else max(1, len(train_labels) // 12)
+    return Dataset(
+        name=name,
+        source=source,
+        digest=_digest(arrays),
+        class_names=class_names,
+        train=Split(train_images[first:], train_labels[first:]),
+        validation=Split(train_images[:first], train_labels[:first]),
+        test=Split(test_images, test_labels),
+    )
+
+
+def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> None:
+    limit = len(known.class_names) if known else CLASSES.stop - 1
+    for part, images, labels in ((0, arrays[0], arrays[1]), (2, arrays[2], arrays[3])):
+        image_file, label_file = STEMS[part], STEMS[part + 1]
+        if len(images) != len(labels):
+            raise DataError(
+                f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
+                "they do not belong together."
+            )
+        if len(images) < 2 or not all(side in SIDES for side in images.shape[1:]):
+            raise DataError(
+                f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of "
+                f"{SIDES.start} to {SIDES.stop - 1} pixels, are needed."
+            )
+        wrong = np.flatnonzero(labels >= limit)
+        if len(wrong):
+            raise DataError(
+                f"In {source}, {label_file} holds the label {labels[wrong[0]]} at byte {8 + wrong[0]}: "
+                f"labels are below {limit}."
+            )
+    if arrays[0].shape[1:] != arrays[2].shape[1:]:
+        raise DataError(
+            f"In {source}, {STEMS[2]} holds images of {arrays[2].shape[1:]} pixels but {STEMS[0]} of "
+            f"{arrays[0].shape[1:]}: they do not belong together."
+        )
+
+
+def _digest(arrays: list[Images]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Several processes or devices: who takes part, and what they tell each other."""

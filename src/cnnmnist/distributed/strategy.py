@@ -1,0 +1,256 @@
+"""Where the replicas of a training are, and what their processes tell each other besides gradients.
+
+TensorFlow's strategies do the work. Importing this module imports TensorFlow, and :func:`distribute` must be
+called before TensorFlow has computed anything.
+"""
+
+import contextlib
+import ctypes
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from cnnmnist.config import Recipe
+from cnnmnist.data.loading import Dataset
+from cnnmnist.distributed.cluster import Cluster, Task
+from cnnmnist.errors import ClusterError, in_one_sentence
+from cnnmnist.runs.metadata import versions
+from cnnmnist.runtime import tf
+
+Kind = Literal["single", "mirrored", "multi-worker"]
+State = dict[str, np.ndarray]
+CHECK_SECONDS, CHECKS = 10, 2  # between checks of the other workers, for each of which they have so long to answer
+ANSWER_SECONDS = 3  # for the sentence that names who is lost
+WORD = 8  # bytes; int64 is what every transport of TensorFlow takes
+MALLOPT = {-1: 2**30, -2: 2**25, -3: 2**25}  # glibc's M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, in bytes
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The replicas of a training and, with several processes, the way to the other ones."""
+
+    kind: Kind = "single"
+    strategy: Any = None
+    """TensorFlow's strategy, or none for this process's default device."""
+    cluster: Cluster | None = None
+
+    @property
+    def replicas(self) -> int:
+        """Copies of the network, in all processes together."""
+        return self.strategy.num_replicas_in_sync if self.strategy else 1
+
+    def agree_on_start(self, options: dict[str, Any]) -> None:
+        """Make sure that all processes have the same versions and options.
+
+        Raises:
+            ClusterError: naming the first difference, in every process.
+        """
+        self._compare(options | {f"the version of {name}": each for name, each in versions().items()})
+
+    def agree_on_training(self, recipe: Recipe, dataset: Dataset) -> None:
+        """Make sure that all processes are about to train the same network on the same digits.
+
+        Raises:
+            ClusterError: naming the first difference, in every process.
+        """
+        self._compare({"the digits' digest": dataset.digest} | _flat(recipe.model_dump(mode="json")))
+
+    def announce(self, message: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the chief has to say, in every process; only the chief gives a message."""
+        return json.loads(self._exchange(json.dumps(message).encode())[0])  # type: ignore[no-any-return]
+
+    def share(self, state: State | None) -> State | None:
+        """The chief's arrays in every process, so that no other one needs its files."""
+        if not self.cluster:
+            return state
+        buffer = io.BytesIO()
+        if state and self.cluster.is_chief:
+            np.savez(buffer, **state)  # type: ignore[arg-type]  # the stub confuses them with allow_pickle
+        received = self._exchange(buffer.getvalue())[0]
+        if not received:
+            return None
+        with np.load(io.BytesIO(received), allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def finish(self) -> None:
+        """Wait for all processes, so that none ends while another one still needs it."""
+        if self.cluster:
+            self._exchange(b"")
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turn what TensorFlow says when another process is gone into a sentence.
+
+        Raises:
+            ClusterError: naming those that do not answer any more.
+        """
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if not self.cluster:
+                raise
+            raise ClusterError(
+                f"Lost {self._lost(error)}: the training stopped, its last checkpoint is intact; when all workers "
+                "can run again, start each with --resume."
+            ) from error
+
+    def _lost(self, error: Exception) -> str:
+        """Those that do not answer, else those whom TensorFlow names."""
+        assert self.cluster
+        tasks = [_task_name(task) for task, _ in self.cluster.members]
+        names = dict(zip(tasks, self.cluster.names, strict=True))
+        told = {name for task, name in names.items() if re.search(rf"{task}\b", str(error))}
+        lost = [name for task, name in names.items() if not _is_healthy(task)] or sorted(told)
+        return ", ".join(lost) or f"a worker ({in_one_sentence(_last_line(error))})"
+
+    def _compare(self, facts: dict[str, Any]) -> None:
+        if not self.cluster:
+            return
+        everyone = [json.loads(each) for each in self._exchange(json.dumps(facts).encode())]
+        chief, chiefs = self.cluster.names[0], everyone[0]
+        for name, theirs in zip(self.cluster.names, everyone, strict=True):
+            for key in chiefs:
+                if theirs.get(key) != chiefs[key]:
+                    raise ClusterError(
+                        f"The workers differ in {key}: {theirs.get(key)} on {name}, but {chiefs[key]} on {chief}; "
+                        "start all of them with the same command, program and data."
+                    )
+
+    def _exchange(self, payload: bytes) -> list[bytes]:
+        """The payloads of all processes, the chief's first; each is of any length."""
+        with self.watched():
+            payloads = self._gather(payload)
+        # Nobody may leave before everybody has the answer.
+        with contextlib.suppress(tf.errors.OpError):
+            self._gather(b"")
+        return payloads
+
+    def _gather(self, payload: bytes) -> list[bytes]:
+        assert self.cluster
+        padded = payload.ljust(-(-len(payload) // WORD) * WORD, b"\0")
+        words = np.concatenate([np.array([len(payload)]), np.frombuffer(padded, np.int64)])
+        values = self.strategy.experimental_distribute_values_from_function(lambda _: tf.constant(words))
+        gathered = self.strategy.gather(values, axis=0).numpy()
+        payloads = []
+        while len(gathered):
+            size, end = int(gathered[0]), 1 + -(-int(gathered[0]) // WORD)
+            payloads.append(gathered[1:end].tobytes()[:size])
+            gathered = gathered[end:]
+        return payloads[:: self.replicas // len(self.cluster.members)]
+
+
+def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0) -> Distribution:
+    """Choose where the replicas are, and connect them.
+
+    Args:
+        kind: ``auto``, ``single``, ``mirrored`` or ``multi-worker``; auto takes all workers of a cluster that has
+            several, else all GPUs if there are several.
+        cluster: the workers.
+        timeout: seconds to wait for the other workers.
+
+    Raises:
+        ClusterError: multi-worker without a cluster, or a worker did not appear.
+    """
+    if kind == "auto":
+        several = len(tf.config.list_logical_devices("GPU")) > 1 if not cluster else False
+        kind = "multi-worker" if cluster else "mirrored" if several else "single"
+    if kind == "mirrored":
+        os.environ.pop("TF_CONFIG", None)  # TensorFlow would read it, and these devices are all of this process
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return Distribution("mirrored", tf.distribute.MirroredStrategy([each.name for each in devices]))
+    if kind == "multi-worker":
+        assert cluster
+        cluster.wait(timeout)
+        return Distribution("multi-worker", _connected(cluster, timeout), cluster)
+    return Distribution()
+
+
+def _connected(cluster: Cluster, timeout: float) -> Any:
+    """TensorFlow's strategy, once all workers have joined it."""
+    try:
+        return _multi_worker_strategy(cluster, timeout)
+    except (tf.errors.OpError, RuntimeError) as error:
+        gone = ", ".join(cluster.silent()) or "the other workers"
+        raise ClusterError(f"Cannot join {gone}: {in_one_sentence(_last_line(error))}.") from error
+
+
+def _task_name(task: Task) -> str:
+    """What TensorFlow calls a worker."""
+    return f"/job:{task.type}/replica:0/task:{task.index}"
+
+
+def _is_healthy(task: str) -> bool:
+    """Whether a worker's TensorFlow answers: a process that is frozen still takes connections."""
+    from tensorflow.python.eager import context
+
+    try:
+        context.context().check_collective_ops_peer_health(task, timeout_in_ms=1_000 * ANSWER_SECONDS)
+    except tf.errors.OpError:
+        return False
+    return True
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library, where it is glibc, keep what TensorFlow frees after each message to another worker.
+
+    By default it goes back to the system, which has to find and clear as much again for the next message: a tenth
+    of an iteration (docs/distributed.md).
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None)
+        for option, value in MALLOPT.items():
+            library.mallopt(option, value)
+
+
+def _multi_worker_strategy(cluster: Cluster, timeout: float) -> Any:
+    _keep_freed_memory()
+    # TensorFlow would wait for an hour, hearing no signal, and has no public way to change that.
+    from tensorflow.python.eager import context
+
+    jobs = tf.compat.v1.ConfigProto().experimental.coordination_config.coordinated_job_list
+    for job, addresses in cluster.cluster.items():
+        jobs.add(name=job, num_tasks=len(addresses))
+    context.context().configure_coordination_service(
+        "standalone",
+        service_leader=_task_name(cluster.members[0][0]),
+        cluster_register_timeout_in_ms=int(1000 * timeout),
+        coordinated_jobs=list(jobs),
+    )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(dict(cluster.cluster)),
+        task_type=cluster.task.type,
+        task_id=cluster.task.index,
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+    # What would be sent through a proxy for the outside world never arrives.
+    hosts = [address.rpartition(":")[0] for _, address in cluster.members]
+    os.environ["no_grpc_proxy"] = ",".join(hosts)  # noqa: SIM112 - gRPC's spelling
+    tf.get_logger().setLevel("CRITICAL")  # what goes wrong is said by watched()
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    # A process that is killed closes its connections. A machine that vanishes or freezes does not, and TensorFlow
+    # would wait for it for ever: it leaves its own health check off.
+    extended = strategy.extended
+    extended._check_health_interval = extended._check_health_timeout = CHECK_SECONDS
+    extended._check_health_retry_limit = CHECKS
+    extended._check_health_initial_timeout = max(1, int(timeout))
+    extended._start_check_health_thread()
+    return strategy
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _last_line(error: Exception) -> Exception:
+    lines = [line for line in str(error).splitlines() if line and not line.startswith((":", " ", "Additional"))]
+    return ValueError(lines[-1] if lines else type(error).__name__)

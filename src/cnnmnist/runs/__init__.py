@@ -1,0 +1,1 @@
+"""Runs: their directories, metadata, metrics, checkpoints and snapshots."""

@@ -1,0 +1,102 @@
+"""The content of ``run.json``: what a run records of itself, typed and bounded like a recipe."""
+
+import os
+import platform
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cnnmnist import __version__
+from cnnmnist.config import Recipe
+from cnnmnist.data.loading import Dataset
+
+# Record fields are printed: no control character may reach the terminal from a run of a stranger.
+Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Iteration = Annotated[int, Field(ge=0, le=100_000_000)]  # as many as a recipe may ask for
+Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")]
+Status = Literal["running", "finished", "interrupted", "failed"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Rung(_Record):
+    """Accuracy on the test split after some iterations."""
+
+    iteration: Iteration
+    accuracy: Fraction
+
+
+class DatasetRecord(_Record):
+    """Which digits a run was trained on."""
+
+    name: Text
+    source: Text
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    data_dir: Text | None
+    class_names: list[Text] = Field(min_length=2, max_length=100)
+    from_pictures: bool = False
+    image_shape: list[Annotated[int, Field(ge=8, le=64)]] = Field(min_length=2, max_length=2)
+    splits: dict[Literal["train", "validation", "test"], Annotated[int, Field(ge=1, le=2**32)]]
+
+
+class RunRecord(_Record):
+    """The content of ``run.json``."""
+
+    status: Status = "running"
+    started: Instant
+    recipe: Recipe
+    dataset: DatasetRecord
+    versions: dict[Text, Text]
+    processor: Text
+    strategy: Text = "single"
+    replicas: int = Field(1, ge=1, le=100_000)
+    batch_per_replica: int | None = Field(None, ge=1, le=65_536)
+    precision: Literal["float32", "mixed_bfloat16"] | None = None
+    iteration: Iteration = 0
+    seconds: float = Field(0.0, ge=0.0, le=1e10)
+    ladder: list[Rung] = []
+
+
+def new_record(recipe: Recipe, dataset: Dataset, started: datetime) -> RunRecord:
+    """The record of a run that has not begun; ``started`` is in UTC."""
+    return RunRecord(
+        started=started.isoformat(timespec="milliseconds"),
+        recipe=recipe,
+        dataset=DatasetRecord(
+            name=dataset.name,
+            source=dataset.source,
+            digest=dataset.digest,
+            data_dir=str(dataset.data_dir) if dataset.data_dir else None,
+            class_names=list(dataset.class_names),
+            from_pictures=dataset.from_pictures,
+            image_shape=list(dataset.image_shape),
+            splits={
+                "train": len(dataset.train),
+                "validation": len(dataset.validation),
+                "test": len(dataset.test),
+            },
+        ),
+        versions=versions(),
+        processor=_processor(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of all that decides a run's bits."""
+    packages = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
+    return {"cnnmnist": __version__, "python": platform.python_version(), **packages}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} threads"

@@ -1,0 +1,1 @@
+"""Figures: grids of images, charts, the architecture of a network, and movies."""

@@ -1,0 +1,174 @@
+"""Confusion matrices, learning curves and other figures that are no grids of images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnmnist.visualization.figures import DPI, LARGE, SMALL, text_width
+from cnnmnist.visualization.grids import Array
+
+if TYPE_CHECKING:
+    from cnnmnist.visualization.display import Figure
+
+LARGEST_COUNTED_MATRIX = 20  # classes; the counts in the cells of a larger matrix could not be read
+LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
+LOGIT_RANGE = (0.001, 0.9999)
+LARGEST_CURVE = 1_000  # points
+
+
+def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> "Figure":
+    """Draw how often each true class (rows) was taken for each class (columns).
+
+    The colours are logarithmic from 1 on, because the few confusions would be invisible beside the diagonal.
+
+    Args:
+        matrix: int (classes, classes).
+        class_names: one for each class.
+        title: of the figure.
+    """
+    from matplotlib.colors import SymLogNorm
+    from matplotlib.ticker import ScalarFormatter
+
+    from cnnmnist.visualization.display import Figure
+
+    classes = len(matrix)
+    counted = classes <= LARGEST_COUNTED_MATRIX
+    cells = max(2.5, classes * (0.45 if counted else 0.17))  # inches, as the names' lengths
+    longest = text_width(class_names, SMALL) / DPI
+    upright = longest < 0.9 * cells / classes
+    size = cells + longest + 1.3, cells + (0 if upright else longest) + 0.9
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    norm = SymLogNorm(linthresh=1, vmin=0, vmax=max(1, matrix.max()), base=10)
+    image = axes.imshow(matrix, cmap="Blues", norm=norm, aspect="auto", interpolation="none")
+    figure.colorbar(image, ax=axes, label="Images", format=ScalarFormatter(), pad=0.03).minorticks_off()
+
+    axes.set_xticks(range(classes), class_names, rotation=0 if upright else 90, size=SMALL, parse_math=False)
+    axes.set_yticks(range(classes), class_names, size=SMALL, parse_math=False)
+    axes.tick_params(length=0)
+    axes.set(xlabel="Predicted", ylabel="True")
+    axes.set_title(title, size=LARGE, parse_math=False)
+    if counted:
+        for (row, column), count in np.ndenumerate(matrix):
+            color = "white" if norm(count) > 0.6 else "black" if count else "0.7"
+            axes.text(column, row, str(count), ha="center", va="center", size=SMALL, color=color)
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """How one training went."""
+
+    name: str
+    losses: Array
+    """Loss of each iteration from the first, float (n,); n may be 0."""
+    accuracies: Array
+    """Accuracy on the batch of each, float (n,)."""
+    ladder: Sequence[tuple[int, float]]
+    """Iterations and the accuracy on the test split after them."""
+
+
+def draw_learning_curves(curves: Sequence[LearningCurve]) -> "Figure":
+    """Draw the training losses and the accuracies of several trainings over their iterations.
+
+    Losses and accuracies of batches are running means over a fiftieth of the longest training; accuracies on the
+    test split are circles. The axis of the accuracies is a logit one, so that 98 % and 99 % are far from each
+    other; what is above 99.99 % lies on its upper edge.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, StrMethodFormatter
+
+    from cnnmnist.visualization.display import Figure
+
+    window = max(1, max(len(curve.losses) for curve in curves) // 50)
+    over = f" (mean of {window:,} iterations)" if window > 1 else ""
+    figure = Figure(figsize=(7, 6.4 + 0.2 * len(curves)), dpi=DPI, layout="constrained")
+    loss_axes, accuracy_axes = figure.subplots(2, sharex=True)
+    lines = []
+    for number, curve in enumerate(curves):
+        color = f"C{number % 10}"
+        style: dict[str, Any] = {"color": color, "linestyle": LINE_STYLES[number // 10 % len(LINE_STYLES)]}
+        iterations, losses = _smoothed(curve.losses, window)
+        loss_axes.plot(iterations, losses, linewidth=1, **style)
+        iterations, accuracies = _smoothed(curve.accuracies, window)
+        (line,) = accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), linewidth=1, **style)
+        tested = np.array(curve.ladder, float).reshape(-1, 2)
+        marks = {"linestyle": "none", "marker": "o", "markersize": 6, "markeredgecolor": "white"}
+        accuracy_axes.plot(
+            tested[:, 0], tested[:, 1].clip(*LOGIT_RANGE), **marks, color=color, zorder=3, clip_on=False
+        )
+        lines.append(line)
+    loss_axes.set_yscale("log")
+    loss_axes.set_ylabel(f"Training loss{over}", size=SMALL)
+    accuracy_axes.set_yscale("logit")
+    lowest = min((min(line.get_ydata(), default=1.0) for line in accuracy_axes.lines), default=1.0)
+    accuracy_axes.set_ylim(min(0.5, 0.8 * lowest), LOGIT_RANGE[1])
+    accuracy_axes.yaxis.set_major_locator(FixedLocator([0.01, 0.1, 0.5, 0.9, 0.99, 0.999]))
+    accuracy_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    accuracy_axes.yaxis.set_minor_locator(NullLocator())
+    accuracy_axes.yaxis.set_minor_formatter(NullFormatter())
+    accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)", size=SMALL)
+    accuracy_axes.set_xlabel("Iterations", size=SMALL)
+    accuracy_axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    for axes in (loss_axes, accuracy_axes):
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.tick_params(labelsize=SMALL)
+        axes.spines[["top", "right"]].set_visible(False)
+    # A name set afterwards may begin with an underscore, which would keep it out of the legend.
+    legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", fontsize=SMALL, frameon=False)
+    for text, curve in zip(legend.get_texts(), curves, strict=True):
+        text.set(text=curve.name, parse_math=False)
+    return figure
+
+
+def _smoothed(values: Array, window: int) -> tuple[Array, Array]:
+    """Some iterations and the means around them, over as many values as there are near the ends."""
+    places = np.unique(np.linspace(0, len(values) - 1, min(len(values), LARGEST_CURVE)).astype(int))
+    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    first, last = np.maximum(places - window // 2, 0), np.minimum(places + window // 2 + 1, len(values))
+    return places + 1, (sums[last] - sums[first]) / (last - first)
+
+
+def draw_embedding(
+    points: Array, labels: Array, predicted: Array, class_names: Sequence[str], title: str = ""
+) -> "Figure":
+    """Draw images as points in the colour and under the name of their class; misclassified ones have a black edge.
+
+    Args:
+        points: float (n, 2), as :func:`cnnmnist.interpretation.embed` returns them.
+        labels: true classes (n,).
+        predicted: predicted classes (n,).
+        class_names: one for each class.
+        title: of the figure.
+    """
+    from matplotlib import colormaps
+    from matplotlib.patheffects import withStroke
+
+    from cnnmnist.visualization.display import Figure
+
+    figure = Figure(figsize=(7, 7.4), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot(aspect="equal", xticks=[], yticks=[])
+    wrong = predicted != labels
+    size = min(60.0, 24_000 / len(points))  # the fewer, the larger
+    classes = len(class_names)
+    few = colormaps["tab10" if classes <= 10 else "tab20"]
+    colors = few if classes <= few.N else colormaps["turbo"].resampled(classes)
+    edge: dict[str, Any] = {"s": size + 14, "edgecolor": "black", "linewidth": 0.8}
+    marks: dict[str, Any] = {"rasterized": True, "clip_on": False}  # thousands of points as outlines are slow
+    for number in np.unique(labels):
+        right, missed = (points[(labels == number) & chosen] for chosen in (~wrong, wrong))
+        axes.scatter(
+            right[:, 0], right[:, 1], size, color=colors(number), linewidth=0, alpha=0.7, zorder=1, **marks
+        )
+        axes.scatter(missed[:, 0], missed[:, 1], color=colors(number), zorder=2, **marks, **edge)
+        x, y = np.median(points[labels == number], axis=0)
+        style: dict[str, Any] = {"size": LARGE, "weight": "bold", "ha": "center", "va": "center", "zorder": 3}
+        label = axes.text(x, y, class_names[number], parse_math=False, **style)
+        label.set_path_effects([withStroke(linewidth=3, foreground="white")])
+    mark = axes.scatter([], [], color="white", **edge)
+    caption = f"misclassified, in the colour of the true class ({wrong.sum():,})"
+    figure.legend([mark], [caption], loc="outside lower center", fontsize=SMALL, frameon=False)
+    axes.spines[:].set(color="0.75")
+    axes.set_title(title, size=LARGE, parse_math=False)
+    return figure

@@ -1,0 +1,126 @@
+"""A recorded run as a movie: the filters of a layer, its outputs for an image, and the hardest test images."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnmnist.data.loading import Dataset
+from cnnmnist.files import replacing
+from cnnmnist.runs.snapshots import load_frames
+from cnnmnist.runs.store import Run
+from cnnmnist.visualization.figures import Drawing, Layout
+from cnnmnist.visualization.grids import (
+    Array,
+    ImageGrid,
+    activation_grid,
+    filter_grid,
+    image_grid,
+    symmetric_range,
+)
+
+LAYOUT = Layout(dpi=110, row=255, smallest_panel=40, largest_panel=84, gap=10, margin=22)
+FRAME, LAST_FRAME = 160, 3_000  # milliseconds
+SHADES = 127  # of each colour map; two of a GIF's 256 colours are left, for what does not change
+DIGIT_SPACE, COMMA_SPACE = "\u2007", "\u2008"  # as wide as those, so that the title stands still
+
+
+def movie_grids(
+    run: Run, dataset: Dataset, layer: str, image: Array, image_name: str, input_channel: int = 0
+) -> list[ImageGrid]:
+    """What the frames show, from left to right: filters, their outputs for an image, and the hardest test images.
+
+    The filters have one colour range over the whole movie, in which white is 0.
+
+    Args:
+        run: a recorded one.
+        dataset: the digits that it was trained on.
+        layer: ``conv1``, ``conv2``, ...
+        image: uint8 (height, width).
+        image_name: what it is called.
+        input_channel: of the filters, from 0.
+
+    Raises:
+        RunError: nothing was recorded, or a frame is damaged.
+    """
+    from cnnmnist.interpretation import layer_outputs
+    from cnnmnist.model import build_model
+
+    test, names = dataset.test, dataset.class_names
+    model = build_model(run.record.recipe.model, dataset.image_shape, len(names))
+    grids, largest = [], 0.0
+    for frame in load_frames(run, dataset):
+        for number, weights in enumerate(zip(frame.kernels, frame.biases, strict=True), 1):
+            model.get_layer(f"conv{number}").set_weights(weights)
+        kernel = np.asarray(model.get_layer(layer).kernel)
+        largest = max(largest, *symmetric_range(kernel))
+        # A copy, so that not all weights of all frames are kept.
+        filters = replace(filter_grid(kernel[:, :, [input_channel]]), scale="", heading=f"Filters of {layer}")
+        outputs = activation_grid(layer_outputs(model, layer, image[np.newaxis])[0], image)
+        hardest = image_grid(test.images[frame.hardest], test.labels[frame.hardest], frame.predicted, names)
+        grids.append(
+            replace(
+                hardest,
+                title=_title(frame.iteration, run.record.iteration, frame.accuracy),
+                heading="Hardest test images",
+                beside=replace(outputs, heading=f"Outputs for {image_name}", beside=filters),
+            )
+        )
+    return [_with_range(grid, (-largest, largest)) for grid in grids]
+
+
+def save_movie(grids: Sequence[ImageGrid], class_names: Sequence[str], path: Path) -> None:
+    """Write what :func:`movie_grids` returned as a GIF that begins again for ever; its last frame stays longer.
+
+    Args:
+        grids: one for each frame.
+        class_names: of the titles, for the longest of which there is room in all frames.
+        path: of the file.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    first, *others = _pictures(grids, max(class_names, key=len))
+    durations = [FRAME] * len(others) + [LAST_FRAME]
+    with replacing(path) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        first.save(temporary, "gif", save_all=True, append_images=others, duration=durations, loop=0)
+
+
+def _title(iteration: int, last: int, accuracy: float) -> str:
+    done, widest = f"{iteration:,}", f"{last:,}"
+    blank = "".join(COMMA_SPACE if each == "," else DIGIT_SPACE for each in widest[: len(widest) - len(done)])
+    percent = f"{accuracy:5.1%}".replace(" ", DIGIT_SPACE)
+    return f"Accuracy on Test-Set: {percent} after {done} iterations{blank}"
+
+
+def _with_range(grid: ImageGrid, value_range: tuple[float, float]) -> ImageGrid:
+    """Give the filters, which are on the very left, a colour range."""
+    if grid.beside:
+        return replace(grid, beside=_with_range(grid.beside, value_range))
+    return replace(grid, value_ranges=(value_range,) * len(grid.images))
+
+
+def _pictures(grids: Sequence[ImageGrid], longest_name: str) -> Iterator[Any]:
+    """The frames as Pillow's images of one palette, each colour the nearest in it."""
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    shades = [colormaps[name](np.linspace(0, 1, SHADES), bytes=True)[:, :3] for name in ("binary", "seismic")]
+    palette = np.concatenate(shades)
+    widest = f"True: {longest_name}, Pred: {longest_name}"
+    drawing = Drawing(replace(grids[0], titles=(widest,) * len(grids[0].images)), LAYOUT)
+    canvas: Any = FigureCanvasAgg(drawing.figure)
+    for grid in grids:
+        drawing.show(grid)
+        canvas.draw()
+        red, green, blue = np.moveaxis(np.asarray(canvas.buffer_rgba())[..., :3].astype(np.int32), -1, 0)
+        colors, places = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+        channels = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+        distances = ((channels[:, np.newaxis] - palette.astype(np.int32)) ** 2).sum(axis=2)
+        picture = Image.fromarray(distances.argmin(axis=1).astype(np.uint8)[places].reshape(red.shape))
+        picture.putpalette(palette.tobytes())
+        yield picture

@@ -1,0 +1,122 @@
+"""The same network from one process, several devices and several workers: gradients, bits, weights, accuracy."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import Result
+from support.clusters import cluster, ended
+
+# Trains the tutorial's recipe and prints, for each progress, a digest of the state of every replica here.
+SCRIPT = """
+import hashlib, json, sys
+from pathlib import Path
+import numpy as np
+from cnnmnist.distributed.cluster import cluster_from_environment
+from cnnmnist.config import load_recipe
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.distributed.strategy import distribute
+from cnnmnist.evaluation import accuracy
+from cnnmnist.runtime import tf
+from cnnmnist.training.trainer import Trainer
+
+kind, devices, iterations, data_dir, out = sys.argv[1:]
+processor = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * int(devices))
+distribution = distribute(kind, cluster_from_environment(), 120)
+digits = load_dataset(data_dir=Path(data_dir)) if data_dir else load_dataset("mnist5k")
+trainer = Trainer(load_recipe(overrides={"training.iterations": int(iterations)}), digits, distribution.strategy)
+
+def bits():
+    strategy = trainer.strategy
+    variables = [strategy.experimental_local_results(each) for _, each in trainer._state_variables()]
+    replicas = [b"".join(each.numpy().tobytes() for each in replica) for replica in zip(*variables)]
+    return [hashlib.sha256(replica).hexdigest() for replica in replicas]
+
+digests = {}
+for progress in trainer.run((1,)):
+    digests[progress.iteration] = bits()
+    if progress.iteration == 1:
+        np.savez(out + "-1.npz", **trainer.state())
+np.savez(out + ".npz", **trainer.state())
+distribution.finish()
+found = accuracy(trainer.network(), digits.test)
+print(json.dumps({"replicas": distribution.replicas, "digests": digests, "accuracy": found}))
+"""
+FEW, MANY = 30, 300
+MOST_DIFFERENCE = 5e-3  # of a weight, after 300 iterations
+MOST_ACCURACY = 0.002
+
+
+def command(kind: str, devices: int, iterations: int, data_dir: str, out: str) -> list[str]:
+    return [sys.executable, "-c", SCRIPT, kind, str(devices), str(iterations), data_dir, out]
+
+
+def train(name: str, iterations: int, folder: Path, data_dir: str = "") -> list[dict[str, Any]]:
+    """What each process of the single, mirrored or multi-worker training printed."""
+    kind, _, count = name.partition("-")
+    own = folder / name
+    own.mkdir()
+    if kind == "workers":
+        commands = [command("multi-worker", 1, iterations, data_dir, f"../{i}") for i in range(int(count))]
+        with cluster(commands, own) as workers:
+            results = [ended(worker) for worker in workers]
+    else:
+        done = subprocess.run(
+            command(kind, int(count or 1), iterations, data_dir, "0"),
+            cwd=own, capture_output=True, text=True, check=False, timeout=240,
+        )  # fmt: skip
+        results = [Result(done.returncode, done.stdout, done.stderr)]
+    assert [each.status for each in results] == [0] * len(results), results
+    return [json.loads(each.out) for each in results]
+
+
+def check_same_network(name: str, folder: Path, single: list[dict[str, Any]], iterations: int, data: str) -> None:
+    processes = train(name, iterations, folder, data)
+    assert all(each["replicas"] == int(name[-1]) for each in processes)
+    for process in processes:
+        for iteration, digests in process["digests"].items():
+            assert set(digests) == {processes[0]["digests"][iteration][0]}, "every replica has the same bits"
+    expected = [np.load(folder / "single" / file) for file in ("0-1.npz", "0.npz")]
+    found = [np.load(folder / name / file) for file in ("0-1.npz", "0.npz")]
+    # After the first step from zero, Adam's mean is the gradient, scaled.
+    means = [key for key in expected[0].files if key.startswith("adam_mean")]
+    errors = {key: np.linalg.norm(expected[0][key] - found[0][key]) for key in means}
+    norms = {key: np.linalg.norm(expected[0][key]) for key in means}
+    gradient = np.linalg.norm(list(errors.values())) / np.linalg.norm(list(norms.values()))
+    worst = max(errors[key] / norms[key] for key in means)
+    weights = [key for key in expected[1].files if key.startswith("weight")]
+    difference = max(np.abs(expected[1][key] - found[1][key]).max() for key in weights)
+    points = abs(processes[0]["accuracy"] - single[0]["accuracy"])
+    print(f"{name}: gradient {gradient:.2e} (array {worst:.2e}), weights {difference:.2e}, accuracy {points:.4f}")
+    assert gradient <= 1e-6
+    assert worst <= 3e-6, "an array of few small numbers, such as a bias, has less to average over"
+    assert difference <= MOST_DIFFERENCE
+    assert points <= MOST_ACCURACY
+
+
+@pytest.mark.xdist_group("clusters")
+def test_two_workers_train_the_network_of_a_single_process(tmp_path: Path) -> None:
+    check_same_network("workers-2", tmp_path, train("single", FEW, tmp_path), FEW, "")
+
+
+@pytest.fixture(scope="module")
+def after_many(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> tuple[Path, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("many")
+    return folder, train("single", MANY, folder, str(mnist_dir))
+
+
+@pytest.mark.long
+@pytest.mark.full
+@pytest.mark.xdist_group("clusters")
+@pytest.mark.parametrize("name", ["mirrored-2", "mirrored-4", "workers-1", "workers-2", "workers-4"])
+def test_after_300_iterations_on_mnist_it_is_still_that_network(
+    name: str, after_many: tuple[Path, list[dict[str, Any]]], mnist_dir: Path
+) -> None:
+    folder, single = after_many
+    check_same_network(name, folder, single, MANY, str(mnist_dir))

@@ -1,0 +1,280 @@
+"""Run directories: names, finding, and which images a run has seen."""
+
+import copy
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnmnist.config import Recipe, load_recipe
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.errors import DataError, RunError
+from cnnmnist.files import locked
+from cnnmnist.runs.metadata import RunRecord
+from cnnmnist.runs.store import create_run, load_run
+
+DATASET = load_dataset("mnist5k")
+MNIST = dataclasses.replace(DATASET, name="mnist", digest="0" * 64)
+OTHER = dataclasses.replace(DATASET, name="letters", digest="1" * 64)
+
+
+def test_runs_made_at_the_same_second_do_not_touch_each_other(tmp_path: Path) -> None:
+    runs = [create_run(tmp_path, None, load_recipe(), DATASET) for _ in range(3)]
+    assert len({run.directory for run in runs}) == 3
+    assert load_run("latest", tmp_path).directory == runs[-1].directory
+    assert load_run(runs[0].name, tmp_path).directory == runs[0].directory
+    assert load_run(runs[1].directory, "elsewhere").directory == runs[1].directory
+
+
+@pytest.mark.parametrize("name", ["../x", "latest", "a/b", "", ".hidden", "x" * 65, "\x1b[31mred", "a\nb", "a\n"])
+def test_a_name_that_could_do_harm_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="cannot name a run"):
+        create_run(tmp_path, name, load_recipe(), DATASET)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_is_used_once(tmp_path: Path) -> None:
+    create_run(tmp_path, "mine", load_recipe(), DATASET)
+    with pytest.raises(RunError, match="There is already a run 'mine'"):
+        create_run(tmp_path, "mine", load_recipe(), DATASET)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "including_validation", "evaluated_on", "seen"),
+    [
+        (DATASET, False, DATASET, {"train"}),
+        (DATASET, True, DATASET, {"train", "validation"}),
+        (MNIST, False, DATASET, {"train", "validation", "test"}),
+        (DATASET, False, MNIST, {"train", "validation"}),
+        (MNIST, False, OTHER, set()),
+    ],
+)
+def test_it_is_known_which_images_a_run_has_seen(
+    tmp_path: Path, trained_on: object, including_validation: bool, evaluated_on: object, seen: set[str]
+) -> None:
+    recipe = load_recipe(overrides={"training.include_validation": including_validation})
+    run = create_run(tmp_path, None, recipe, trained_on)  # type: ignore[arg-type]
+    splits = ("train", "validation", "test")
+    assert {each for each in splits if run.trained_on(evaluated_on, each)} == seen  # type: ignore[arg-type]
+
+
+GOOD = RunRecord.model_validate(
+    {
+        "started": "2026-07-23T12:00:00.000+00:00",
+        "recipe": Recipe(),
+        "dataset": {
+            "name": "mnist",
+            "source": "a folder",
+            "digest": "0" * 64,
+            "data_dir": None,
+            "class_names": list("0123456789"),
+            "image_shape": [28, 28],
+            "splits": {"train": 55_000, "validation": 5_000, "test": 10_000},
+        },
+        "versions": {"tensorflow": "2.18.0"},
+        "processor": "x",
+        "ladder": [{"iteration": 0, "accuracy": 0.1}],
+    }
+).model_dump()
+
+
+def write(folder: Path, content: bytes) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "run.json").write_bytes(content)
+    return folder
+
+
+def edited(field: str, value: object) -> bytes:
+    record = copy.deepcopy(GOOD)
+    *parents, last = field.split(".")
+    functools.reduce(lambda values, key: values[key], parents, record)[last] = value
+    return json.dumps(record).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "its content"),
+        (b"[]", "its content"),
+        (b"\xff\xfe\x00", "its content"),
+        (b"[" * 50_000, "its content"),
+        (b" " * 1_000_001, "larger than any"),
+        (json.dumps(GOOD).encode()[:-1], "its content"),
+        (edited("status", "done"), "status"),
+        (edited("started", "now"), "started"),
+        (edited("iteration", 10**30), "iteration"),
+        (edited("iteration", -1), "iteration"),
+        (edited("iteration", "5"), "iteration"),
+        (edited("iteration", 5.5), "iteration"),
+        (edited("seconds", float("nan")), "seconds"),
+        (edited("seconds", 1e300), "seconds"),
+        (edited("ladder", [{"iteration": 1, "accuracy": 2.0}]), "ladder.0.accuracy"),
+        (edited("ladder", {}), "ladder"),
+        (edited("processor", "\x1b]0;title\x07"), "processor"),
+        (edited("versions", {"keras": "\x1b[31m"}), "versions.keras"),
+        (edited("\x1b[31mred\nline", 1), "red line"),
+        (edited("x" * 5_000, 1), "xxx"),
+        (edited("dataset.class_names", ["\x9b31m"] * 10), "dataset.class_names.0"),
+        (edited("dataset.image_shape", [28, 10**9]), "dataset.image_shape.1"),
+        (edited("dataset.digest", "../../x"), "dataset.digest"),
+        (edited("dataset.splits", {"../x": 1}), "dataset.splits"),
+        (edited("recipe.name", "../escape"), "recipe.name"),
+        (edited("recipe.model.dense", [10**12]), "recipe.model.dense.0"),
+        (edited("recipe.model.convolutions", [{"filters": "many"}]), "recipe.model.convolutions.0.filters"),
+        (edited("recipe.training.learning_rate", float("inf")), "recipe.training.learning_rate"),
+        (edited("recipe.training.batch_size", -64), "recipe.training.batch_size"),
+    ],
+)
+def test_a_record_edited_by_hand_is_refused_by_field(tmp_path: Path, content: bytes, named: str) -> None:
+    folder = write(tmp_path / "edited", content)
+    with pytest.raises(RunError) as caught:
+        load_run("edited", tmp_path)
+    assert named in str(caught.value)
+    assert str(folder / "run.json") in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+    with pytest.raises(RunError, match="The latest run cannot be used, so name another one"):
+        load_run("latest", tmp_path)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def mutated_records(draw: st.DrawFn) -> bytes:
+    """A good record in which a value at any depth was replaced, removed or added, or some bytes were."""
+    record = copy.deepcopy(GOOD)
+    place: Any = record
+    while True:
+        key = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not (isinstance(place[key], dict | list) and place[key]) or draw(st.integers(0, 3)) == 0:
+            break
+        place = place[key]
+    match draw(st.sampled_from(["replace", "remove", "add", "bytes"])):
+        case "replace":
+            place[key] = draw(values)
+        case "remove":
+            del place[key]
+        case "add" if isinstance(place, dict):
+            place[draw(st.text(max_size=10))] = draw(values)
+        case "add":
+            place.append(draw(values))
+        case "bytes":
+            content = json.dumps(record).encode()
+            at = draw(st.integers(0, len(content)))
+            return content[:at] + draw(st.binary(max_size=4)) + content[at + draw(st.integers(0, 4)) :]
+    return json.dumps(record).encode()
+
+
+@given(mutated_records())
+@settings(max_examples=500, deadline=None)
+def test_any_record_is_read_or_refused(folder: Path, content: bytes) -> None:
+    write(folder / "mutated", content)
+    try:
+        run = load_run("mutated", folder)
+    except RunError as error:
+        assert str(folder / "mutated" / "run.json") in str(error)
+        assert str(error).isprintable()
+    else:
+        assert RunRecord.model_validate_json(run.record.model_dump_json()) == run.record
+        assert "\\x1b" not in repr(run.record)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.mark.parametrize("part", ["model.keras", "metrics.jsonl", "checkpoints", "figures"])
+def test_a_run_whose_parts_lead_elsewhere_is_refused(tmp_path: Path, part: str) -> None:
+    (write(tmp_path / "stranger", json.dumps(GOOD).encode()) / part).symlink_to("/etc")
+    with pytest.raises(RunError, match=f"{part} is a symbolic link"):
+        load_run("stranger", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "../nothing", "x" * 5_000, "\udcff", "\x1b[31m", "nothing\n", "/proc/1/mem"]
+)
+def test_what_is_no_run_is_said_in_a_sentence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="There is no run"):
+        load_run(name, tmp_path)
+
+
+def test_a_runs_directory_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for runs_dir in (tmp_path / "file", tmp_path / "file" / "runs", tmp_path / ("x" * 300), Path("/proc/runs")):
+        with pytest.raises(RunError, match="Cannot write to the runs directory"):
+            create_run(runs_dir, None, load_recipe(), DATASET)
+
+
+def test_a_run_that_another_process_is_training_is_left_alone(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
+    with locked(run.directory), pytest.raises(RunError, match="Another process"), locked(run.directory):
+        pass
+    with locked(run.directory):
+        pass
+
+
+def test_digits_that_do_not_fit_the_network_are_refused(tmp_path: Path) -> None:
+    run = create_run(tmp_path, None, load_recipe(), DATASET)
+    run.record.dataset.image_shape = [27, 28]
+    with pytest.raises(DataError, match=r"is for 10 classes of images of \[27, 28\] pixels"):
+        run.load_dataset("mnist5k")
+    run.record.dataset.image_shape = [28, 28]
+    run.record.dataset.class_names = ["even", "odd"]
+    with pytest.raises(DataError, match="is for 2 classes"):
+        run.load_dataset("mnist5k")
+    run.record.dataset.class_names = [*"0123456789", "none"]
+    assert run.load_dataset("mnist5k").class_names[-1] == "none"
+
+
+def test_what_changed_since_a_run_was_made_is_named(tmp_path: Path) -> None:
+    run = create_run(tmp_path, None, load_recipe(), DATASET)
+    assert run.version_changes() == ""
+    run.record.versions["keras"] = "3.0.0"
+    assert run.version_changes().startswith("keras 3.0.0 (now ")
+
+
+def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
+    assert len(run.load_metrics().losses) == 0
+    losses, accuracies = np.array([2.5, 1.25], np.float32), np.array([0.0, 1.0], np.float32)
+    run.append_metrics(2, losses, accuracies, 10.0)
+    run.append_metrics(4, losses, accuracies, 10.0)
+    metrics = run.load_metrics()
+    assert metrics.losses.tolist() == [2.5, 1.25, 2.5, 1.25]
+    assert metrics.accuracies.tolist() == [0.0, 1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"iteration": 3, "loss": 1, "accuracy": 1}',
+        '{"iteration": 2, "loss": NaN, "accuracy": 1}',
+        '{"iteration": 2, "loss": 1e999, "accuracy": 1}',
+        '{"iteration": 2, "loss": 1, "accuracy": 1.5}',
+        '{"iteration": 2, "loss": [], "accuracy": 1}',
+        '{"iteration": 2}',
+        "[]",
+        "",
+        "[" * 900,
+        " " * 100_000,
+        "\x00\udcff",
+    ],
+)
+def test_damaged_metrics_are_named_with_their_line(tmp_path: Path, line: str) -> None:
+    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
+    first = '{"iteration": 1, "loss": 2.0, "accuracy": 0.1, "iterations_per_second": 9.0}'
+    run.metrics_file.write_text(f"{first}\n{line}\n", errors="surrogateescape")
+    with pytest.raises(RunError, match=r"metrics\.jsonl is damaged in line 2\.$"):
+        run.load_metrics()
