@@ -1,19 +1,14 @@
-"""What a recipe may say: every field typed, bounded and documented; anything else is refused by name."""
+"""What a recipe may say: every field has a type, bounds and a docstring, which is also the help of its option."""
 
-import difflib
-import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cnnmnist.errors import RecipeError, SelectionError
+from cnnmnist.errors import SelectionError
 
 Activation = Literal["none", "relu", "sigmoid", "tanh"]
+Precision = Literal["float32", "mixed_bfloat16"]
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"  # also safe as a file name and on a terminal
-MAX_RECIPE_BYTES = 65_536  # far above any real recipe, far below what hurts to parse
 
 
 class _Section(BaseModel):
@@ -155,158 +150,3 @@ class Recipe(_Section):
             if times != sorted(set(times)):
                 raise ValueError(f"training.{field} must be a list of increasing iterations")
         return self
-
-
-def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Read a recipe and override some of its fields.
-
-    Args:
-        name_or_file: a shipped recipe's name, such as ``tutorial``, or the path of a YAML file.
-        overrides: values by dotted field name, such as ``{"training.learning_rate": 3e-4}``.
-
-    Raises:
-        RecipeError: no such recipe, not valid YAML, or a field that is unknown or not valid.
-    """
-    path = _find(str(name_or_file))
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.") from error
-    values = parse_yaml(content, str(path))
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path} is no recipe: it must be a mapping of fields to values.")
-    values.setdefault("name", path.stem)
-    for field, value in (overrides or {}).items():
-        _set_field(values, field, value)
-    return validate_recipe(values, str(path))
-
-
-def validate_recipe(values: Mapping[str, Any], where: str) -> Recipe:
-    """Check plain values against the fields of a recipe; ``where`` names their origin in an error.
-
-    Raises:
-        RecipeError: naming the first field that is unknown or not valid.
-    """
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"{where}: {_explain(error.errors()[0])}") from error
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes shipped with the program."""
-    folder = _configs()
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
-
-
-def recipe_fields() -> list[str]:
-    """Dotted names of every field that an override may set, such as ``training.batch_size``."""
-    return list(_fields(Recipe))
-
-
-def parse_yaml(content: bytes | str, where: str) -> Any:
-    """Parse YAML without aliases, duplicate keys or any type but plain ones.
-
-    Raises:
-        RecipeError: not valid, or larger than any recipe needs to be.
-    """
-    if len(content) > MAX_RECIPE_BYTES:
-        raise RecipeError(f"{where} has {len(content):,} bytes: a recipe has at most {MAX_RECIPE_BYTES:,}.")
-    try:
-        return yaml.load(content, Loader=_RecipeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise RecipeError(f"{where}{line} is not valid YAML: {error.problem or error.context}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 text"
-        raise RecipeError(f"{where} is not valid YAML: {reason}.") from error
-
-
-class _RecipeLoader(yaml.SafeLoader):
-    """PyYAML's safe loader without aliases (they can expand without bounds) and duplicate keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed in a recipe", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the field {key.value!r} occurs twice", problem_mark=key.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 wants a dot in a float, so that PyYAML reads 1e-4 as text; YAML 1.2 does not.
-_RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(?:\.\d*)?[eE][-+]?\d+\Z"), list("-+0123456789")
-)
-
-
-def _configs() -> Path:
-    installed = Path(__file__).parent / "configs"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "configs"
-
-
-def _find(name_or_file: str) -> Path:
-    if name_or_file in recipe_names():
-        return _configs() / f"{name_or_file}.yaml"
-    path = Path(name_or_file)
-    if path.is_file():
-        return path
-    hint = nearest(name_or_file, recipe_names())
-    known = ", ".join(recipe_names())
-    raise RecipeError(f"There is no recipe or file {name_or_file!r}{hint} (shipped recipes: {known}).")
-
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint such as ``: did you mean 'batch_size'?`` or, with nothing near, an empty string."""
-    close = difflib.get_close_matches(name, list(valid), 1)
-    return f": did you mean {close[0]!r}?" if close else ""
-
-
-def _fields(section: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    for name, field in section.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from _fields(annotation, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
-def _set_field(values: dict[str, Any], field: str, value: Any) -> None:
-    if field not in recipe_fields():
-        short = {name.rpartition(".")[2]: name for name in recipe_fields()}
-        hint = f": did you mean {short[field]!r}?" if field in short else nearest(field, recipe_fields())
-        raise RecipeError(f"A recipe has no field {field!r}{hint or '.'}")
-    *sections, last = field.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise RecipeError(f"{section!r} must be a mapping of fields to values.")
-        values = inner
-    values[last] = value
-
-
-def _explain(error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        section: Any = Recipe
-        for part in error["loc"][:-1]:
-            if isinstance(part, str):
-                section = section.model_fields[part].annotation
-                section = ConvLayer if section == list[ConvLayer] else section
-        return f"unknown field {path!r}{nearest(str(error['loc'][-1]), section.model_fields) or '.'}"
-    message = error["msg"].removeprefix("Value error, ")
-    if not path:
-        return f"{message}."
-    return f"{path}: {message[0].lower()}{message[1:]}, not {_short(error['input'])}."
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

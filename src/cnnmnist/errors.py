@@ -1,18 +1,21 @@
-"""What a user can get wrong: every message is one sentence that says what is wrong, where, and what to do."""
+"""Errors that a user can mend: each message is one sentence that says what is wrong, where, and what to do."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class CnnMnistError(Exception):
-    """Something that the user can mend; the command line prints its message, never a traceback."""
+    """An error that the user can mend; the command line prints its message, never a traceback."""
 
     exit_status = 1
 
 
 class ClusterError(CnnMnistError):
-    """The workers of a cluster are described wrongly, do not appear, disagree, or were lost."""
+    """The workers of a cluster are described wrongly, do not appear, disagree, or are lost."""
 
 
 class DataError(CnnMnistError):
-    """A data set is missing, damaged or not what it should be."""
+    """A data set is unknown, missing, damaged or not of the expected form."""
 
 
 class DownloadError(DataError):
@@ -34,7 +37,7 @@ class RecipeError(CnnMnistError):
 
 
 class RunError(CnnMnistError):
-    """A run directory is missing, damaged, not writable or not finished."""
+    """A run directory is missing, damaged or not finished."""
 
 
 class MissingRunError(RunError):
@@ -48,15 +51,29 @@ class SelectionError(CnnMnistError):
 
 
 class ServerError(CnnMnistError):
-    """The page for drawing cannot be offered, as when its port is taken."""
+    """The page for drawing cannot be served, as when its port is taken."""
 
 
 class TrainingError(CnnMnistError):
     """Training cannot go on, as when the loss is no longer a number."""
 
 
-def in_one_sentence(error: BaseException) -> str:
-    """The reason of an error on one line, without full stop or control characters, at most 200 characters."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return text[:200].rstrip(".")
+class WriteError(CnnMnistError):
+    """A file or folder cannot be written."""
+
+
+def one_line(text: str) -> str:
+    """A text on one line, without full stop or control characters, at most 200 characters."""
+    printable = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(printable.split())[:200].rstrip(".")
+
+
+def reason(error: BaseException) -> str:
+    """The reason of an error, on one line."""
+    return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+
+def suggestion(name: str, valid: Iterable[str]) -> str:
+    """A hint such as ``: did you mean 'batch_size'?`` or, with nothing similar, an empty text."""
+    close = difflib.get_close_matches(name, list(valid), 1)
+    return f": did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,193 @@
+"""Recipes: YAML files, overrides of single fields, and messages about what is wrong in them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from cnnmnist.config import ConvLayer, Recipe
+from cnnmnist.errors import RecipeError, suggestion
+
+MAX_RECIPE_BYTES = 65_536  # far above any real recipe, far below what hurts to parse
+LONGEST_VALUE = 60  # characters of a wrong value in a message
+
+
+def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe and override some of its fields.
+
+    Args:
+        name_or_file: a shipped recipe's name, such as ``tutorial``, or the path of a YAML file.
+        overrides: values by dotted field name, such as ``{"training.learning_rate": 3e-4}``.
+
+    Raises:
+        RecipeError: no such recipe, not valid YAML, or a field that is unknown or not valid.
+    """
+    path = find_recipe(str(name_or_file))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.") from error
+    values = parse_yaml(content, str(path))
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} is not a recipe: it must be a mapping of fields to values.")
+    values.setdefault("name", path.stem)
+    for field, value in (overrides or {}).items():
+        _check_field(field)
+        set_field(values, field, value)
+    return validate_recipe(values, str(path))
+
+
+def validate_recipe(values: Mapping[str, Any], where: str) -> Recipe:
+    """Check plain values against the fields of a recipe; ``where`` names their origin in an error.
+
+    Raises:
+        RecipeError: a field is unknown or not valid; the message names the first one.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_explain(error.errors()[0])}") from error
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with the program."""
+    folder = _shipped_folder()
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def find_recipe(name_or_file: str) -> Path:
+    """The file of a recipe.
+
+    Raises:
+        RecipeError: no recipe that ships with the program and no file has this name.
+    """
+    if name_or_file in recipe_names():
+        return _shipped_folder() / f"{name_or_file}.yaml"
+    path = Path(name_or_file)
+    if path.is_file():
+        return path
+    known = ", ".join(recipe_names())
+    hint = suggestion(name_or_file, recipe_names())
+    raise RecipeError(f"There is no recipe or file {name_or_file!r}{hint} (shipped recipes: {known}).")
+
+
+def recipe_fields() -> list[str]:
+    """Dotted names of every field that an override may set, such as ``training.batch_size``."""
+    return list(dict.fromkeys(name.partition("[")[0] for name in flatten(Recipe().model_dump())))
+
+
+def get_field(values: Mapping[str, Any], field: str) -> Any:
+    """The value of a dotted field in nested mappings."""
+    for part in field.split("."):
+        values = values[part]
+    return values
+
+
+def set_field(values: dict[str, Any], field: str, value: Any) -> None:
+    """Set a dotted field in nested mappings; mappings that are missing are made.
+
+    Raises:
+        RecipeError: a part of the name is there already and is not a mapping.
+    """
+    *sections, last = field.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"{section!r} must be a mapping of fields to values.")
+    values[last] = value
+
+
+def flatten(values: Any) -> dict[str, Any]:
+    """Nested mappings as one with dotted names; mappings in a list have numbers, ``convolutions[0].filters``."""
+    return dict(_flat(values, ""))
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for number, inner in enumerate(value):
+            yield from _flat(inner, f"{name}[{number}]")
+    else:
+        yield name, value
+
+
+def parse_yaml(content: bytes | str, where: str) -> Any:
+    """Parse YAML without aliases, duplicate keys or any type but plain ones.
+
+    Raises:
+        RecipeError: it is not valid, or larger than any recipe needs to be.
+    """
+    if len(content) > MAX_RECIPE_BYTES:
+        raise RecipeError(f"{where} has {len(content):,} bytes: a recipe has at most {MAX_RECIPE_BYTES:,}.")
+    try:
+        return yaml.load(content, Loader=_RecipeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise RecipeError(f"{where}{line} is not valid YAML: {error.problem or error.context}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        cause = "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 text"
+        raise RecipeError(f"{where} is not valid YAML: {cause}.") from error
+
+
+class _RecipeLoader(yaml.SafeLoader):
+    """PyYAML's safe loader without aliases (they can expand without bounds) and duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed in a recipe", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the field {key.value!r} occurs twice", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 wants a dot in a float, so that PyYAML reads 1e-4 as text; YAML 1.2 does not.
+_RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(?:\.\d*)?[eE][-+]?\d+\Z"), list("-+0123456789")
+)
+
+
+def _shipped_folder() -> Path:
+    installed = Path(__file__).parent / "configs"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def _check_field(field: str) -> None:
+    if field not in recipe_fields():
+        full_names = {name.rpartition(".")[2]: name for name in recipe_fields()}
+        known = [full_names[field]] if field in full_names else recipe_fields()
+        hint = suggestion(full_names.get(field, field), known)
+        raise RecipeError(f"A recipe has no field {field!r}{hint or '.'}")
+
+
+def _explain(error: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        section: Any = Recipe
+        for part in error["loc"][:-1]:
+            if isinstance(part, str):
+                section = section.model_fields[part].annotation
+                section = ConvLayer if section == list[ConvLayer] else section
+        return f"unknown field {path!r}{suggestion(str(error['loc'][-1]), section.model_fields) or '.'}"
+    message = error["msg"].removeprefix("Value error, ")
+    if not path:
+        return f"{message}."
+    return f"{path}: {message[0].lower()}{message[1:]}, not {_short(error['input'])}."
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
