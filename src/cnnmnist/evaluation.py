@@ -1,17 +1,15 @@
-"""A network and a split -> a Report."""
+"""Evaluation: what a network gets right and wrong on a split."""
 
-import functools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnmnist.data.loading import Split
-from cnnmnist.data.pipeline import scale
-from cnnmnist.runtime import CORES, tf
+from cnnmnist.prediction import predict_logits
 
-BATCH_SIZE = 256
+if TYPE_CHECKING:
+    from cnnmnist.runtime import keras
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Report:
-    """What a network made of a split."""
+    """The predictions of a network for a split, and how often they are right."""
 
     labels: np.ndarray
     """True classes, uint8 (n,)."""
@@ -54,14 +52,14 @@ class Report:
         return np.flatnonzero(self.predicted != self.labels)
 
 
-def evaluate(model: Any, split: Split) -> Report:
+def evaluate(model: "keras.Model", split: Split) -> Report:
     """Classify every image of a split.
 
     Args:
-        model: from images to logits, as :func:`cnnmnist.model.build_model` makes it; its logits are the classes.
+        model: from images to logits, one for each class, as :func:`cnnmnist.model.build_model` returns it.
         split: images, uint8 (n, height, width), and labels, uint8 (n,).
     """
-    # It takes a second to import, which training alone need not wait for.
+    # scikit-learn takes a second to import, which a training need not wait for.
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     predicted = predict_logits(model, split.images).argmax(axis=1)
@@ -78,29 +76,6 @@ def evaluate(model: Any, split: Split) -> Report:
     )
 
 
-def accuracy(model: Any, split: Split) -> float:
+def accuracy(model: "keras.Model", split: Split) -> float:
     """Fraction of a split's images that the network classifies correctly."""
     return float((predict_logits(model, split.images).argmax(axis=1) == split.labels).mean())
-
-
-def predict_logits(model: Any, images: Any, batch_size: int = BATCH_SIZE) -> np.ndarray:
-    """Logits, float32 (n, classes), of images, uint8 (n, height, width) or float32 (n, height, width, 1)."""
-    infer = _inference(model)
-
-    def logits(first: int) -> np.ndarray:
-        part = images[first : first + batch_size]
-        return np.asarray(infer(scale(part) if part.dtype == np.uint8 else part))
-
-    with ThreadPoolExecutor(CORES) as threads:
-        return np.concatenate(list(threads.map(logits, range(0, len(images), batch_size))))
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the classes, float32 (n, classes)."""
-    return np.asarray(tf.nn.softmax(logits))
-
-
-@functools.lru_cache(maxsize=4)
-def _inference(model: Any) -> Any:
-    signature = tf.TensorSpec(model.input_shape, tf.float32)
-    return tf.function(lambda images: model(images, training=False), input_signature=[signature])

@@ -1,4 +1,4 @@
-"""A trained network in the formats of other programs, from images in [0, 1] to probabilities.
+"""Export: a trained network in the formats of other programs, from images in [0, 1] to probabilities.
 
 Every graph has one input, ``image``, float32 (n, height, width, 1), and one output, ``probabilities``, float32
 (n, classes), the softmax included and n free. A file or folder appears under its name only when it is whole.
@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 from cnnmnist.data.pipeline import scale
-from cnnmnist.evaluation import BATCH_SIZE
 from cnnmnist.files import replacing, replacing_folder
-from cnnmnist.runtime import quiet_standard_error, tf
+from cnnmnist.prediction import BATCH_SIZE
+from cnnmnist.runtime import keras, quiet_standard_error, tf
 
 INPUT, OUTPUT = "image", "probabilities"
 OPSET = 17  # the newest that runtimes of 2022 read
 CALIBRATION_IMAGES = 500
 
 
-def export_saved_model(model: Any, folder: Path) -> None:
+def export_saved_model(model: keras.Model, folder: Path) -> None:
     """Write a TensorFlow SavedModel, with the signature ``serving_default`` and the function ``serve``.
 
     Args:
-        model: from images to logits, as :func:`cnnmnist.model.build_model` makes it.
+        model: from images to logits, as :func:`cnnmnist.model.build_model` returns it.
         folder: a new one, or a SavedModel to replace.
 
     Raises:
@@ -35,7 +35,7 @@ def export_saved_model(model: Any, folder: Path) -> None:
         _write_saved_model(model, temporary)
 
 
-def export_onnx(model: Any, path: Path) -> None:
+def export_onnx(model: keras.Model, path: Path) -> None:
     """Write an ONNX file; needs tf2onnx and onnx.
 
     Raises:
@@ -51,7 +51,7 @@ def export_onnx(model: Any, path: Path) -> None:
     _write(path, converted.SerializeToString())
 
 
-def export_tflite(model: Any, path: Path, calibration: np.ndarray | None = None) -> None:
+def export_tflite(model: keras.Model, path: Path, calibration: np.ndarray | None = None) -> None:
     """Write a TFLite (LiteRT) file.
 
     Args:
@@ -64,7 +64,7 @@ def export_tflite(model: Any, path: Path, calibration: np.ndarray | None = None)
         RunError: it cannot be written.
     """
 
-    def images() -> Iterator[list[Any]]:
+    def images() -> Iterator[list[tf.Tensor]]:
         assert calibration is not None
         for image in calibration:
             yield [scale(image[None])]
@@ -91,7 +91,7 @@ def tflite_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
         return np.concatenate([run(**{INPUT: scale(part).numpy()})[OUTPUT] for part in parts])
 
 
-def export_weights(model: Any, path: Path) -> dict[str, tuple[int, ...]]:
+def export_weights(model: keras.Model, path: Path) -> dict[str, tuple[int, ...]]:
     """Write the weights as a safetensors file; needs safetensors.
 
     Returns:
@@ -112,18 +112,18 @@ def export_weights(model: Any, path: Path) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in arrays.items()}
 
 
-def _probabilities(model: Any) -> tuple[Any, list[Any]]:
+def _probabilities(model: keras.Model) -> tuple[Any, list[Any]]:
     """The network with its softmax as a ``tf.function``, and its signature."""
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def probabilities(image: Any) -> dict[str, Any]:
+    def probabilities(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {OUTPUT: tf.nn.softmax(model(image, training=False))}
 
     return probabilities, signature
 
 
-def _write_saved_model(model: Any, folder: Path) -> None:
+def _write_saved_model(model: keras.Model, folder: Path) -> None:
     function, _ = _probabilities(model)
     # Keras' own ExportArchive writes every weight twice.
     module = tf.Module()

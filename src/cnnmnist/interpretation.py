@@ -1,16 +1,14 @@
-"""What a network makes of images on the way to its answer, and which images its parts answer to.
+"""Interpretation: the outputs of layers, and which pixels excite a filter or decide for a class.
 
 All functions take a float32 network of :func:`cnnmnist.model.build_model`, such as
-:meth:`cnnmnist.runs.store.Run.load_model` returns.
+:meth:`cnnmnist.runs.run.Run.load_model` returns.
 """
-
-from typing import Any
 
 import numpy as np
 
 from cnnmnist.config import ModelConfig
 from cnnmnist.data.pipeline import scale
-from cnnmnist.evaluation import predict_logits
+from cnnmnist.prediction import predict_logits
 from cnnmnist.runtime import keras, tf
 
 STEPS, STEP = 150, 0.15  # of gradient ascent
@@ -21,7 +19,7 @@ COMPONENTS = 50  # principal ones that it is given
 LARGEST_EMBEDDING = 10_000  # images; t-SNE takes about half a minute of processor time for them
 
 
-def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:
+def layer_outputs(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
     """Outputs of a convolutional layer, after its pooling and its activation.
 
     Args:
@@ -39,7 +37,7 @@ def layer_outputs(model: Any, layer: str, images: np.ndarray) -> np.ndarray:
     return np.asarray(outputs(scale(tf.constant(images)), training=False))
 
 
-def layer_output(model: Any, layer: str) -> Any:
+def layer_output(model: keras.Model, layer: str) -> keras.KerasTensor:
     """The symbolic output of a convolutional layer, after its pooling and its activation.
 
     Raises:
@@ -49,8 +47,8 @@ def layer_output(model: Any, layer: str) -> Any:
     return [each for each in model.layers if each.name.split("_")[0] == layer][-1].output
 
 
-def last_activations(model: Any, images: np.ndarray) -> np.ndarray:
-    """What the logits are computed from: the last dense layer's activations or, without one, all features.
+def last_activations(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The inputs of the logits: the activations of the last dense layer or, without one, all features.
 
     Args:
         model: the network.
@@ -62,7 +60,7 @@ def last_activations(model: Any, images: np.ndarray) -> np.ndarray:
     return predict_logits(keras.Model(model.inputs[0], model.get_layer("logits").input), images)
 
 
-def gradient(model: Any, image: np.ndarray, target: int) -> np.ndarray:
+def gradient(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
     """How much a class's logit changes for each pixel's ink, to first order.
 
     The saliency map of Simonyan, Vedaldi and Zisserman, 2013, https://arxiv.org/abs/1312.6034, with its sign.
@@ -82,7 +80,7 @@ def gradient(model: Any, image: np.ndarray, target: int) -> np.ndarray:
     return np.asarray(tape.gradient(logit, pixels))[0, ..., 0]
 
 
-def occlusion(model: Any, image: np.ndarray, target: int) -> np.ndarray:
+def occlusion(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
     """How much a class's logit drops when a square around each pixel is hidden.
 
     Zeiler and Fergus, 2014, https://arxiv.org/abs/1311.2901, section 4.2, move a grey square over a photograph and
@@ -114,7 +112,7 @@ def occluding_side(image_shape: tuple[int, ...]) -> int:
     return 2 * round((min(image_shape) / 6 - 1) / 2) + 1
 
 
-def maximize(model: Any, config: ModelConfig, layer: str, filters: int) -> np.ndarray:
+def maximize(model: keras.Model, config: ModelConfig, layer: str, filters: int) -> np.ndarray:
     """The inputs that excite filters most, by gradient ascent on the pixels from an even grey.
 
     Erhan, Bengio, Courville and Vincent, 2009, Visualizing Higher-Layer Features of a Deep Network. Maximised is
@@ -145,10 +143,10 @@ def maximize(model: Any, config: ModelConfig, layer: str, filters: int) -> np.nd
     shape = (filters, rows.stop - rows.start, columns.stop - columns.start, 1)
     values = tf.Variable(tf.zeros(shape))  # pixels before the sigmoid that keeps them in [0, 1]
 
-    def response(pixels: Any) -> Any:
+    def response(pixels: tf.Tensor) -> tf.Tensor:
         return tf.linalg.diag_part(responses(tf.pad(pixels, around))[:, middle[0], middle[1], :filters])
 
-    def ascend(price: Any) -> Any:
+    def ascend(price: tf.Tensor | float) -> tf.Tensor:
         """The responses that are reached from grey."""
         optimizer = keras.optimizers.Adam(STEP)
         values.assign(tf.zeros(shape))
@@ -210,7 +208,7 @@ def embed(activations: np.ndarray) -> np.ndarray:
     Returns:
         float32 (n, 2).
     """
-    # They take seconds to import, which nothing else here need wait for.
+    # scikit-learn takes a second to import, which no other function here needs.
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 

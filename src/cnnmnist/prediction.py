@@ -1,41 +1,55 @@
-"""A picture, and whose network is to read it -> the images for the network, and its answer in words."""
+"""Prediction: images to logits, to probabilities, and to answers."""
 
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.pictures import Pixels, fit_picture
-from cnnmnist.data.preprocessing import prepare_digits
-from cnnmnist.runs.metadata import DatasetRecord
+from cnnmnist.data.pipeline import scale
+from cnnmnist.runtime import CORES, keras, tf
+
+BATCH_SIZE = 256
 
 
-def prepare(pixels: Pixels, trained_on: DatasetRecord, name: str) -> NDArray[np.uint8]:
-    """Make of a picture what the network of a run wants.
+def predict_logits(model: keras.Model, images: np.ndarray | tf.Tensor, batch_size: int = BATCH_SIZE) -> np.ndarray:
+    """The logits of images.
 
     Args:
-        pixels: float32 (height, width, 3) in [0, 1], as :func:`cnnmnist.data.pictures.read_picture` returns them.
-        trained_on: the record of the run's data.
-        name: what an error calls the picture.
+        model: from images to logits.
+        images: uint8 (n, height, width), or float32 (n, height, width, 1) in [0, 1].
+        batch_size: images at once, on each thread.
 
     Returns:
-        uint8 (digits, height, width), at least one digit, from left to right; one image of the whole picture if
-        the network was trained on pictures.
-
-    Raises:
-        PictureError: there is nothing in the picture.
+        float32 (n, classes).
     """
-    height, width = trained_on.image_shape
-    if trained_on.from_pictures:
-        return fit_picture(pixels, (height, width))[None]
-    return prepare_digits(pixels, (height, width), name)
+    infer = _inference(model)
+
+    def logits(first: int) -> np.ndarray:
+        part = images[first : first + batch_size]
+        return np.asarray(infer(scale(part) if part.dtype == np.uint8 else part))
+
+    with ThreadPoolExecutor(CORES) as threads:
+        return np.concatenate(list(threads.map(logits, range(0, len(images), batch_size))))
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the classes, float32 (n, classes)."""
+    return np.asarray(tf.nn.softmax(logits))
+
+
+@functools.lru_cache(maxsize=4)
+def _inference(model: keras.Model) -> Any:
+    signature = tf.TensorSpec(model.input_shape, tf.float32)
+    return tf.function(lambda images: model(images, training=False), input_signature=[signature])
 
 
 def answers(rows: NDArray[np.float32], names: list[str]) -> list[dict[str, Any]]:
-    """For each digit what was read, as JSON documents say it.
+    """The answer for each image, as JSON documents hold it.
 
     Args:
-        rows: probabilities (digits, classes).
+        rows: probabilities, float32 (n, classes).
         names: of the classes.
     """
     return [
@@ -49,7 +63,12 @@ def answers(rows: NDArray[np.float32], names: list[str]) -> list[dict[str, Any]]
     ]
 
 
-def in_a_row(rows: NDArray[np.float32], names: list[str]) -> str:
-    """Digits are read as a number, longer names as words; the arguments are those of :func:`answers`."""
+def answer_text(rows: NDArray[np.float32], names: list[str]) -> str:
+    """All answers as one text: names of one character form a number, longer names are separated by spaces.
+
+    Args:
+        rows: probabilities, float32 (n, classes).
+        names: of the classes.
+    """
     separator = "" if all(len(name) == 1 for name in names) else " "
     return separator.join(names[row.argmax()] for row in rows)

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras as this program wants them: quiet, deterministic, with their fastest CPU kernels.
+"""TensorFlow and Keras set up for this program: quiet, deterministic, with their fastest CPU kernels.
 
 Importing this module imports TensorFlow, which takes seconds: import it only where it is about to be used.
 """
@@ -9,7 +9,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
+from cnnmnist.config import Precision
 from cnnmnist.errors import CnnMnistError
 
 # TensorFlow switches its oneDNN kernels on by itself only for some Intel processors; elsewhere they make
@@ -24,7 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 @contextlib.contextmanager
 def quiet_standard_error() -> Iterator[None]:
-    """Keep what libraries write to file descriptor 2 from the user, unless they fail for a reason of their own."""
+    """Hide what libraries write to file descriptor 2, unless they fail for a reason of their own."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
@@ -75,8 +77,8 @@ def runs_bfloat16_natively() -> bool:
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def resolve_precision(precision: str) -> str:
-    """``float32`` or ``mixed_bfloat16``, deciding ``auto`` for this machine."""
+def resolve_precision(precision: Literal["auto"] | Precision) -> Precision:
+    """The precision to compute in: ``auto`` takes ``mixed_bfloat16`` where this machine runs it natively."""
     if precision != "auto":
         return precision
     return "mixed_bfloat16" if runs_bfloat16_natively() else "float32"

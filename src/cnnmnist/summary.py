@@ -1,14 +1,14 @@
-"""A network layer by layer: its shapes, its size, its arithmetic, and where the time of a forward pass goes."""
+"""A network layer by layer: output shapes, parameters, multiplications, and the time of a forward pass."""
 
 import functools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from cnnmnist.runtime import tf
+from cnnmnist.runtime import keras, tf
 
 # Images go through in numbers that keep a layer busy for longer than its call: 128 for the tutorial's network.
 MULTIPLICATIONS_AT_ONCE, VALUES_AT_ONCE = 2**29, 2**24
@@ -32,11 +32,11 @@ class LayerSummary:
     part of the filter is beyond the image. Biases, pooling (an average, too) and activations have none."""
 
 
-def summarize(model: Any) -> list[LayerSummary]:
+def summarize(model: keras.Model) -> list[LayerSummary]:
     """The layers of a network in order, without the input.
 
     Args:
-        model: as :func:`cnnmnist.model.build_model` makes it.
+        model: as :func:`cnnmnist.model.build_model` returns it.
     """
     return [
         LayerSummary(
@@ -50,7 +50,7 @@ def summarize(model: Any) -> list[LayerSummary]:
     ]
 
 
-def _multiplications(layer: Any) -> int:
+def _multiplications(layer: keras.Layer) -> int:
     """Each weight of a kernel is used once in every place of the output; a dense layer's has a single place."""
     kernel = getattr(layer, "kernel", None)
     return 0 if kernel is None else math.prod(kernel.shape) * math.prod(layer.output.shape[1:-1])
@@ -68,14 +68,14 @@ class Timing:
     """How often they did."""
 
 
-def time_layers(model: Any) -> Timing:
+def time_layers(model: keras.Model) -> Timing:
     """Measure each layer by itself, on random images and in the network's own precision.
 
     A layer's time is that of its quickest pass, because whatever else the machine does can only add to it, less
     that of a call that does nothing. It takes two seconds, or three passes of a network that needs longer.
 
     Args:
-        model: as :func:`cnnmnist.model.build_model` makes it.
+        model: as :func:`cnnmnist.model.build_model` returns it.
     """
     images = _images_at_once(model)
     values = tf.random.stateless_uniform((images, *model.input_shape[1:]), seed=(0, 0))
@@ -87,7 +87,7 @@ def time_layers(model: Any) -> Timing:
     # A call returns before a GPU has done the work.
     wait = tf.test.experimental.sync_devices if tf.config.list_physical_devices("GPU") else lambda: None
 
-    def seconds(function: Any, argument: Any) -> float:
+    def seconds(function: Callable[[tf.Tensor], tf.Tensor], argument: tf.Tensor) -> float:
         started = time.perf_counter()
         function(argument)
         wait()
@@ -102,7 +102,7 @@ def time_layers(model: Any) -> Timing:
     return Timing((own / own.sum()).tolist(), images, len(passes))
 
 
-def _images_at_once(model: Any) -> int:
+def _images_at_once(model: keras.Model) -> int:
     layers = summarize(model)
     multiplications = sum(layer.multiplications for layer in layers)
     values = math.prod(model.input_shape[1:]) + sum(math.prod(layer.output_shape) for layer in layers)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from cnnmnist.errors import DownloadError, in_one_sentence
+from cnnmnist.errors import DownloadError, reason
 
 MAX_DOWNLOAD_BYTES = 1 << 26  # the largest file known here has 26 MB
 TIMEOUTS = (5.0, 30.0)  # seconds to connect, and between two pieces of an answer
@@ -136,4 +136,4 @@ def _reason(error: Exception) -> str:
     cause: BaseException = error  # such as "Connection refused", five exceptions deep
     while cause.__context__ is not None:
         cause = cause.__context__
-    return in_one_sentence(cause)
+    return reason(cause)

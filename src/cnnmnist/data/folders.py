@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cnnmnist.data.download import cache_directory
 from cnnmnist.data.idx import read_idx
-from cnnmnist.errors import DataError, RunError, in_one_sentence
+from cnnmnist.errors import DataError, RunError, reason
 from cnnmnist.files import replacing
 
 Images = NDArray[np.uint8]
@@ -102,7 +102,7 @@ def _emnist_class_names(path: Path, arrays: list[Images]) -> tuple[str, ...] | N
     except FileNotFoundError:
         return None
     except (OSError, ValueError, IndexError, OverflowError) as error:
-        raise DataError(f"{path} is no mapping of labels to character codes: {in_one_sentence(error)}.") from error
+        raise DataError(f"{path} is no mapping of labels to character codes: {reason(error)}.") from error
     labels = range(max(int(arrays[part].max(initial=0)) for part in (1, 3)) + 1)
     return tuple(characters.get(label, str(label)) for label in labels)
 
@@ -137,7 +137,7 @@ def _subfolders(folder: Path) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError as error:
-        raise DataError(f"Cannot read {folder}: {in_one_sentence(error)}.") from error
+        raise DataError(f"Cannot read {folder}: {reason(error)}.") from error
 
 
 def _picture_files(folder: Path, classes: list[str]) -> list[Path]:

@@ -8,11 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from cnnmnist.config import nearest
 from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, quiet_pooch
 from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
 from cnnmnist.data.idx import read_idx
-from cnnmnist.errors import DataError, DownloadError, RecipeError
+from cnnmnist.errors import DataError, DownloadError, RecipeError, suggestion
 
 SplitName = Literal["train", "validation", "test"]
 EMBEDDED = Path(__file__).parent / "mnist5k"
@@ -155,7 +154,7 @@ def load_dataset(
         DownloadError: the data set is in no cache and no mirror has it.
     """
     if name is not None and name not in DATASETS and data_dir is None:
-        hint = nearest(name, DATASETS) or "."
+        hint = suggestion(name, DATASETS) or "."
         raise RecipeError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
     if name == "mnist5k" and data_dir is None:
         return _embedded()

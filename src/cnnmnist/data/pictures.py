@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.errors import PictureError, in_one_sentence
+from cnnmnist.errors import PictureError, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -45,7 +45,7 @@ def read_picture(path: Path) -> Pixels:
         raise
     # Pillow raises whatever a damaged file leads it to; all of it means the same here.
     except Exception as error:
-        raise PictureError(f"{name} is a damaged picture: {in_one_sentence(error)}.") from error
+        raise PictureError(f"{name} is a damaged picture: {reason(error)}.") from error
 
 
 def fit_picture(pixels: Pixels, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -76,7 +76,7 @@ def _read(path: Path, name: str) -> bytes:
             with path.open("rb") as file:
                 content = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name
-        raise PictureError(f"Cannot read {name}: {in_one_sentence(error)}.") from error
+        raise PictureError(f"Cannot read {name}: {reason(error)}.") from error
     if not content:
         raise PictureError(f"{name} is empty: a picture of a digit was expected.")
     if len(content) > MAX_FILE_BYTES:

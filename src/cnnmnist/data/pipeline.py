@@ -1,6 +1,4 @@
-"""(seed, iteration) -> batch: every batch can be computed without the ones before it."""
-
-from typing import Any
+"""The input pipeline: (seed, iteration) -> batch, so that no batch needs the ones before it."""
 
 import numpy as np
 
@@ -8,7 +6,7 @@ from cnnmnist.config import AugmentationConfig, Recipe
 from cnnmnist.data.loading import Dataset
 from cnnmnist.runtime import tf
 
-ROUNDS = 8  # of RandomIndexShuffle; with its default of 4, epochs resemble each other measurably
+ROUNDS = 8  # of RandomIndexShuffle; with its default of 4, the orders of two epochs correlate measurably
 # Distinguish the random streams that are drawn from one seed.
 SHUFFLE_STREAM, AUGMENTATION_STREAM = 1, 2
 
@@ -20,8 +18,8 @@ def training_arrays(dataset: Dataset, include_validation: bool) -> tuple[np.ndar
     return images, np.concatenate([split.labels for split in splits])
 
 
-def batch_indices(seed: Any, iteration: Any, batch_size: int, size: int) -> Any:
-    """Which images the batch of an iteration holds, int64 (batch_size,), all below ``size``.
+def batch_indices(seed: int, iteration: tf.Tensor | int, batch_size: int, size: int) -> tf.Tensor:
+    """Indices of the images in the batch of an iteration, int64 (batch_size,), all below ``size``.
 
     Each epoch is a permutation of the images that depends on the seed and the epoch's number alone. Batches
     straddle epochs, so that no image is dropped or repeated within one.
@@ -47,7 +45,7 @@ def batch_indices(seed: Any, iteration: Any, batch_size: int, size: int) -> Any:
     )
 
 
-def scale(images: Any) -> Any:
+def scale(images: np.ndarray | tf.Tensor) -> tf.Tensor:
     """From uint8 (n, height, width) to what the network takes: float32 (n, height, width, 1) in [0, 1]."""
     return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
 
@@ -66,7 +64,9 @@ class Batches:
         self.size = len(images)
         self._images, self._labels = tf.constant(images), tf.constant(labels)
 
-    def batch(self, iteration: Any, shard: Any = 0, shards: int = 1) -> tuple[Any, Any]:
+    def batch(
+        self, iteration: tf.Tensor | int, shard: tf.Tensor | int = 0, shards: int = 1
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """One slice of the batch of the step that follows ``iteration`` others.
 
         Returns:
@@ -83,14 +83,16 @@ class Batches:
             images = augment(images, self.recipe.augmentation, seed, training.batch_size, mine, strength)
         return images, tf.cast(tf.gather(self._labels, indices), tf.int32)
 
-    def _strength(self, iteration: Any) -> Any:
+    def _strength(self, iteration: tf.Tensor | int) -> tf.Tensor | float:
         config = self.recipe.augmentation
         if not config.fade:
             return 1.0
         left = 1.0 - tf.cast(iteration, tf.float32) / self.recipe.training.iterations
         return config.fade_to + (1.0 - config.fade_to) * tf.minimum(1.0, left / config.fade)
 
-    def stream(self, start: int = 0, *, shards: int = 1, first_shard: int = 0, local_shards: int = 1) -> Any:
+    def stream(
+        self, start: int = 0, *, shards: int = 1, first_shard: int = 0, local_shards: int = 1
+    ) -> tf.data.Dataset:
         """The batches from iteration ``start`` on, as an endless ``tf.data.Dataset``.
 
         Args:
@@ -100,7 +102,7 @@ class Batches:
             local_shards: how many slices of every batch this process takes, one element each.
         """
 
-        def element(number: Any) -> tuple[Any, Any]:
+        def element(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self.batch(number // local_shards, first_shard + number % local_shards, shards)
 
         options = tf.data.Options()
@@ -111,8 +113,13 @@ class Batches:
 
 
 def augment(
-    images: Any, config: AugmentationConfig, seed: Any, batch_size: int, rows: slice, strength: Any = 1.0
-) -> Any:
+    images: tf.Tensor,
+    config: AugmentationConfig,
+    seed: tf.Tensor,
+    batch_size: int,
+    rows: slice,
+    strength: tf.Tensor | float = 1.0,
+) -> tf.Tensor:
     """Distort images: rotation, zoom, shear and shift in one bilinear sampling, then elastic distortion.
 
     Args:
@@ -156,7 +163,7 @@ def augment(
     return _displace(distorted, tf.image.resize(coarse, [height, width], "bicubic"))
 
 
-def _displace(images: Any, field: Any) -> Any:
+def _displace(images: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
     """Sample each image bilinearly at every pixel plus its displacement (rows, columns)."""
     height, width = images.shape[1], images.shape[2]
     # A frame of background takes all that would be read from outside.
