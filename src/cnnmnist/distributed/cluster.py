@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cnnmnist.errors import ClusterError, in_one_sentence
+from cnnmnist.errors import ClusterError, reason
 
 PROBE_SECONDS = 1.0
 BACKLOG = 1_024  # connections of other workers that wait to be accepted
@@ -139,7 +139,7 @@ def cluster_from_environment() -> Cluster | None:
         field = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         where = f"{field}: " if field else ""
-        raise ClusterError(f"TF_CONFIG: {where}{in_one_sentence(ValueError(message))}.") from error
+        raise ClusterError(f"TF_CONFIG: {where}{reason(ValueError(message))}.") from error
 
 
 def cluster_from_slurm() -> Cluster:
@@ -164,7 +164,7 @@ def cluster_from_slurm() -> Cluster:
         return Cluster.model_validate({"cluster": addresses, "task": {"type": job, "index": index}})
     except (RuntimeError, ValueError) as error:
         raise ClusterError(
-            f"--cluster slurm: {in_one_sentence(error)}: start the command with srun, inside of a job."
+            f"--cluster slurm: {reason(error)}: start the command with srun, inside of a job."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Where the replicas of a training are, and what their processes tell each other besides gradients.
+"""The strategy: where the replicas of a training are, and the messages of their processes besides gradients.
 
 TensorFlow's strategies do the work. Importing this module imports TensorFlow, and :func:`distribute` must be
 called before TensorFlow has computed anything.
@@ -19,7 +19,8 @@ import numpy as np
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import Dataset
 from cnnmnist.distributed.cluster import Cluster, Task
-from cnnmnist.errors import ClusterError, in_one_sentence
+from cnnmnist.errors import ClusterError, reason
+from cnnmnist.recipes import flatten
 from cnnmnist.runs.metadata import versions
 from cnnmnist.runtime import tf
 
@@ -33,11 +34,11 @@ MALLOPT = {-1: 2**30, -2: 2**25, -3: 2**25}  # glibc's M_TRIM_THRESHOLD, M_TOP_P
 
 @dataclass(frozen=True)
 class Distribution:
-    """The replicas of a training and, with several processes, the way to the other ones."""
+    """The replicas of a training and, if they are in several processes, the messages between these."""
 
     kind: Kind = "single"
     strategy: Any = None
-    """TensorFlow's strategy, or none for this process's default device."""
+    """TensorFlow's ``tf.distribute.Strategy``; None for the default device of this process."""
     cluster: Cluster | None = None
 
     @property
@@ -45,50 +46,50 @@ class Distribution:
         """Copies of the network, in all processes together."""
         return self.strategy.num_replicas_in_sync if self.strategy else 1
 
-    def agree_on_start(self, options: dict[str, Any]) -> None:
-        """Make sure that all processes have the same versions and options.
+    def check_same_start(self, options: dict[str, Any]) -> None:
+        """Check that all processes have the same versions and options.
 
         Raises:
-            ClusterError: naming the first difference, in every process.
+            ClusterError: they differ; the message, the same in every process, names the first difference.
         """
         self._compare(options | {f"the version of {name}": each for name, each in versions().items()})
 
-    def agree_on_training(self, recipe: Recipe, dataset: Dataset) -> None:
-        """Make sure that all processes are about to train the same network on the same digits.
+    def check_same_training(self, recipe: Recipe, dataset: Dataset) -> None:
+        """Check that all processes are about to train the same network on the same data.
 
         Raises:
-            ClusterError: naming the first difference, in every process.
+            ClusterError: they differ; the message, the same in every process, names the first difference.
         """
-        self._compare({"the digits' digest": dataset.digest} | _flat(recipe.model_dump(mode="json")))
+        self._compare({"the digits' digest": dataset.digest} | flatten(recipe.model_dump(mode="json")))
 
-    def announce(self, message: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What the chief has to say, in every process; only the chief gives a message."""
-        return json.loads(self._exchange(json.dumps(message).encode())[0])  # type: ignore[no-any-return]
+    def broadcast(self, message: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send the chief's message to every process, and return it there; the others pass no message."""
+        return json.loads(self._all_gather(json.dumps(message).encode())[0])  # type: ignore[no-any-return]
 
-    def share(self, state: State | None) -> State | None:
-        """The chief's arrays in every process, so that no other one needs its files."""
+    def broadcast_arrays(self, state: State | None) -> State | None:
+        """Send the chief's arrays to every process, and return them there: only the chief needs its files."""
         if not self.cluster:
             return state
         buffer = io.BytesIO()
         if state and self.cluster.is_chief:
             np.savez(buffer, **state)  # type: ignore[arg-type]  # the stub confuses them with allow_pickle
-        received = self._exchange(buffer.getvalue())[0]
+        received = self._all_gather(buffer.getvalue())[0]
         if not received:
             return None
         with np.load(io.BytesIO(received), allow_pickle=False) as arrays:
             return dict(arrays)
 
-    def finish(self) -> None:
+    def barrier(self) -> None:
         """Wait for all processes, so that none ends while another one still needs it."""
         if self.cluster:
-            self._exchange(b"")
+            self._all_gather(b"")
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Turn what TensorFlow says when another process is gone into a sentence.
+    def lost_workers_named(self) -> Iterator[None]:
+        """Turn TensorFlow's error for a lost process into a sentence.
 
         Raises:
-            ClusterError: naming those that do not answer any more.
+            ClusterError: another process is lost; the message names the ones that no longer answer.
         """
         try:
             yield
@@ -101,37 +102,37 @@ class Distribution:
             ) from error
 
     def _lost(self, error: Exception) -> str:
-        """Those that do not answer, else those whom TensorFlow names."""
+        """The workers that do not answer, else the ones that TensorFlow names."""
         assert self.cluster
         tasks = [_task_name(task) for task, _ in self.cluster.members]
         names = dict(zip(tasks, self.cluster.names, strict=True))
         told = {name for task, name in names.items() if re.search(rf"{task}\b", str(error))}
         lost = [name for task, name in names.items() if not _is_healthy(task)] or sorted(told)
-        return ", ".join(lost) or f"a worker ({in_one_sentence(_last_line(error))})"
+        return ", ".join(lost) or f"a worker ({reason(_last_line(error))})"
 
     def _compare(self, facts: dict[str, Any]) -> None:
         if not self.cluster:
             return
-        everyone = [json.loads(each) for each in self._exchange(json.dumps(facts).encode())]
+        everyone = [json.loads(each) for each in self._all_gather(json.dumps(facts).encode())]
         chief, chiefs = self.cluster.names[0], everyone[0]
         for name, theirs in zip(self.cluster.names, everyone, strict=True):
-            for key in chiefs:
-                if theirs.get(key) != chiefs[key]:
+            for key in chiefs | theirs:
+                if theirs.get(key) != chiefs.get(key):
                     raise ClusterError(
-                        f"The workers differ in {key}: {theirs.get(key)} on {name}, but {chiefs[key]} on {chief}; "
-                        "start all of them with the same command, program and data."
+                        f"The workers differ in {key}: {theirs.get(key)} on {name}, but {chiefs.get(key)} on "
+                        f"{chief}; start all of them with the same command, program and data."
                     )
 
-    def _exchange(self, payload: bytes) -> list[bytes]:
+    def _all_gather(self, payload: bytes) -> list[bytes]:
         """The payloads of all processes, the chief's first; each is of any length."""
-        with self.watched():
-            payloads = self._gather(payload)
+        with self.lost_workers_named():
+            payloads = self._gather_once(payload)
         # Nobody may leave before everybody has the answer.
         with contextlib.suppress(tf.errors.OpError):
-            self._gather(b"")
+            self._gather_once(b"")
         return payloads
 
-    def _gather(self, payload: bytes) -> list[bytes]:
+    def _gather_once(self, payload: bytes) -> list[bytes]:
         assert self.cluster
         padded = payload.ljust(-(-len(payload) // WORD) * WORD, b"\0")
         words = np.concatenate([np.array([len(payload)]), np.frombuffer(padded, np.int64)])
@@ -171,13 +172,13 @@ def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0
     return Distribution()
 
 
-def _connected(cluster: Cluster, timeout: float) -> Any:
+def _connected(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     """TensorFlow's strategy, once all workers have joined it."""
     try:
         return _multi_worker_strategy(cluster, timeout)
     except (tf.errors.OpError, RuntimeError) as error:
         gone = ", ".join(cluster.silent()) or "the other workers"
-        raise ClusterError(f"Cannot join {gone}: {in_one_sentence(_last_line(error))}.") from error
+        raise ClusterError(f"Cannot join {gone}: {reason(_last_line(error))}.") from error
 
 
 def _task_name(task: Task) -> str:
@@ -208,7 +209,7 @@ def _keep_freed_memory() -> None:
             library.mallopt(option, value)
 
 
-def _multi_worker_strategy(cluster: Cluster, timeout: float) -> Any:
+def _multi_worker_strategy(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     _keep_freed_memory()
     # TensorFlow would wait for an hour, hearing no signal, and has no public way to change that.
     from tensorflow.python.eager import context
@@ -232,7 +233,7 @@ def _multi_worker_strategy(cluster: Cluster, timeout: float) -> Any:
     # What would be sent through a proxy for the outside world never arrives.
     hosts = [address.rpartition(":")[0] for _, address in cluster.members]
     os.environ["no_grpc_proxy"] = ",".join(hosts)  # noqa: SIM112 - gRPC's spelling
-    tf.get_logger().setLevel("CRITICAL")  # what goes wrong is said by watched()
+    tf.get_logger().setLevel("CRITICAL")  # lost_workers_named() says what goes wrong
     strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     # A process that is killed closes its connections. A machine that vanishes or freezes does not, and TensorFlow
     # would wait for it for ever: it leaves its own health check off.
@@ -242,13 +243,6 @@ def _multi_worker_strategy(cluster: Cluster, timeout: float) -> Any:
     extended._check_health_initial_timeout = max(1, int(timeout))
     extended._start_check_health_thread()
     return strategy
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _last_line(error: Exception) -> Exception:

@@ -1,11 +1,11 @@
-"""A run from its first iteration to its last: training, evaluating, and keeping what must not be lost."""
+"""The training loop: a run from its first iteration to its last, evaluated and saved on the way."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 import numpy as np
 
@@ -13,18 +13,20 @@ from cnnmnist.config import Recipe
 from cnnmnist.data.loading import Dataset
 from cnnmnist.distributed.strategy import Distribution
 from cnnmnist.errors import CnnMnistError, RunError, TrainingError
-from cnnmnist.evaluation import predict_logits
 from cnnmnist.files import locked
-from cnnmnist.model import save_model
+from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.checkpoints import load_checkpoint, save_checkpoint
-from cnnmnist.runs.metadata import Rung
-from cnnmnist.runs.snapshots import is_recorded, make_frame, save_frame, truncate_recording
-from cnnmnist.runs.store import Run, create_run
+from cnnmnist.runs.metadata import Rung, Status
+from cnnmnist.runs.metrics import append_metrics, truncate_metrics
+from cnnmnist.runs.run import Run
+from cnnmnist.runs.snapshots import has_snapshot, save_snapshot, take_snapshot, truncate_snapshots
+from cnnmnist.runs.store import create_run
 from cnnmnist.training.trainer import Progress, Trainer
+from cnnmnist.weights import save_model
 
 CHECKPOINT_EVERY = 1_000
-EVALUATED_AT_ONCE = 1_024
-HERE = Distribution()
+EVALUATED_AT_ONCE = 1_024  # images between two chances to interrupt an evaluation
+ONE_DEVICE = Distribution()
 
 Listener = Callable[[Progress | Rung], object]
 
@@ -39,16 +41,16 @@ def train(
 ) -> Run:
     """Train a network in a new run directory, to the end of the recipe.
 
-    An interrupt (Ctrl-C, or that of a notebook) waits for the iterations at hand, keeps what was reached, and then
-    raises KeyboardInterrupt: the run is the latest, has a network, and :func:`resume` goes on with it.
+    An interrupt (Ctrl-C, or that of a notebook) finishes the current iterations, saves the run, and then raises
+    KeyboardInterrupt; :func:`resume` goes on with the run.
 
     Args:
-        recipe: what to train and how, as :func:`cnnmnist.config.load_recipe` reads it.
-        dataset: the digits, as :func:`cnnmnist.data.loading.load_dataset` finds them.
+        recipe: what to train and how, as :func:`cnnmnist.recipes.load_recipe` reads it.
+        dataset: the data, as :func:`cnnmnist.data.loading.load_dataset` returns them.
         runs_dir: where runs are kept.
-        name: of the run; its time and the recipe's name by default.
+        name: name of the run; by default the time and the recipe's name.
         progress: called with a :class:`~cnnmnist.training.trainer.Progress` several times a second, and with a
-            :class:`~cnnmnist.runs.metadata.Rung` whenever the test split was evaluated.
+            :class:`~cnnmnist.runs.metadata.Rung` after every evaluation on the test split.
 
     Returns:
         The finished run.
@@ -61,25 +63,25 @@ def train(
 
 
 def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | None = None) -> Run:
-    """Go on with a run that was interrupted, to the same bits as if it had not been.
+    """Continue a run that was interrupted, to the same bits as an undisturbed one.
 
     Args:
-        run: as :func:`cnnmnist.runs.store.load_run` reads it.
-        dataset: the digits that it was begun with; by default they are loaded.
+        run: as :func:`cnnmnist.runs.store.load_run` returns it.
+        dataset: the data that the run was begun with; they are loaded by default.
         progress: as for :func:`train`.
 
     Returns:
         The same run, finished.
 
     Raises:
-        DataError: the digits are not there any more, or are others.
+        DataError: the data are missing, or differ from those of the run.
         TrainingError: the loss is no longer a finite number.
         RunError: another process is training the run, or its directory cannot be written.
     """
     dataset = dataset or run.load_dataset()
     run.check_same(dataset)
-    training = train_run(run, dataset)
-    with locked(run.directory), _patience() as interrupts, contextlib.closing(training) as events:
+    training = training_events(run, dataset)
+    with locked(run.directory), _deferred_interrupt() as interrupts, contextlib.closing(training) as events:
         for event in events:
             if progress and event:
                 progress(event)
@@ -91,16 +93,16 @@ def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | Non
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[list[int]]:
-    """Note the first interrupt instead of raising it, which would strike in the middle of an iteration."""
+def _deferred_interrupt() -> Iterator[list[int]]:
+    """Note the first interrupt instead of raising it in the middle of an iteration; the second one is raised."""
     received: list[int] = []
 
-    def receive(number: int, frame: Any) -> None:
+    def receive(number: int, frame: FrameType | None) -> None:
         if received:
             raise KeyboardInterrupt
         received.append(number)
 
-    if threading.current_thread() is not threading.main_thread():  # only that one hears of signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield received
         return
     before = signal.signal(signal.SIGINT, receive)
@@ -110,146 +112,151 @@ def _patience() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def train_run(
-    run: Run, dataset: Dataset, *, distribution: Distribution = HERE, checkpoint_every: int = CHECKPOINT_EVERY
+def training_events(
+    run: Run,
+    dataset: Dataset,
+    *,
+    distribution: Distribution = ONE_DEVICE,
+    checkpoint_every: int = CHECKPOINT_EVERY,
 ) -> Generator[Progress | Rung | None]:
     """Train a run from its newest checkpoint, or from the start, to the end of its recipe.
 
-    Closing the generator interrupts the run: what was reached is kept, and training can go on from there.
+    Closing the generator interrupts the run: its state is saved, and training can go on from there.
 
     Args:
-        run: a new, interrupted or finished run; its directory and record are kept up to date.
-        dataset: the digits that the record names.
-        distribution: the replicas; of a cluster's workers the chief calls this, the others :func:`follow`.
+        run: a new, interrupted or finished run; its directory and metadata are kept up to date.
+        dataset: the data that the metadata name.
+        distribution: the replicas. Of a cluster's workers only the chief calls this function; the others call
+            :func:`follower_events`.
         checkpoint_every: iterations between checkpoints.
 
     Yields:
-        Progress several times a second, a Rung for every step of the ladder of accuracies, and nothing now and
-        then while the test split is classified, so that the run can be interrupted promptly.
+        Progress several times a second, a Rung after each evaluation on the test split, and None several times
+        during an evaluation, so that the caller can interrupt the run promptly.
 
     Raises:
         TrainingError: the loss is no longer a finite number.
         RunError: the directory cannot be written; the last checkpoint is intact.
-        ClusterError: another worker is gone; the last checkpoint is intact.
+        ClusterError: another worker is lost; the last checkpoint is intact.
     """
     try:
-        with distribution.watched():
-            session = _Session(run, dataset, distribution)
-            session.resume()
+        with distribution.lost_workers_named():
+            loop = _Loop(run, dataset, distribution)
+            loop.restore()
             try:
-                yield from session.train(checkpoint_every)
+                yield from loop.events(checkpoint_every)
             except GeneratorExit:
-                session.keep("interrupted")
+                loop.save("interrupted")
                 raise
-            session.keep("finished")
-            distribution.finish()
+            loop.save("finished")
+            distribution.barrier()
     except KeyboardInterrupt:
-        # It may have struck between the weights' change and the count of their iterations: keep neither.
-        run.note_end("interrupted")
+        # It may have struck between the change of the weights and the count of their iterations: save neither.
+        run.save_status("interrupted")
         raise
     except CnnMnistError:
-        run.note_end("failed")
+        run.save_status("failed")
         raise
 
 
-def follow(
+def follower_events(
     recipe: Recipe, dataset: Dataset, distribution: Distribution, *, checkpoint_every: int = CHECKPOINT_EVERY
 ) -> Iterator[Progress]:
-    """Take part in a cluster's training as one of the workers that write nothing.
+    """Take part in a cluster's training as a worker that writes nothing.
 
-    The chief's state comes over the network, and the chief alone evaluates: the others wait for it in the next
-    iteration's all-reduce.
+    The chief sends its state over the network, and evaluates alone; the others wait for it in the all-reduce of the
+    next iteration.
 
     Raises:
         TrainingError: the loss is no longer a finite number.
-        ClusterError: another worker is gone.
+        ClusterError: another worker is lost.
     """
-    with distribution.watched():
+    with distribution.lost_workers_named():
         trainer = Trainer(recipe, dataset, distribution.strategy)
-        if state := distribution.share(None):
+        if state := distribution.broadcast_arrays(None):
             trainer.restore(state)
-        yield from trainer.run(set().union(*_stops(recipe, checkpoint_every)))
-        distribution.finish()
+        yield from trainer.iterate(set().union(*_stops(recipe, checkpoint_every)))
+        distribution.barrier()
 
 
 def _stops(recipe: Recipe, checkpoint_every: int) -> tuple[set[int], set[int], set[int]]:
-    """Iterations after which the ladder gets a rung, a frame is recorded, and a checkpoint is written."""
+    """Iterations after which the test split is evaluated, a snapshot is taken, and a checkpoint is written."""
     last = recipe.training.iterations
     rungs = {at for at in recipe.training.evaluate_at if at < last} | {last}
     return rungs, set(recipe.training.record_at), set(range(checkpoint_every, last, checkpoint_every))
 
 
-class _Session:
+class _Loop:
+    """A trainer, and the run that is kept up to date with it."""
+
     def __init__(self, run: Run, dataset: Dataset, distribution: Distribution) -> None:
         self.run, self.dataset, self.distribution = run, dataset, distribution
-        self.trainer = Trainer(run.record.recipe, dataset, distribution.strategy)
+        self.trainer = Trainer(run.metadata.recipe, dataset, distribution.strategy)
         self.saved_at = -1
 
-    def resume(self) -> None:
+    def restore(self) -> None:
+        """Go back to the newest checkpoint, and remove from the run's files whatever came after it."""
         for half_written in self.run.directory.rglob(".*.tmp*"):
             half_written.unlink(missing_ok=True)
-        trainer, record = self.trainer, self.run.record
+        trainer, metadata = self.trainer, self.run.metadata
         state = load_checkpoint(self.run.checkpoints, self._state())
         if state:
             trainer.restore(state)
-            record.seconds = float(state["seconds"])
-        if trainer.iteration > record.recipe.training.iterations:
+            metadata.seconds = float(state["seconds"])
+        if trainer.iteration > metadata.recipe.training.iterations:
             raise RunError(
                 f"The run {self.run.name} has {trainer.iteration:,} iterations already, but its recipe asks for "
-                f"{record.recipe.training.iterations:,}: extend it with --iterations."
+                f"{metadata.recipe.training.iterations:,}: extend it with --iterations."
             )
-        self.distribution.share(state)
-        record.strategy, record.replicas = self.distribution.kind, trainer.replicas
-        record.batch_per_replica = record.recipe.training.batch_size // trainer.replicas
-        record.iteration = trainer.iteration
-        record.status, record.precision = "running", trainer.precision  # type: ignore[assignment]
-        record.ladder = [rung for rung in record.ladder if rung.iteration <= trainer.iteration]
-        self.run.truncate_metrics(trainer.iteration)
-        truncate_recording(self.run.recording, trainer.iteration)
+        self.distribution.broadcast_arrays(state)
+        metadata.strategy, metadata.replicas = self.distribution.kind, trainer.replicas
+        metadata.batch_per_replica = metadata.recipe.training.batch_size // trainer.replicas
+        metadata.iteration = trainer.iteration
+        metadata.status, metadata.precision = "running", trainer.precision
+        metadata.ladder = [rung for rung in metadata.ladder if rung.iteration <= trainer.iteration]
+        truncate_metrics(self.run.metrics_file, trainer.iteration)
+        truncate_snapshots(self.run.snapshots, trainer.iteration)
         self.run.save()
 
-    def train(self, checkpoint_every: int) -> Iterator[Progress | Rung | None]:
-        trainer, record = self.trainer, self.run.record
-        rungs, frames, checkpoints = _stops(record.recipe, checkpoint_every)
-        yield from self._test(rungs, frames)
-        for progress in trainer.run(rungs | frames | checkpoints):
-            record.iteration = progress.iteration
-            record.seconds += progress.seconds
-            self.run.append_metrics(
-                progress.iteration,
-                progress.losses,
-                progress.accuracies,
-                len(progress.losses) / progress.seconds,
-            )
+    def events(self, checkpoint_every: int) -> Iterator[Progress | Rung | None]:
+        """Train to the recipe's last iteration."""
+        trainer, metadata = self.trainer, self.run.metadata
+        rungs, snapshots, checkpoints = _stops(metadata.recipe, checkpoint_every)
+        yield from self._evaluate(rungs, snapshots)
+        for progress in trainer.iterate(rungs | snapshots | checkpoints):
+            metadata.iteration = progress.iteration
+            metadata.seconds += progress.seconds
+            speed = len(progress.losses) / progress.seconds
+            append_metrics(self.run.metrics_file, progress.iteration, progress.losses, progress.accuracies, speed)
             yield progress
-            yield from self._test(rungs, frames)
+            yield from self._evaluate(rungs, snapshots)
             if trainer.iteration in checkpoints:
                 self._save_checkpoint()
 
-    def keep(self, status: Any) -> None:
-        """Write the network and a checkpoint of exactly this moment."""
+    def save(self, status: Status) -> None:
+        """Write the network and a checkpoint of this moment."""
         if self.trainer.iteration != self.saved_at:
             self._save_checkpoint()
-        save_model(self.trainer.network(), self.run.model_file)
-        self.run.record.status = status
+        save_model(self.trainer.trained_model(), self.run.model_file)
+        self.run.metadata.status = status
         self.run.save()
 
-    def _test(self, rungs: set[int], frames: set[int]) -> Iterator[Rung | None]:
-        """Classify the test split if the ladder or the recording is to have something of this iteration."""
-        iteration, ladder, test = self.trainer.iteration, self.run.record.ladder, self.dataset.test
+    def _evaluate(self, rungs: set[int], snapshots: set[int]) -> Iterator[Rung | None]:
+        """Classify the test split if this iteration asks for a rung of the ladder or for a snapshot."""
+        iteration, ladder, test = self.trainer.iteration, self.run.metadata.ladder, self.dataset.test
         wants_rung = iteration in rungs and all(rung.iteration != iteration for rung in ladder)
-        wants_frame = iteration in frames and not is_recorded(self.run.recording, iteration)
-        if not (wants_rung or wants_frame):
+        wants_snapshot = iteration in snapshots and not has_snapshot(self.run.snapshots, iteration)
+        if not (wants_rung or wants_snapshot):
             return
-        network, parts = self.trainer.network(), []
+        model, parts = self.trainer.trained_model(), []
         for first in range(0, len(test), EVALUATED_AT_ONCE):
-            parts.append(predict_logits(network, test.images[first : first + EVALUATED_AT_ONCE]))
+            parts.append(predict_logits(model, test.images[first : first + EVALUATED_AT_ONCE]))
             yield None
         logits = np.concatenate(parts)
         accuracy = float((logits.argmax(axis=1) == test.labels).mean())
-        if wants_frame:
-            self._check_finite([logits, *network.get_weights()])
-            save_frame(self.run.recording, make_frame(iteration, accuracy, network, logits, test.labels))
+        if wants_snapshot:
+            self._check_finite([logits, *model.get_weights()])
+            save_snapshot(self.run.snapshots, take_snapshot(iteration, accuracy, model, logits, test.labels))
         if wants_rung:
             rung = Rung(iteration=iteration, accuracy=accuracy)
             ladder.append(rung)
@@ -257,7 +264,7 @@ class _Session:
             yield rung
 
     def _state(self) -> dict[str, np.ndarray]:
-        return self.trainer.state() | {"seconds": np.array(self.run.record.seconds)}
+        return self.trainer.state() | {"seconds": np.array(self.run.metadata.seconds)}
 
     def _save_checkpoint(self) -> None:
         state = self._state()

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: event files in its directory, written from what the training tells."""
+"""TensorBoard: event files in the directory of a run, written from the events of its training."""
 
 import contextlib
 import io
@@ -18,15 +18,16 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from cnnmnist.data.loading import Dataset
-from cnnmnist.errors import RunError, in_one_sentence
+from cnnmnist.errors import RunError, one_line
 from cnnmnist.evaluation import evaluate
 from cnnmnist.files import replacing
 from cnnmnist.model import build_model
 from cnnmnist.runs.metadata import Rung
-from cnnmnist.runs.store import Run
+from cnnmnist.runs.run import Run
 from cnnmnist.runtime import tf
-from cnnmnist.training.trainer import Progress, learning_rate
-from cnnmnist.visualization.figures import draw_grid
+from cnnmnist.training.optimizer import learning_rate
+from cnnmnist.training.trainer import Progress
+from cnnmnist.visualization.figures import Figure, draw_grid
 from cnnmnist.visualization.grids import ImageGrid, filter_grid, image_grid
 
 LOSS, ACCURACY, TEST_ACCURACY = "loss", "batch accuracy", "test accuracy"
@@ -36,7 +37,7 @@ TILE, GAP = 60, 4  # pixels of a filter, and between two of them
 
 
 class TensorBoardWriter:
-    """A context that writes what :func:`cnnmnist.training.loop.train_run` yields.
+    """A context that writes the events of :func:`cnnmnist.training.loop.training_events`.
 
     Loss and batch accuracy have a point for every iteration, filters an image for every checkpoint; the first
     misclassified test images are added when the training has finished. A run that goes on, after a crash too, has
@@ -53,7 +54,7 @@ class TensorBoardWriter:
 
     def __init__(self, run: Run, dataset: Dataset) -> None:
         self.run, self.dataset = run, dataset
-        self._convolutions = [f"conv{each + 1}" for each, _ in enumerate(run.record.recipe.model.convolutions)]
+        self._convolutions = [f"conv{each + 1}" for each, _ in enumerate(run.metadata.recipe.model.convolutions)]
         self._writer: Any = None
         self._tested = self._filters_of = self._errors_of = -1
 
@@ -61,9 +62,9 @@ class TensorBoardWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: BaseException | TracebackType | None) -> None:
-        if kind is None and self.run.record.status == "finished":
+        if kind is None and self.run.metadata.status == "finished":
             with _one_sentence(self.run):
-                self._open(self.run.record.iteration)
+                self._open(self.run.metadata.iteration)
                 self._write_filters()
                 self._write_errors()
         if self._writer:
@@ -71,7 +72,7 @@ class TensorBoardWriter:
                 self._writer.close()
 
     def write(self, event: Progress | Rung | None) -> None:
-        """Write what an event says."""
+        """Write an event of the training."""
         with _one_sentence(self.run):
             if isinstance(event, Progress):
                 count = len(event.losses)
@@ -111,7 +112,7 @@ class TensorBoardWriter:
 
     def _write_ladder(self, iteration: int) -> None:
         """The rungs up to an iteration that are not written yet."""
-        for rung in self.run.record.ladder:
+        for rung in self.run.metadata.ladder:
             if self._tested < rung.iteration <= iteration:
                 self._tested = rung.iteration
                 self._write_scalars(rung.iteration, {TEST_ACCURACY: rung.accuracy})
@@ -121,15 +122,15 @@ class TensorBoardWriter:
             self._write_scalars(number, {LOSS: loss, ACCURACY: accuracy})
 
     def _learning_rate(self, progress: Progress) -> dict[str, float]:
-        return {LEARNING_RATE: float(learning_rate(self.run.record.recipe.training, progress.iteration - 1))}
+        return {LEARNING_RATE: float(learning_rate(self.run.metadata.recipe.training, progress.iteration - 1))}
 
     def _write_scalars(self, iteration: int, scalars: dict[str, float]) -> None:
         self._write([Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()], iteration)
 
     def _write_graph(self) -> None:
-        record = self.run.record
+        metadata = self.run.metadata
         shape = self.dataset.image_shape
-        model = build_model(record.recipe.model, shape, len(self.dataset.class_names))
+        model = build_model(metadata.recipe.model, shape, len(self.dataset.class_names))
         function = tf.function(lambda image: tf.nn.softmax(model(image, training=False), name="probabilities"))
         signature = tf.TensorSpec((None, *shape, 1), tf.float32, name="image")
         graph = function.get_concrete_function(signature).graph.as_graph_def()
@@ -138,26 +139,26 @@ class TensorBoardWriter:
     def _write_filters(self) -> None:
         """Those of the newest checkpoint, once: its weights are those of the run at a known iteration."""
         done = [int(path.stem) for path in self.run.checkpoints.glob("[0-9]*.npz")]
-        newest = max((each for each in done if each <= self.run.record.iteration), default=-1)
+        newest = max((each for each in done if each <= self.run.metadata.iteration), default=-1)
         if newest <= self._filters_of:
             return
         self._filters_of = newest
         # The averages, if there are any, are the network's weights; every layer has a kernel and a bias.
-        group = "average" if self.run.record.recipe.training.ema_decay else "weight"
+        group = "average" if self.run.metadata.recipe.training.ema_decay else "weight"
         with np.load(self.run.checkpoints / f"{newest:09d}.npz", allow_pickle=False) as arrays:
             kernels = [arrays[f"{group}_{2 * each}"] for each in range(len(self._convolutions))]
         for name, kernel in zip(self._convolutions, kernels, strict=True):
             self._write_image(f"filters/{name}", _tiles(filter_grid(kernel)), newest)
 
     def _write_errors(self) -> None:
-        if self._errors_of == self.run.record.iteration:
+        if self._errors_of == self.run.metadata.iteration:
             return
         digits, names = self.dataset.test, self.dataset.class_names
         report = evaluate(self.run.load_model(), digits)
         shown = report.errors[:SHOWN_ERRORS]
         if len(shown):
             grid = image_grid(digits.images[shown], report.labels[shown], report.predicted[shown], names)
-            self._write_image("errors", _drawn(draw_grid(grid)), self.run.record.iteration)
+            self._write_image("errors", _drawn(draw_grid(grid)), self.run.metadata.iteration)
 
     def _write_image(self, tag: str, pixels: np.ndarray, iteration: int) -> None:
         """Write pixels, uint8 (height, width, 3), as PNG."""
@@ -167,7 +168,7 @@ class TensorBoardWriter:
         image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=file.getvalue())
         self._write([Summary.Value(tag=tag, image=image)], iteration)
 
-    def _write(self, values: list[Any], iteration: int) -> None:
+    def _write(self, values: list[Summary.Value], iteration: int) -> None:
         event = Event(wall_time=time.time(), step=iteration, summary=Summary(value=values))
         self._writer.write(event.SerializeToString())
 
@@ -187,7 +188,7 @@ def _tiles(grid: ImageGrid) -> np.ndarray:
     return canvas
 
 
-def _drawn(figure: Any) -> np.ndarray:
+def _drawn(figure: Figure) -> np.ndarray:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return np.asarray(Image.open(file).convert("RGB"))
@@ -199,8 +200,8 @@ def _one_sentence(run: Run) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         # TensorFlow puts the operation's name in double braces first.
-        reason = in_one_sentence(OSError(error.message.rpartition("}} ")[2]))
-        raise RunError(f"Cannot write TensorBoard's events in {run.directory}: {reason}.") from error
+        cause = one_line(error.message.rpartition("}} ")[2])
+        raise RunError(f"Cannot write TensorBoard's events in {run.directory}: {cause}.") from error
 
 
 def _drop_after(iteration: int, path: Path) -> dict[str, int]:
@@ -211,9 +212,9 @@ def _drop_after(iteration: int, path: Path) -> dict[str, int]:
         tf.io.TFRecordWriter(str(temporary)) as writer,
         contextlib.suppress(tf.errors.DataLossError, DecodeError),  # a crash may have cut the end off
     ):
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            event = Event.FromString(record)
+        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = Event.FromString(serialized)
             if event.step <= iteration:
-                writer.write(record)
+                writer.write(serialized)
                 last |= {value.tag: event.step for value in event.summary.value}
     return last
