@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnmnist.errors import RunError, in_one_sentence
+from cnnmnist.errors import RunError, reason
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise RunError(f"Cannot write {path}: {in_one_sentence(error)}.") from error
+        raise RunError(f"Cannot write {path}: {reason(error)}.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -55,7 +55,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
                 old.rename(folder)
             raise
     except OSError as error:
-        raise RunError(f"Cannot write {folder}: {in_one_sentence(error)}.") from error
+        raise RunError(f"Cannot write {folder}: {reason(error)}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if folder.exists():
@@ -79,7 +79,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise RunError(f"Cannot open {folder}: {in_one_sentence(error)}.") from error
+        raise RunError(f"Cannot open {folder}: {reason(error)}.") from error
     try:
         with contextlib.suppress(OSError):
             try:

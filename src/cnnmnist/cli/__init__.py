@@ -1,46 +1,64 @@
 """The command line: the only place that parses arguments, prints and exits.
 
-A command's module is imported when the command is asked for, and what is slow to import inside of its
-function, so that help is immediate.
+A command's module is imported when the command is asked for, and modules that are slow to import inside of its
+functions, so that help is immediate.
 """
 
 import importlib
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import click
 
 from cnnmnist import __version__
+from cnnmnist.cli.command import EPILOG
 
 COMMANDS = {
     "train": "Train the network.",
-    "evaluate": "Measure a trained network on a split of the digits.",
+    "evaluate": "Measure a trained network on a split of the data.",
     "visualize": "Look at filters, layer outputs and images.",
-    "summary": "See a network layer by layer.",
-    "predict": "Read the digits in pictures of your own.",
+    "summary": "Show a network layer by layer.",
+    "predict": "Read the digits in your own pictures.",
     "draw": "Draw on a page, and watch the network read.",
     "export": "Write the network for other programs.",
     "runs": "List the runs.",
-    "compare": "See in what runs differ, and how they went.",
+    "compare": "Compare runs: settings, accuracies, learning curves.",
+    "recipes": "List the recipes, or explain one.",
     "data": "List, download and inspect data sets.",
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyCommands(Mapping[str, click.Command]):
+    """The commands by name; the module of a command is imported when the command is looked up."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        return cast(click.Command, importlib.import_module(f"cnnmnist.cli.{name}").command)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(click.Group):
+    """A group that lists its commands, in their order, without importing them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands = _LazyCommands()  # type: ignore[assignment]  # it is never changed
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command: Any = importlib.import_module(f"cnnmnist.cli.{name}").command
-        return command  # type: ignore[no-any-return]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="cnnmnist %(version)s")
 def main() -> None:
     """The classic convolutional network for handwritten digits.

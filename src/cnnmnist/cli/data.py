@@ -1,21 +1,27 @@
-"""``cnnmnist data``: what data sets there are, where they are, and what is in them."""
+"""``cnnmnist data``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnmnist.cli.terminal import Command, Terminal, data_dir_option, json_option
+import cnnmnist
+from cnnmnist.cli.command import EPILOG, Command
+from cnnmnist.cli.options import data_dir_option, json_option
+from cnnmnist.cli.progress import DownloadBar
+from cnnmnist.cli.tables import make_table
+from cnnmnist.cli.terminal import Terminal
+from cnnmnist.errors import DataError
 
 if TYPE_CHECKING:
-    from cnnmnist.data.loading import Dataset
+    from cnnmnist import Dataset
 
 SPLITS = ("train", "validation", "test")
 
 
-@click.group()
+@click.group(epilog=EPILOG)
 def command() -> None:
-    """Data sets: what there is, and preparing a machine before it goes offline.
+    """List, download and inspect data sets.
 
     \b
     cnnmnist data list
@@ -27,8 +33,9 @@ def command() -> None:
 @command.command("list", cls=Command)
 @json_option
 def list_known(as_json: bool) -> None:
-    """List the data sets that have a name, and where on this machine they are."""
-    from cnnmnist.data.loading import DATASETS, locate
+    """List the data sets that have a name, and their places on this machine."""
+    from cnnmnist.data.loading import locate
+    from cnnmnist.data.registry import DATASETS
 
     terminal = Terminal(as_json)
     entries = [
@@ -45,13 +52,10 @@ def list_known(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def fetch(name: str, as_json: bool) -> None:
-    """Download the data set NAME to the cache, unless it is on this machine already."""
-    from cnnmnist.cli.downloads import DownloadBar
-    from cnnmnist.data.loading import load_dataset
-
+    """Download the data set NAME to the cache, unless this machine has it already."""
     terminal = Terminal(as_json)
     with DownloadBar(terminal) as progress:
-        dataset = load_dataset(name, progress=progress)
+        dataset = cnnmnist.load_dataset(name, progress=progress)
     terminal.out.print(f"{dataset.name}: {dataset.source}")
     terminal.result(_document(dataset))
 
@@ -61,30 +65,28 @@ def fetch(name: str, as_json: bool) -> None:
 @data_dir_option
 @json_option
 def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Show what is in a data set: NAME, a folder, or else what `cnnmnist train` would take.
+    """Show the sizes, classes and digest of a data set: NAME, a folder, or by default the one that train uses.
 
-    Nothing is downloaded.
+    This command downloads nothing.
     """
-    from cnnmnist.data.loading import DATASETS, load_dataset, locate
-    from cnnmnist.errors import DataError
+    from cnnmnist.data.loading import locate
+    from cnnmnist.data.registry import DATASETS
 
     terminal = Terminal(as_json)
     if data_dir is None and name in DATASETS and locate(name) is None:
         raise DataError(f"The data set {name} is not on this machine: get it with `cnnmnist data fetch {name}`.")
     if data_dir is None and name is None and locate("mnist") is None:
-        terminal.err.print("MNIST is not on this machine: get it with `cnnmnist data fetch mnist`.")
+        terminal.message("MNIST is not on this machine: get it with `cnnmnist data fetch mnist`.")
         name = "mnist5k"
-    dataset = load_dataset(name, data_dir)
+    dataset = cnnmnist.load_dataset(name, data_dir)
     _show(dataset, terminal)
     terminal.result(_document(dataset))
 
 
 def _counts(dataset: "Dataset") -> dict[str, list[int]]:
     """Images of each class, by split."""
-    import numpy as np
-
-    classes = len(dataset.class_names)
-    return {name: np.bincount(dataset.split(name).labels, minlength=classes).tolist() for name in SPLITS}
+    classes = range(len(dataset.class_names))
+    return {name: [int((dataset.split(name).labels == each).sum()) for each in classes] for name in SPLITS}
 
 
 def _document(dataset: "Dataset") -> dict[str, Any]:
@@ -100,19 +102,14 @@ def _document(dataset: "Dataset") -> dict[str, Any]:
 
 
 def _show(dataset: "Dataset", terminal: Terminal) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     height, width = dataset.image_shape
     terminal.out.print(f"{dataset.name}: {dataset.source}", style="bold")
     terminal.out.print(f"Images: {height}x{width} pixels, in {len(dataset.class_names)} classes")
     terminal.out.print(f"Digest: sha256:{dataset.digest}")
-    table = Table(box=box.SIMPLE, show_footer=True)
-    table.add_column("class", footer="all")
-    counts = _counts(dataset)
-    for name, of_classes in counts.items():
-        table.add_column(name, footer=f"{sum(of_classes):,}", justify="right")
-    for number, name in enumerate(dataset.class_names):
-        table.add_row(Text(name), *(f"{of_classes[number]:,}" for of_classes in counts.values()))
-    terminal.out.print(table, soft_wrap=False)
+    counts = list(_counts(dataset).values())
+    rows = [
+        (name, *(f"{of_classes[number]:,}" for of_classes in counts))
+        for number, name in enumerate(dataset.class_names)
+    ]
+    total = ("all", *(f"{sum(of_classes):,}" for of_classes in counts))
+    terminal.out.print(make_table(["class", *SPLITS], rows, total=total), soft_wrap=False)

@@ -2,18 +2,33 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnmnist.cli.terminal import Command, Terminal, choose_run, data_options, run_option, runs_dir_option
+from cnnmnist.cli.command import Command, require_extra
+from cnnmnist.cli.options import data_options, run_option, runs_dir_option
+from cnnmnist.cli.terminal import Terminal, choose_run
+from cnnmnist.errors import DataError
 
 if TYPE_CHECKING:
-    from cnnmnist.data.loading import Dataset
-    from cnnmnist.runs.store import Run
+    from cnnmnist import Dataset, Run
 
 PORT = 2828
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """What was asked of ``cnnmnist draw``."""
+
+    run_name: str | None
+    port: int
+    open: bool
+    dataset: str | None
+    data_dir: Path | None
+    runs_dir: Path
 
 
 @click.command(cls=Command)
@@ -24,62 +39,63 @@ PORT = 2828
     default=PORT,
     show_default=True,
     metavar="N",
-    help="Where the page is; 0 for any port that is free.",
+    help="Port of the page; 0 for any free port.",
 )
-@click.option("--open/--no-open", "opens", default=True, show_default=True, help="Open the page in a browser.")
+@click.option("--open/--no-open", default=True, show_default=True, help="Open the page in a browser.")
 @data_options
 @runs_dir_option
-def command(
-    run: str | None, port: int, opens: bool, dataset: str | None, data_dir: Path | None, runs_dir: Path
-) -> None:
-    """Draw a digit with mouse, pen or finger on a page, and watch the network read it; Ctrl-C ends it.
+def command(**given: Any) -> None:
+    """Draw a digit with mouse, pen or finger on a page, and watch the network read it. Ctrl-C ends the command.
 
-    The page is on this machine's own address, 127.0.0.1, which no other machine reaches.
+    The page is on the address 127.0.0.1 of this machine, which no other machine reaches.
 
     \b
     cnnmnist draw
     cnnmnist draw --run pretrained --port 8080 --no-open
     """
-    from cnnmnist.cli.extras import require
+    draw(DrawOptions(**given))
 
-    require("draw", "cnnmnist draw", "starlette", "uvicorn")
+
+def draw(options: DrawOptions) -> None:
+    """Serve the page until Ctrl-C."""
+    require_extra("draw", "cnnmnist draw", "starlette", "uvicorn")
 
     from cnnmnist.drawing.server import ADDRESS, listen, serve
 
     terminal = Terminal()
-    found = choose_run(run, runs_dir, terminal)
-    with listen(port) as listener:
-        tests = _tests(found, dataset, data_dir, terminal)
+    run = choose_run(options.run_name, options.runs_dir, terminal)
+    with listen(options.port) as listener:
+        tests = _load_tests(run, options, terminal)
 
-        from cnnmnist.drawing.app import build_app
+        from cnnmnist.drawing.app import build_app  # imports TensorFlow
         from cnnmnist.drawing.reader import Reader
 
-        app = build_app(Reader(found), tests)
-        terminal.warn_about(found)
+        app = build_app(Reader(run), tests)
+        terminal.warn_about(run)
         address = f"http://{ADDRESS}:{listener.getsockname()[1]}/"
         terminal.out.print(f"Draw at {address} (Ctrl-C ends it)")
-        if opens and (not _has_display() or click.launch(address)):
-            terminal.err.print("No browser could be opened here: open that address in one.")
+        if options.open and (not _has_display() or click.launch(address)):
+            terminal.message("No browser could be opened here: open that address in one.")
         serve(app, listener)
 
 
-def _tests(run: "Run", name: str | None, data_dir: Path | None, terminal: Terminal) -> "Dataset | None":
-    """Whose test images the page offers: the run's own if they are on this machine, for nothing is downloaded."""
-    from cnnmnist.data.loading import DATASETS, locate
-    from cnnmnist.errors import DataError
+def _load_tests(run: "Run", options: DrawOptions, terminal: Terminal) -> "Dataset | None":
+    """The data whose test images the page offers: the run's own, if this machine has them."""
+    from cnnmnist.data.loading import locate
+    from cnnmnist.data.registry import DATASETS
 
-    if name or data_dir:
-        return run.load_dataset(name, data_dir)
-    recorded = run.record.dataset
-    reason = f"they are not on this machine: cnnmnist data fetch {recorded.name}"
+    if options.dataset or options.data_dir:
+        return run.load_dataset(options.dataset, options.data_dir)
+    own = run.metadata.dataset
+    why = f"they are not on this machine: cnnmnist data fetch {own.name}"
     try:
-        if recorded.data_dir or (recorded.name in DATASETS and locate(recorded.name)):
+        if own.data_dir or (own.name in DATASETS and locate(own.name)):
             return run.load_dataset()
     except DataError as error:
-        reason = str(error)
-    if recorded.name == "mnist":
+        why = str(error)
+    if own.name == "mnist":
         return run.load_dataset("mnist5k")
-    terminal.warn(f"the page has no test images of {recorded.name}; {reason}")
+    terminal.warn(f"the page has no test images of {own.name}; {why}")
     return None
 
 

@@ -1,80 +1,85 @@
 """``cnnmnist export``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnmnist.cli.terminal import Command, Terminal, data_options, json_option, run_argument, runs_dir_option
+import cnnmnist
+from cnnmnist.cli.command import Command, require_extra
+from cnnmnist.cli.options import data_options, json_option, output_option, run_argument, runs_dir_option
+from cnnmnist.cli.terminal import Terminal
+from cnnmnist.errors import RunError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from cnnmnist.data.loading import Dataset
+    from cnnmnist import Dataset
+    from cnnmnist.runtime import keras
 
 ENDINGS = {"onnx": ".onnx", "saved-model": "-saved-model", "tflite": ".tflite", "weights": ".safetensors"}
 NEEDED = {"onnx": ("onnx", "tf2onnx"), "weights": ("safetensors",)}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What was asked of ``cnnmnist export``."""
+
+    run_name: str
+    format: str
+    int8: bool
+    output: Path | None
+    dataset: str | None
+    data_dir: Path | None
+    runs_dir: Path
+    as_json: bool
 
 
 @click.command(cls=Command)
 @run_argument
 @click.option(
     "--format",
-    "kind",
     type=click.Choice(list(ENDINGS)),
     required=True,
     help="ONNX, TensorFlow's SavedModel (a folder), TFLite (LiteRT), or the weights alone (safetensors).",
 )
 @click.option("--int8", is_flag=True, help="TFLite in 8-bit integers, calibrated on training images.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="What to write.  [default: here, by the run's name]",
-)
+@output_option("File or folder to write.  [default: here, by the run's name]", "PATH", folder_allowed=True)
 @data_options
 @runs_dir_option
 @json_option
-def command(
-    run: str,
-    kind: str,
-    int8: bool,
-    output: Path | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    runs_dir: Path,
-    as_json: bool,
-) -> None:
-    """Write the trained network of RUN for other programs, its softmax included.
+def command(**given: Any) -> None:
+    """Write the trained network of RUN for other programs, with its softmax.
 
-    The input is image, float32 (n, 28, 28, 1) in [0, 1], 0 being the background; the output is probabilities,
-    float32 (n, 10). Other data have other shapes. The run stays as it is.
+    The input is image, float32 (n, 28, 28, 1) in [0, 1], where 0 is the background. The output is probabilities,
+    float32 (n, 10). Other data have other shapes. The run does not change.
 
     \b
     cnnmnist export --format onnx
     cnnmnist export pretrained --format tflite --int8 --output digits.tflite
     """
+    export(ExportOptions(**given))
+
+
+def export(options: ExportOptions) -> None:
+    """Write the network, and print how other programs use it."""
+    kind, int8 = options.format, options.int8
     if int8 and kind != "tflite":
         raise click.UsageError("--int8 goes with --format tflite.")
-    if (dataset or data_dir) and not int8:
+    if (options.dataset or options.data_dir) and not int8:
         raise click.UsageError("--dataset and --data-dir name the images that --int8 is calibrated on.")
-
-    from cnnmnist.cli.extras import require
-    from cnnmnist.runs.store import load_run
-
-    require(kind, f"--format {kind}", *NEEDED.get(kind, ()))
+    require_extra(kind, f"--format {kind}", *NEEDED.get(kind, ()))
     if int8:
-        require(kind, "--int8", "ai_edge_litert")
-    terminal = Terminal(as_json)
-    found = load_run(run, runs_dir)
-    path = output or Path(found.directory.resolve().name + ("-int8" if int8 else "") + ENDINGS[kind])
+        require_extra(kind, "--int8", "ai_edge_litert")
+    terminal = Terminal(options.as_json)
+    run = cnnmnist.load_run(options.run_name, options.runs_dir)
+    path = options.output or Path(run.directory.resolve().name + ("-int8" if int8 else "") + ENDINGS[kind])
     _check_output(path, kind)
-    digits = found.load_dataset(dataset, data_dir) if int8 else None
-    model = found.load_model()
-    terminal.warn_about(found)
+    dataset = run.load_dataset(options.dataset, options.data_dir) if int8 else None
+    model = run.load_model()
+    terminal.warn_about(run)
 
-    report = _export(model, kind, path, digits)
-    names = found.record.dataset.class_names
+    report = _write(model, kind, path, dataset)
+    names = run.metadata.dataset.class_names
     size = sum(part.stat().st_size for part in (path, *path.rglob("*")) if part.is_file())
     terminal.out.print(f"{'Folder' if kind == 'saved-model' else 'File'}: {path} ({size / 1000:,.0f} kB)")
     if kind == "weights":
@@ -88,19 +93,17 @@ def command(
         }
         terminal.out.print(f"  input:  image, float32 (n, {shape}) in [0, 1]")
         terminal.out.print(f"  output: probabilities, float32 (n, {len(names)})")
-    if digits:
+    if dataset:
         terminal.out.print(
             f"Accuracy on Test-Set: {report['accuracy']:.2%} in int8, {report['float_accuracy']:.2%} in float32 "
-            f"({len(digits.test):,} images of {digits.name})"
+            f"({len(dataset.test):,} images of {dataset.name})"
         )
-    document = {"run": str(found.directory), "format": kind, "path": str(path), "bytes": size}
+    document = {"run": str(run.directory), "format": kind, "path": str(path), "bytes": size}
     terminal.result(document | {"class_names": names} | report)
 
 
 def _check_output(path: Path, kind: str) -> None:
-    """Refuse to put a file in a folder's place, or a SavedModel in that of anything else, before the work."""
-    from cnnmnist.errors import RunError
-
+    """Refuse, before the work, to replace a folder by a file, or anything but a SavedModel by a SavedModel."""
     if kind != "saved-model" and path.is_dir():
         raise RunError(f"{path} is a folder: name a file with --output.")
     replaceable = (path / "saved_model.pb").is_file() or (path.is_dir() and not any(path.iterdir()))
@@ -108,30 +111,24 @@ def _check_output(path: Path, kind: str) -> None:
         raise RunError(f"{path} is there already and is not a SavedModel: name another folder with --output.")
 
 
-def _export(model: Any, kind: str, path: Path, digits: "Dataset | None") -> dict[str, Any]:
-    """Write the network; what there is to say of it beside its input and output, for the JSON document."""
-    from cnnmnist import export as exporting
+def _write(model: "keras.Model", kind: str, path: Path, dataset: "Dataset | None") -> dict[str, Any]:
+    """Write the network; return what the JSON document says of it beside its input and output."""
+    from cnnmnist import export  # imports TensorFlow
+    from cnnmnist.evaluation import accuracy
 
     if kind == "weights":
-        return {"arrays": {name: list(shape) for name, shape in exporting.export_weights(model, path).items()}}
-    if digits:
-        exporting.export_tflite(model, path, digits.train.images[: exporting.CALIBRATION_IMAGES])
-        return _accuracies(model, path, digits)
+        return {"arrays": {name: list(shape) for name, shape in export.export_weights(model, path).items()}}
+    if dataset:
+        export.export_tflite(model, path, dataset.train.images[: export.CALIBRATION_IMAGES])
+        predicted = export.tflite_probabilities(path, dataset.test.images).argmax(axis=1)
+        return {
+            "accuracy": float((predicted == dataset.test.labels).mean()),
+            "float_accuracy": accuracy(model, dataset.test),
+        }
     write = {
-        "onnx": exporting.export_onnx,
-        "saved-model": exporting.export_saved_model,
-        "tflite": exporting.export_tflite,
+        "onnx": export.export_onnx,
+        "saved-model": export.export_saved_model,
+        "tflite": export.export_tflite,
     }
     write[kind](model, path)
     return {}
-
-
-def _accuracies(model: Any, path: Path, digits: "Dataset") -> dict[str, float]:
-    from cnnmnist.evaluation import accuracy
-    from cnnmnist.export import tflite_probabilities
-
-    predicted: np.ndarray = tflite_probabilities(path, digits.test.images).argmax(axis=1)
-    return {
-        "accuracy": float((predicted == digits.test.labels).mean()),
-        "float_accuracy": accuracy(model, digits.test),
-    }

@@ -1,27 +1,28 @@
-"""How a training looks: a live bar on a terminal, plain lines elsewhere, and the ladder at the end."""
+"""Progress: a live bar on a terminal and plain lines elsewhere; the ladder of accuracies; a bar for downloads."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from rich import progress as rich_progress
+
+from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from cnnmnist.config import Recipe
-    from cnnmnist.runs.metadata import Rung
-    from cnnmnist.training.trainer import Progress
+    from cnnmnist import Progress, Recipe, Rung
 
-# Accuracy on the test split after so many iterations, as the notebook of the tutorial shows it.
+# Accuracy on the test split after so many iterations, from the notebook of the tutorial.
 TUTORIAL_LADDER = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}
 
 
 @contextlib.contextmanager
-def lines(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress], None]]":
-    """Progress where nobody watches: a line per 100 iterations, in the notebook's words."""
+def progress_lines(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress], None]]":
+    """Progress in a pipe or a file: a line per 100 iterations, in the notebook's words."""
 
     def update(progress: "Progress") -> None:
         if progress.batch_accuracy is not None:
-            terminal.err.print(
+            terminal.message(
                 f"Optimization Iteration: {progress.iteration:>6}, "
                 f"Training Accuracy: {progress.batch_accuracy:>6.1%}"
             )
@@ -30,10 +31,8 @@ def lines(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress]
 
 
 @contextlib.contextmanager
-def live_bar(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress], None]]":
+def progress_bar(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress], None]]":
     """Progress on a terminal: iterations, speed, time left, loss and batch accuracy."""
-    from rich import progress as rich_progress
-
     columns = (
         rich_progress.TextColumn("Training"),
         rich_progress.BarColumn(),
@@ -57,18 +56,52 @@ def live_bar(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progre
 
 
 def show_ladder(ladder: "list[Rung]", terminal: Terminal) -> None:
-    """The accuracies of a run beside those that the tutorial shows."""
-    from rich.table import Table
+    """Print the accuracies of a run beside those of the tutorial."""
+    tutorial = {iteration: f"{accuracy:.1%}" for iteration, accuracy in TUTORIAL_LADDER.items()}
+    rows = [
+        (f"{rung.iteration:,}", styled(f"{rung.accuracy:.1%}", "bold"), tutorial.get(rung.iteration, "-"))
+        for rung in ladder
+    ]
+    columns = ["iterations", "this run", "tutorial"]
+    terminal.out.print(make_table(columns, rows, title="Accuracy on Test-Set", left=0), soft_wrap=False)
 
-    table = Table(title="Accuracy on Test-Set", title_justify="left")
-    table.add_column("iterations", justify="right")
-    table.add_column("this run", justify="right", style="bold")
-    table.add_column("tutorial", justify="right")
-    for rung in ladder:
-        published = TUTORIAL_LADDER.get(rung.iteration)
-        table.add_row(
-            f"{rung.iteration:,}",
-            f"{rung.accuracy:.1%}",
-            f"{published:.1%}" if published is not None else "-",
+
+class DownloadBar:
+    """A bar on standard error that appears when a download begins."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        columns = (
+            rich_progress.TextColumn("Downloading"),
+            rich_progress.BarColumn(),
+            rich_progress.DownloadColumn(),
+            rich_progress.TimeRemainingColumn(),
         )
-    terminal.out.print(table, soft_wrap=False)
+        self._bar = rich_progress.Progress(*columns, console=terminal.err, transient=True, disable=terminal.quiet)
+        self._task: rich_progress.TaskID | None = None
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes of the file being downloaded."""
+        return self._total
+
+    @total.setter
+    def total(self, size: int) -> None:
+        self._total = size
+        self._bar.start()
+        self._task = self._bar.add_task("", total=size)
+
+    def update(self, size: int) -> None:
+        """So many bytes more have arrived."""
+        assert self._task is not None
+        self._bar.advance(self._task, size)
+
+    def close(self) -> None:
+        """The file is complete."""
+
+    def __enter__(self) -> "DownloadBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._task is not None:  # otherwise rich would print an empty line
+            self._bar.stop()

@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnmnist.cli.terminal import Command, Terminal, json_option, runs_dir_option
+import cnnmnist
+from cnnmnist.cli.command import Command
+from cnnmnist.cli.options import json_option, runs_dir_option
+from cnnmnist.cli.tables import make_table, styled
+from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from cnnmnist.runs.store import DamagedRun, Run
+    from cnnmnist import Run
+    from cnnmnist.runs.store import DamagedRun
 
 LARGEST_FIRST = ("iterations", "accuracy", "seconds")
 KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
@@ -21,12 +26,12 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
     type=click.Choice(KEYS),
     default="started",
     show_default=True,
-    help="By what: newest, largest or alphabetically first.",
+    help="Order: the newest, the largest or the alphabetically first run comes first.",
 )
 @runs_dir_option
 @json_option
 def command(sort: str, runs_dir: Path, as_json: bool) -> None:
-    """List the runs with what they were made of and what they reached.
+    """List the runs with their recipe, data, accuracy and time.
 
     \b
     cnnmnist runs
@@ -37,7 +42,7 @@ def command(sort: str, runs_dir: Path, as_json: bool) -> None:
     terminal = Terminal(as_json)
     entries = [_entry(run) for run in list_runs(runs_dir)]
     if sort != "started":  # they come newest first
-        # What a run does not have, such as an accuracy before its first evaluation, comes last.
+        # A run without the value, such as an accuracy before its first evaluation, comes last.
         known = [entry for entry in entries if entry[sort] is not None]
         unknown = [entry for entry in entries if entry[sort] is None]
         entries = sorted(known, key=lambda entry: entry[sort], reverse=sort in LARGEST_FIRST) + unknown
@@ -49,37 +54,24 @@ def command(sort: str, runs_dir: Path, as_json: bool) -> None:
 
 
 def _entry(run: "Run | DamagedRun") -> dict[str, Any]:
-    from cnnmnist.runs.store import Run
-
     entry: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason"))
     entry |= {"run": str(run.directory), "name": run.directory.name}
-    if not isinstance(run, Run):
+    if not isinstance(run, cnnmnist.Run):
         return entry | {"status": "damaged", "reason": run.reason}
-    record = run.record
+    metadata = run.metadata
     return entry | {
-        "started": record.started,
-        "recipe": record.recipe.name,
-        "dataset": record.dataset.name,
-        "status": record.status,
-        "iterations": record.iteration,
-        "accuracy": record.ladder[-1].accuracy if record.ladder else None,
-        "seconds": round(record.seconds, 3),
+        "started": metadata.started,
+        "recipe": metadata.recipe.name,
+        "dataset": metadata.dataset.name,
+        "status": metadata.status,
+        "iterations": metadata.iteration,
+        "accuracy": metadata.ladder[-1].accuracy if metadata.ladder else None,
+        "seconds": round(metadata.seconds, 3),
     }
 
 
 def _show(entries: list[dict[str, Any]], terminal: Terminal) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from cnnmnist.cli.terminal import printable
-
-    table = Table(box=box.SIMPLE)
-    for title in ("run", "recipe", "data"):
-        table.add_column(title, overflow="fold")
-    for title in ("iterations", "accuracy", "time"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
+    rows = []
     for entry in entries:
         accuracy, seconds, iterations = entry["accuracy"], entry["seconds"], entry["iterations"]
         cells = (
@@ -91,8 +83,9 @@ def _show(entries: list[dict[str, Any]], terminal: Terminal) -> None:
             "-" if seconds is None else str(timedelta(seconds=round(seconds))),
             entry["status"],
         )
-        table.add_row(*(Text(printable(cell)) for cell in cells), style="red" if entry["reason"] else "")
-    terminal.out.print(table, soft_wrap=False)
+        rows.append([styled(cell, "red" if entry["reason"] else "") for cell in cells])
+    columns = ["run", "recipe", "data", "iterations", "accuracy", "time", "status"]
+    terminal.out.print(make_table(columns, rows, left=3), soft_wrap=False)
     for entry in entries:
         if entry["reason"]:
             terminal.warn(entry["reason"])

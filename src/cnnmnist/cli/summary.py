@@ -6,67 +6,80 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.table import Table
 
-from cnnmnist.cli.terminal import DIRECTORY, Command, Terminal, json_option, printable, runs_dir_option
+import cnnmnist
+from cnnmnist.cli.command import Command
+from cnnmnist.cli.options import DIRECTORY, json_option, output_option, runs_dir_option
+from cnnmnist.cli.tables import make_table
+from cnnmnist.cli.terminal import Terminal, printable
+from cnnmnist.errors import MissingRunError
 
 if TYPE_CHECKING:
     from cnnmnist.config import ModelConfig
+    from cnnmnist.runtime import keras
     from cnnmnist.summary import LayerSummary
 
 NAMED_SHAPE = (28, 28)  # of the images of all data sets that have a name
 
 
+@dataclasses.dataclass(frozen=True)
+class SummaryOptions:
+    """What was asked of ``cnnmnist summary``."""
+
+    name: str | None
+    output: Path | None
+    dataset: str | None
+    data_dir: Path | None
+    runs_dir: Path
+    as_json: bool
+
+
 @click.command(cls=Command)
 @click.argument("name", required=False, metavar="[RUN|RECIPE]")
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Draw the network too, in a .png, .svg or .pdf file.",
-)
-@click.option("--dataset", metavar="NAME", help="Data that a recipe's network is for.  [default: mnist]")
-@click.option("--data-dir", type=DIRECTORY, help="Folder of such data, as train takes it.")
+@output_option("Draw the network, too, in a .png, .svg or .pdf file.")
+@click.option("--dataset", metavar="NAME", help="Data set that a recipe's network is for.  [default: mnist]")
+@click.option("--data-dir", type=DIRECTORY, help="Folder with the data that a recipe's network is for.")
 @runs_dir_option
 @json_option
-def command(
-    name: str | None,
-    output: Path | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    runs_dir: Path,
-    as_json: bool,
-) -> None:
-    """See a network layer by layer: output shape, parameters, multiplications per image, share of the time.
+def command(**given: Any) -> None:
+    """Show a network layer by layer: output shape, parameters, multiplications per image, share of the time.
 
-    The network is that of a run, trained or not, or of a recipe; without a name, that of the latest run or, if
-    there is none, of the recipe tutorial.
+    NAME is a run, trained or not, or a recipe. The default is the latest run or, if there is none, the recipe
+    tutorial.
 
-    Multiplications are those of values by weights: of a convolution, height x width x filters of its output times
-    height x width x input channels of a filter, also where that extends beyond the image; of a dense layer, inputs
-    x units. The time is that of a forward pass on this machine, in float32, each layer by itself.
+    A convolution has (height x width x filters of its output) x (height x width x input channels of a filter)
+    multiplications; those beyond the edge of the image count, too. A dense layer has inputs x units. The time is
+    that of a forward pass on this machine, in float32, measured for each layer alone.
 
-    With --json: run or recipe, image_shape, classes, parameters, multiplications, figures, and layers, each with
-    name, kind (Keras' class), output_shape, parameters, multiplications, and share (of the time, a fraction of 1).
+    The JSON document has run or recipe, image_shape, classes, parameters, multiplications, figures, and layers.
+    Each layer has name, kind (Keras' class), output_shape, parameters, multiplications, and share (of the time, from
+    0 to 1).
 
     \b
     cnnmnist summary
     cnnmnist summary best --output network.svg
     """
-    from cnnmnist.visualization.figures import check_figure_path
+    summary(SummaryOptions(**given))
 
+
+def summary(options: SummaryOptions) -> None:
+    """Measure a network, and print and draw its layers."""
+    output = options.output
     if output:
-        check_figure_path(output)
-    terminal = Terminal(as_json)
-    network = _run(name, dataset, data_dir, runs_dir) or _recipe(name or "tutorial", dataset, data_dir)
-    with terminal.waiting("Measuring"):
-        from cnnmnist.model import build_model
-        from cnnmnist.summary import summarize, time_layers
+        from cnnmnist.visualization.figures import check_figure_path  # imports matplotlib
 
-        model = build_model(network.config, network.image_shape, len(network.class_names))
+        check_figure_path(output)
+    terminal = Terminal(options.as_json)
+    subject = _run(options) or _recipe(options)
+    with terminal.waiting("Measuring"):
+        from cnnmnist.summary import summarize, time_layers  # imports TensorFlow
+
+        model = cnnmnist.build_model(subject.config, subject.image_shape, len(subject.class_names))
         layers, timing = summarize(model), time_layers(model)
-    height, width = network.image_shape
-    whole = f"The network of the {network.kind} {network.name}"
-    terminal.out.print(f"{whole}, for images of {height}x{width} pixels, {len(network.class_names)} classes")
+    height, width = subject.image_shape
+    title = f"The network of the {subject.kind} {subject.name}"
+    terminal.out.print(f"{title}, for images of {height}x{width} pixels, {len(subject.class_names)} classes")
     terminal.out.print(_table(layers, timing.shares), soft_wrap=False)
     terminal.out.print(
         f"Time: of {timing.images:,} images at once, in float32, on this machine; each layer by itself, "
@@ -74,13 +87,13 @@ def command(
     )
     parameters, multiplications = _totals(layers)
     if output:
-        _draw(model, network, printable(f"{whole}: {parameters:,} parameters"), output)
+        _draw(model, subject, printable(f"{title}: {parameters:,} parameters"), output)
         terminal.out.print(f"Figure: {output}")
     terminal.result(
         {
-            network.kind: network.place,
+            subject.kind: subject.place,
             "image_shape": [height, width],
-            "classes": len(network.class_names),
+            "classes": len(subject.class_names),
             "parameters": parameters,
             "multiplications": multiplications,
             "layers": [
@@ -93,7 +106,9 @@ def command(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Network:
+class _Subject:
+    """The owner of the network, and the data that the network is for."""
+
     kind: str
     """``run`` or ``recipe``."""
     name: str
@@ -104,69 +119,66 @@ class _Network:
     class_names: tuple[str, ...]
 
 
-def _run(name: str | None, dataset: str | None, data_dir: Path | None, runs_dir: Path) -> _Network | None:
-    """The network of the run of that name or of the latest one, or none if there is none."""
-    from cnnmnist.config import recipe_names
-    from cnnmnist.errors import MissingRunError
-    from cnnmnist.runs.store import load_run
+def _run(options: SummaryOptions) -> _Subject | None:
+    """The run of that name or, without a name, the latest; None if there is none."""
+    from cnnmnist.recipes import recipe_names
 
+    name = options.name
     try:
-        run = load_run(name or "latest", runs_dir)
+        run = cnnmnist.load_run(name or "latest", options.runs_dir)
     except MissingRunError as error:
         if name is None or name in recipe_names() or os.path.isfile(name):  # noqa: PTH113 - as in cnnmnist.runs
             return None
         names = ", ".join(recipe_names())
         raise MissingRunError(f"{str(error)[:-1]}, and no recipe of that name: shipped are {names}.") from error
-    if dataset or data_dir:
+    if options.dataset or options.data_dir:
         raise click.UsageError(
-            f"--dataset and --data-dir go with a recipe: the run {run.name} is for what it was trained on."
+            f"--dataset and --data-dir go with a recipe: the run {run.name} is for the data of its training."
         )
-    recorded = run.record.dataset
-    height, width = recorded.image_shape
-    place, config = str(run.directory), run.record.recipe.model
-    return _Network("run", run.name, place, config, (height, width), tuple(recorded.class_names))
+    dataset = run.metadata.dataset
+    height, width = dataset.image_shape
+    place, config = str(run.directory), run.metadata.recipe.model
+    return _Subject("run", run.name, place, config, (height, width), tuple(dataset.class_names))
 
 
-def _recipe(name: str, dataset: str | None, data_dir: Path | None) -> _Network:
-    from cnnmnist.config import load_recipe
-    from cnnmnist.data.loading import DATASETS, load_dataset
+def _recipe(options: SummaryOptions) -> _Subject:
+    from cnnmnist.data.registry import DATASETS
 
-    recipe = load_recipe(name)
-    dataset = dataset or recipe.dataset
-    shape, class_names = NAMED_SHAPE, DATASETS.get(dataset or "mnist", DATASETS["mnist"]).class_names
-    if data_dir or dataset not in (None, *DATASETS):
-        digits = load_dataset(dataset, data_dir)
-        shape, class_names = digits.image_shape, digits.class_names
-    return _Network("recipe", recipe.name, recipe.name, recipe.model, shape, class_names)
+    recipe = cnnmnist.load_recipe(options.name or "tutorial")
+    name = options.dataset or recipe.dataset
+    shape, class_names = NAMED_SHAPE, DATASETS.get(name or "mnist", DATASETS["mnist"]).class_names
+    if options.data_dir or name not in (None, *DATASETS):
+        dataset = cnnmnist.load_dataset(name, options.data_dir)
+        shape, class_names = dataset.image_shape, dataset.class_names
+    return _Subject("recipe", recipe.name, recipe.name, recipe.model, shape, class_names)
 
 
 def _totals(layers: "list[LayerSummary]") -> tuple[int, int]:
     return sum(layer.parameters for layer in layers), sum(layer.multiplications for layer in layers)
 
 
-def _table(layers: "list[LayerSummary]", shares: list[float]) -> Any:
-    from rich import box
-    from rich.table import Table
+def _table(layers: "list[LayerSummary]", shares: list[float]) -> Table:
+    def count(number: int) -> str:
+        return f"{number:,}" if number else ""
 
-    table = Table(box=box.SIMPLE)
-    table.add_column("layer", overflow="fold")
-    for title in ("output", "parameters", "multiplications", "time"):
-        table.add_column(title, justify="right", overflow="fold")
-    for layer, share in zip(layers, shares, strict=True):
-        shape = "x".join(f"{side:,}" for side in layer.output_shape)
-        cells = (f"{each:,}" if each else "" for each in (layer.parameters, layer.multiplications))
-        table.add_row(layer.name, shape, *cells, f"{share:.1%}")
-    table.add_section()
-    table.add_row("total", "", *(f"{total:,}" for total in _totals(layers)), "100.0%", style="bold")
-    return table
+    rows = [
+        (
+            layer.name,
+            "x".join(f"{side:,}" for side in layer.output_shape),
+            count(layer.parameters),
+            count(layer.multiplications),
+            f"{share:.1%}",
+        )
+        for layer, share in zip(layers, shares, strict=True)
+    ]
+    total = ("total", "", *map(count, _totals(layers)), "100.0%")
+    return make_table(["layer", "output", "parameters", "multiplications", "time"], rows, total=total)
 
 
-def _draw(model: Any, network: _Network, title: str, path: Path) -> None:
-    """With a digit in its first square if the network reads digits."""
-    from cnnmnist.data.loading import DIGITS, load_dataset
-    from cnnmnist.visualization.architecture import draw_network
-    from cnnmnist.visualization.figures import save_figure
+def _draw(model: "keras.Model", subject: _Subject, title: str, path: Path) -> None:
+    """Draw the network, with a digit in its first square if it reads digits."""
+    from cnnmnist.data.registry import DIGITS
 
-    reads_digits = (network.image_shape, network.class_names) == (NAMED_SHAPE, DIGITS)
-    image = load_dataset("mnist5k").test.images[0] if reads_digits else None
-    save_figure(draw_network(model, title, image), path)
+    reads_digits = (subject.image_shape, subject.class_names) == (NAMED_SHAPE, DIGITS)
+    image = cnnmnist.load_dataset("mnist5k").test.images[0] if reads_digits else None
+    cnnmnist.save_figure(cnnmnist.draw_network(model, title, image), path)

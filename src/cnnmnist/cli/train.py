@@ -1,72 +1,28 @@
 """``cnnmnist train``."""
 
+import contextlib
 import os
 import shlex
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnmnist.cli.cluster import Placement, check_agreement, cluster_options, follow_chief, offer, placement
-from cnnmnist.cli.progress import show_ladder
-from cnnmnist.cli.session import how_to_go_on, train_and_show
-from cnnmnist.cli.terminal import (
-    Command,
-    Terminal,
-    data_options,
-    json_option,
-    options,
-    runs_dir_option,
-)
+import cnnmnist
+from cnnmnist.cli.command import Command, require_extra
+from cnnmnist.cli.options import data_options, json_option, runs_dir_option
+from cnnmnist.cli.progress import DownloadBar, progress_bar, progress_lines, show_ladder
+from cnnmnist.cli.resume import resume_run
+from cnnmnist.cli.signals import Signals, resume_hint
+from cnnmnist.cli.terminal import Terminal
+from cnnmnist.cli.train_options import TrainOptions, recipe_options
+from cnnmnist.cli.workers import Workers, check_same_training, cluster_options, find_workers, follow_chief
+from cnnmnist.errors import ClusterError
 from cnnmnist.files import locked
 
 if TYPE_CHECKING:
-    from cnnmnist.data.loading import Dataset
+    from cnnmnist import Dataset, Run
     from cnnmnist.distributed.strategy import Distribution
-    from cnnmnist.runs.store import Run
-
-
-def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
-    try:
-        return sorted({int(part) for part in value.split(",")}) if value is not None else None
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of iterations such as 0,1,100.") from None
-
-
-recipe_options = options(
-    click.option(
-        "--config", metavar="NAME|FILE", help="Recipe: a shipped one or a YAML file.  [default: tutorial]"
-    ),
-    click.option(
-        "--set",
-        "settings",
-        metavar="KEY=VALUE",
-        multiple=True,
-        help="Set any field, as training.beta_2=0.99.",
-    ),
-    click.option("--iterations", type=int, metavar="N", help="Optimizer steps."),
-    click.option("--batch-size", type=int, metavar="N", help="Images per iteration."),
-    click.option("--learning-rate", type=float, metavar="X", help="Adam's step size."),
-    click.option("--seed", type=int, metavar="N", help="Seed of weights, order, dropout and augmentation."),
-    click.option(
-        "--evaluate-at",
-        callback=_iterations,
-        metavar="N,N,...",
-        help="Evaluate the test split after these iterations.",
-    ),
-    click.option(
-        "--record-at",
-        callback=_iterations,
-        metavar="N,N,...",
-        help="Record after exactly these iterations.",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(["auto", "float32", "mixed_bfloat16"]),
-        help="Arithmetic of the layers.",
-    ),
-)
 
 
 @click.command(cls=Command)
@@ -74,7 +30,7 @@ recipe_options = options(
 @data_options
 @runs_dir_option
 @click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]")
-@click.option("--resume", metavar="RUN", help="Continue a run; more --iterations extend it.")
+@click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it.")
 @click.option(
     "--checkpoint-every",
     type=click.IntRange(min=1),
@@ -84,32 +40,13 @@ recipe_options = options(
     help="Iterations between checkpoints.",
 )
 @click.option(
-    "--record",
-    "records",
-    is_flag=True,
-    help="Record how it learns, at about 50 iterations, for visualize --movie.",
+    "--record", is_flag=True, help="Keep snapshots of about 50 iterations, for `cnnmnist visualize --movie`."
 )
-@click.option("--tensorboard", is_flag=True, help="Write what TensorBoard shows, in the run directory.")
+@click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run directory.")
 @cluster_options
 @json_option
-def command(
-    config: str | None,
-    settings: tuple[str, ...],
-    dataset: str | None,
-    data_dir: Path | None,
-    runs_dir: Path,
-    name: str | None,
-    resume: str | None,
-    checkpoint_every: int,
-    records: bool,
-    tensorboard: bool,
-    strategy: str,
-    manager: str,
-    cluster_timeout: float,
-    as_json: bool,
-    **fields: Any,
-) -> None:
-    """Train the network and keep all that it leaves behind in a run directory.
+def command(**given: Any) -> None:
+    """Train the network, and keep its weights, metrics and checkpoints in a run directory.
 
     \b
     cnnmnist train
@@ -118,180 +55,135 @@ def command(
     cnnmnist train --record
     cnnmnist train --resume latest --iterations 20000
     """
-    from cnnmnist.cli.extras import require
+    train(TrainOptions.parse(**given))
 
-    if tensorboard:
-        require("tensorboard", "--tensorboard", "tensorboard")
-    terminal = Terminal(as_json)
-    overrides = _overrides(settings, {f"training.{field}": value for field, value in fields.items()}, dataset)
-    place = placement(strategy, manager, cluster_timeout, checkpoint_every)
-    if records and "training.record_at" in overrides:
-        raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
-    if records and resume is None:
-        overrides["training.record_at"] = _recording_times(config, overrides)
-    if place.follows:
-        with place.naming_failures():
-            follow_chief(place, resume is not None, config, overrides, data_dir, terminal)
+
+def train(options: TrainOptions) -> None:
+    """Train a new run or continue one, and print what it reached."""
+    if options.tensorboard:
+        require_extra("tensorboard", "--tensorboard", "tensorboard")
+    terminal = Terminal(options.as_json)
+    workers = find_workers(options)
+    if workers.follows:
+        with workers.naming_failures():
+            follow_chief(options, workers, terminal)
         return
-    if resume is not None:
-        refused = {"--config": config, "--name": name, "--dataset": dataset}
-        run, digits, distribution = _resumed(
-            resume, runs_dir, data_dir, overrides, refused, records, place, terminal
-        )
-    else:
-        run, digits, distribution = _new(config, overrides, data_dir, runs_dir, name, place, terminal)
-    record = run.record
+    start = resume_run if options.resume else _new_run
+    run, dataset, distribution = start(options, workers, terminal)
+    metadata = run.metadata
     with locked(run.directory):
-        _describe(run, digits, terminal)
-        stopped_by = train_and_show(run, digits, strategy, distribution, checkpoint_every, tensorboard, terminal)
+        _describe(run, dataset, terminal)
+        stopped_by = _train(run, dataset, distribution, options, terminal)
     if stopped_by:
-        terminal.err.print(f"Interrupted after {record.iteration:,} iterations. {how_to_go_on(run)}")
+        terminal.err.print(f"Interrupted after {metadata.iteration:,} iterations. {resume_hint(run)}")
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
-    show_ladder(record.ladder, terminal)
-    terminal.out.print(f"Time usage: {timedelta(seconds=round(record.seconds))}")
+    show_ladder(metadata.ladder, terminal)
+    terminal.out.print(f"Time usage: {timedelta(seconds=round(metadata.seconds))}")
     terminal.out.print(f"Run: {run.directory}")
-    if record.recipe.training.record_at:
+    if metadata.recipe.training.record_at:
         terminal.out.print(f"See it learn with: cnnmnist visualize {shlex.quote(str(run.directory))} --movie")
-    if tensorboard:
+    if options.tensorboard:
         logs = shlex.quote(str(run.directory.parent))
         terminal.out.print(f"Look at its events with: tensorboard --logdir {logs}")
     terminal.result(
         {
             "run": str(run.directory),
-            "dataset": record.dataset.name,
-            "precision": record.precision,
-            "iterations": record.iteration,
-            "seconds": round(record.seconds, 3),
-            "accuracy": record.ladder[-1].accuracy,
-            "ladder": [rung.model_dump() for rung in record.ladder],
+            "dataset": metadata.dataset.name,
+            "precision": metadata.precision,
+            "iterations": metadata.iteration,
+            "seconds": round(metadata.seconds, 3),
+            "accuracy": metadata.ladder[-1].accuracy,
+            "ladder": [rung.model_dump() for rung in metadata.ladder],
         }
     )
 
 
-def _overrides(settings: tuple[str, ...], fields: dict[str, Any], dataset: str | None) -> dict[str, Any]:
-    from cnnmnist.config import parse_yaml
-
-    overrides = {}
-    for setting in settings:
-        field, equals, value = setting.partition("=")
-        if not equals:
-            raise click.UsageError(f"--set {setting}: write it as KEY=VALUE.")
-        overrides[field.strip()] = parse_yaml(value, f"--set {field}")
-    overrides |= {field: value for field, value in fields.items() if value is not None}
-    return overrides | ({"dataset": dataset} if dataset else {})
-
-
-def _recording_times(config: str | None, overrides: dict[str, Any]) -> list[int]:
-    from cnnmnist.config import load_recipe
-    from cnnmnist.runs.snapshots import recording_times
-
-    return recording_times(load_recipe(config or "tutorial", overrides).training.iterations)
-
-
-def _new(
-    config: str | None,
-    overrides: dict[str, Any],
-    data_dir: Path | None,
-    runs_dir: Path,
-    name: str | None,
-    place: Placement,
-    terminal: Terminal,
+def _new_run(
+    options: TrainOptions, workers: Workers, terminal: Terminal
 ) -> "tuple[Run, Dataset, Distribution | None]":
-    from cnnmnist.cli.downloads import DownloadBar
-    from cnnmnist.config import load_recipe
-    from cnnmnist.data.loading import load_dataset
     from cnnmnist.runs.store import create_run
 
-    recipe = load_recipe(config or "tutorial", overrides)
-    distribution = place.connect(terminal, resumes=False)
+    recipe = options.load_recipe()
+    distribution = workers.connect(terminal)
     with DownloadBar(terminal) as progress:
-        digits = load_dataset(recipe.dataset, data_dir, progress=progress)
-    if digits.fallback_reason:
+        dataset = cnnmnist.load_dataset(recipe.dataset, options.data_dir, progress=progress)
+    if dataset.fallback_reason:
         terminal.notice(
             "Training on the embedded digits",
-            f"{digits.fallback_reason}\n\nThis run uses mnist5k, the 5,000 of MNIST's 70,000 digits that ship "
+            f"{dataset.fallback_reason}\n\nThis run uses mnist5k, the 5,000 of MNIST's 70,000 digits that ship "
             "with the program. For all of them, put the four IDX files in a folder and name it with --data-dir "
             "or $CNNMNIST_DATA_DIR, or train again when the network is there.",
         )
-    check_agreement(distribution, recipe, digits)
-    return create_run(runs_dir, name, recipe, digits), digits, distribution
+    check_same_training(distribution, recipe, dataset)
+    return create_run(options.runs_dir, options.name, recipe, dataset), dataset, distribution
 
 
-def _resumed(
-    resume: str,
-    runs_dir: Path,
-    data_dir: Path | None,
-    overrides: dict[str, Any],
-    refused: dict[str, Any],
-    records: bool,
-    place: Placement,
-    terminal: Terminal,
-) -> "tuple[Run, Dataset, Distribution | None]":
-    from cnnmnist.config import load_recipe
-    from cnnmnist.runs.store import load_run
-
-    run = load_run(resume, runs_dir)
-    recipe = run.record.recipe
-    for option, value in refused.items():
-        if value is not None:
-            raise click.UsageError(f"{option} cannot be given with --resume: the run {run.name} has its own.")
-    if records and not recipe.training.record_at:
-        raise click.UsageError(
-            f"--record contradicts the recipe of the run {run.name}, which is not recorded: leave it out, or "
-            "train a new run."
-        )
-    given = load_recipe(overrides=overrides)
-    for field in overrides.keys() - {"training.iterations"}:
-        section, _, key = field.partition(".")
-        kept, asked = (
-            getattr(getattr(each, section), key) if key else getattr(each, section) for each in (recipe, given)
-        )
-        if asked != kept:
-            raise click.UsageError(
-                f"{_option(field)} contradicts the recipe of the run {run.name}, in which it is {kept}: leave it "
-                "out, or train a new run."
-            )
-    if "training.iterations" in overrides and given.training.iterations != recipe.training.iterations:
-        _extend(run, given.training.iterations, chosen="training.record_at" in overrides)
-    terminal.warn_of_versions(run, "the result may differ from that of a run that was not interrupted")
-    distribution = place.connect(terminal, resumes=True)
-    offer(distribution, run)
-    digits = run.load_dataset(data_dir=data_dir)
-    run.check_same(digits)
-    check_agreement(distribution, run.record.recipe, digits)
-    return run, digits, distribution
-
-
-def _option(field: str) -> str:
-    """What sets a field of the recipe: its own option, or --set."""
-    own = {f"training.{param.name}": param.opts[0] for param in command.params}
-    return own.get(field, f"--set {field}")
-
-
-def _extend(run: "Run", iterations: int, chosen: bool) -> None:
-    """Give a run more iterations; one recorded to its end is recorded to the new one, unless that was chosen."""
-    from cnnmnist.config import validate_recipe
-    from cnnmnist.runs.snapshots import recording_times
-
-    recipe = run.record.recipe
-    schedule = "" if recipe.training.schedule == "constant" else f"{recipe.training.schedule} schedule"
-    if tied := schedule or ("fade" if recipe.augmentation.fade else ""):
-        raise click.UsageError(
-            f"The {tied} of the run {run.name} ends with its last iteration, so that --iterations cannot be "
-            "changed."
-        )
-    if iterations < run.record.iteration:
-        raise click.UsageError(f"The run {run.name} has {run.record.iteration:,} iterations already.")
-    extended = recipe.model_dump()
-    training, last = extended["training"], recipe.training.iterations
-    training["iterations"] = iterations
-    if last in training["record_at"] and not chosen:
-        training["record_at"] += [at for at in recording_times(iterations) if at > last]
-    run.record.recipe = validate_recipe(extended, "--iterations")
-
-
-def _describe(run: "Run", digits: "Dataset", terminal: Terminal) -> None:
-    sizes = {"Training set": digits.train, "Validation set": digits.validation, "Test set": digits.test}
-    terminal.out.print(f"Recipe {run.record.recipe.name}, digits: {digits.name} ({digits.source})")
+def _describe(run: "Run", dataset: "Dataset", terminal: Terminal) -> None:
+    sizes = {"Training set": dataset.train, "Validation set": dataset.validation, "Test set": dataset.test}
+    terminal.out.print(f"Recipe {run.metadata.recipe.name}, digits: {dataset.name} ({dataset.source})")
     for title, split in sizes.items():
         terminal.out.print(f"  {title + ':':<16}{len(split):>7,} images")
+
+
+def _train(
+    run: "Run",
+    dataset: "Dataset",
+    distribution: "Distribution | None",
+    options: TrainOptions,
+    terminal: Terminal,
+) -> int:
+    """Train to the end or to a signal, and return the signal's number, or 0."""
+    show: Any = progress_bar if terminal.shows_progress else progress_lines
+    with Signals(run, terminal) as signals:
+        try:
+            with terminal.waiting("Starting TensorFlow"):
+                from cnnmnist.distributed.strategy import distribute
+                from cnnmnist.training.loop import training_events
+                from cnnmnist.training.trainer import Progress
+            distribution = distribution or distribute(options.strategy)
+            _describe_distribution(run, distribution, terminal)
+            training = training_events(
+                run, dataset, distribution=distribution, checkpoint_every=options.checkpoint_every
+            )
+            with (
+                _tensorboard(run, dataset, options) as writer,
+                contextlib.closing(training) as events,
+                show(run.metadata.recipe, terminal) as update,
+            ):
+                for event in events:
+                    if writer:
+                        writer.write(event)
+                    if isinstance(event, Progress):
+                        signals.in_training = True
+                        update(event)
+                    if signals.received:
+                        break
+        except KeyboardInterrupt:
+            run.save_status("interrupted")
+        except ClusterError:
+            if not signals.received:  # otherwise the other workers were most likely told to stop, too
+                raise
+            run.save_status("interrupted")
+    return signals.received
+
+
+def _tensorboard(run: "Run", dataset: "Dataset", options: TrainOptions) -> Any:
+    if not options.tensorboard:
+        return contextlib.nullcontext()
+    from cnnmnist.training.tensorboard import TensorBoardWriter  # an extra
+
+    return TensorBoardWriter(run, dataset)
+
+
+def _describe_distribution(run: "Run", distribution: "Distribution", terminal: Terminal) -> None:
+    from cnnmnist.runtime import resolve_precision
+
+    metadata, replicas = run.metadata, distribution.replicas
+    share = metadata.recipe.training.batch_size // replicas
+    precision = resolve_precision(metadata.recipe.training.precision)
+    terminal.out.print(f"Strategy {distribution.kind}: {replicas} x {share} images per iteration, in {precision}")
+    if metadata.iteration and replicas != metadata.replicas:
+        terminal.warn(
+            f"the run {run.name} was trained with {metadata.replicas} replicas until here: the result may differ "
+            "slightly from that of a run that was not interrupted."
+        )

@@ -1,29 +1,64 @@
 """``cnnmnist visualize``."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnmnist.cli.terminal import (
-    Command,
-    Terminal,
+import cnnmnist
+from cnnmnist.cli.command import Command
+from cnnmnist.cli.options import (
     data_options,
     json_option,
+    output_option,
     run_argument,
     runs_dir_option,
     split_option,
 )
+from cnnmnist.cli.terminal import Terminal
 
-# What says what to look at; each of the latter goes only with those that are named.
-SELECTIONS = ("layer", "image", "images", "input_channel", "saliency", "maximize", "embedding", "movie")
-ALONE: dict[str, set[str]] = {
+if TYPE_CHECKING:
+    from cnnmnist import Run
+    from cnnmnist.cli.views import View
+
+# For each option that chooses a view by itself, the others that it goes with.
+COMPANIONS: dict[str, set[str]] = {
     "movie": {"layer", "image", "input_channel"},
     "saliency": {"image"},
     "maximize": set(),
     "embedding": set(),
     "images": set(),
 }
+SELECTIONS = ("layer", "image", "input_channel", *COMPANIONS)
+
+
+@dataclass(frozen=True)
+class VisualizeOptions:
+    """What was asked of ``cnnmnist visualize``."""
+
+    run_name: str
+    layer: str | None
+    image: int | None
+    images: tuple[int, int] | None
+    input_channel: int | None
+    saliency: bool
+    maximize: str | None
+    embedding: bool
+    movie: bool
+    split: str
+    output: Path | None
+    show: bool
+    dataset: str | None
+    data_dir: Path | None
+    runs_dir: Path
+    as_json: bool
+
+    @property
+    def selections(self) -> set[str]:
+        """Names of the options that say what to look at, as far as they are given."""
+        return {name for name in SELECTIONS if getattr(self, name) not in (None, False)}
 
 
 def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -37,113 +72,101 @@ def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 
 @click.command(cls=Command)
 @run_argument
-@click.option("--layer", metavar="NAME", help="Filter weights of a layer, as conv1; with --image, its outputs.")
+@click.option(
+    "--layer", metavar="NAME", help="Filter weights of a layer, such as conv1; with --image its outputs."
+)
 @click.option("--image", type=int, metavar="N", help="An image of the split, by number from 0.")
 @click.option("--images", callback=_range, metavar="FIRST-LAST", help="Several images with their labels.")
 @click.option("--input-channel", type=int, metavar="N", help="Input channel of the filters.  [default: 0]")
-@click.option("--saliency", is_flag=True, help="What in the --image speaks for the class that it is taken for.")
-@click.option("--maximize", metavar="NAME", help="The input that excites each filter of a layer most.")
-@click.option("--embedding", is_flag=True, help="The last activations of the split in two dimensions.")
-@click.option("--movie", is_flag=True, help="How a run learned that was recorded with train --record.")
-@split_option
 @click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="A .png, .svg or .pdf file; of a movie, .gif.  [default: in the run's figures/]",
+    "--saliency", is_flag=True, help="Pixels of the --image that speak for or against its predicted class."
 )
-@click.option("--show", is_flag=True, help="Open a window with the figure too.")
+@click.option("--maximize", metavar="NAME", help="For each filter of a layer, the input that excites it most.")
+@click.option("--embedding", is_flag=True, help="All images of the split as points in the plane (t-SNE).")
+@click.option("--movie", is_flag=True, help="A movie of a training that kept snapshots (train --record).")
+@split_option
+@output_option("A .png, .svg or .pdf file; for --movie, .gif.  [default: in the run's figures/]")
+@click.option("--show", is_flag=True, help="Open the figure in a window, too.")
 @data_options
 @runs_dir_option
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context,
-    run: str,
-    layer: str | None,
-    image: int | None,
-    images: tuple[int, int] | None,
-    input_channel: int | None,
-    saliency: bool,
-    maximize: str | None,
-    embedding: bool,
-    movie: bool,
-    split: str,
-    output: Path | None,
-    show: bool,
-    dataset: str | None,
-    data_dir: Path | None,
-    runs_dir: Path,
-    as_json: bool,
-) -> None:
-    """Look inside of the trained network of RUN, and at the digits.
+def command(ctx: click.Context, /, **given: Any) -> None:
+    """Draw the filters and the layer outputs of the trained network of RUN, or images of the data.
 
     \b
     cnnmnist visualize --layer conv1                     filter weights
     cnnmnist visualize --layer conv2 --input-channel 3   filter weights for one input channel
     cnnmnist visualize --layer conv1 --image 13          the layer's outputs for test image 13
-    cnnmnist visualize --image 13                        that image
+    cnnmnist visualize --image 13                        test image 13
     cnnmnist visualize --images 0-8                      nine images with their labels
-    cnnmnist visualize --saliency --image 13             what in it speaks for and against its class
-    cnnmnist visualize --maximize conv2                  what excites each filter most
-    cnnmnist visualize --embedding                       all test images as the network groups them
-    cnnmnist visualize --movie                           how a run that was recorded learned
+    cnnmnist visualize --saliency --image 13             pixels for and against the predicted class
+    cnnmnist visualize --maximize conv2                  the input that excites each filter most
+    cnnmnist visualize --embedding                       all test images, similar ones close together
+    cnnmnist visualize --movie                           how a run with snapshots learned
     """
-    given = {name for name in SELECTIONS if not (ctx.params[name] is None or ctx.params[name] is False)}
-    if not given:
-        click.echo(ctx.get_help())
-        return
-    _check_combination(given)
-
-    from cnnmnist.cli import views
-    from cnnmnist.runs.store import load_run
-    from cnnmnist.visualization.figures import UNDATED, check_figure_path
-
-    terminal = Terminal(as_json)
-    if output:
-        check_figure_path(output, [".gif"] if movie else list(UNDATED))
-    found = load_run(run, runs_dir)
-    if movie:
-        from cnnmnist.runs.snapshots import recorded_files
-
-        recorded_files(found)
-        layer = layer or "conv1"
-    channel = input_channel or 0
-    if named := layer or maximize:
-        views.check_layer(found, named, channel)
-    if maximize:
-        view = views.maximized(found, maximize, terminal)
-    elif layer and image is None and not movie:
-        view = views.filters(found, layer, channel)
+    options = VisualizeOptions(**given)
+    if options.selections:
+        visualize(options)
     else:
-        digits = found.load_dataset(dataset, data_dir)
-        first, last = images or (image or 0, image or 0)
-        views.check_image(digits, split, last)
-        if movie:
-            assert layer
-            view = views.movie(found, digits, split, layer, first, channel, terminal)
-        elif saliency:
-            view = views.saliency(found, digits, split, first)
-        elif embedding:
-            view = views.embedding(found, digits, split, terminal)
-        elif layer:
-            view = views.outputs(found, digits, split, layer, first)
-        else:
-            view = views.images(digits, split, first, last)
-    if view.of_network:
-        terminal.warn_about(found)
-    path = output or found.figures / view.file_name
+        click.echo(ctx.get_help())
+
+
+def visualize(options: VisualizeOptions) -> None:
+    """Save and preview the view that the options choose."""
+    _check_combination(options.selections)
+
+    from cnnmnist.visualization.figures import UNDATED, check_figure_path  # imports matplotlib
+
+    terminal = Terminal(options.as_json)
+    if options.output:
+        check_figure_path(options.output, [".gif"] if options.movie else list(UNDATED))
+    run = cnnmnist.load_run(options.run_name, options.runs_dir)
+    view = _view(run, options, terminal)
+    if view.of_model:
+        terminal.warn_about(run)
+    path = options.output or run.figures / view.file_name
     view.save(path)
     if view.preview:
         terminal.preview(view.preview)
     terminal.out.print(f"Figure: {path}")
-    if show:
-        _open_window(path, terminal)
-    terminal.result({"run": str(found.directory), "figures": [str(path)]})
+    if options.show and click.launch(str(path.resolve())):
+        terminal.warn(f"no window could be opened here; the figure is in {path}.")
+    terminal.result({"run": str(run.directory), "figures": [str(path)]})
+
+
+def _view(run: "Run", options: VisualizeOptions, terminal: Terminal) -> "View":
+    from cnnmnist.cli import views  # imports NumPy
+
+    layer, channel, split = options.layer, options.input_channel or 0, options.split
+    if options.movie:
+        from cnnmnist.runs.snapshots import snapshot_files
+
+        snapshot_files(run)
+        layer = layer or "conv1"
+    if named := layer or options.maximize:
+        views.check_layer(run, named, channel)
+    if options.maximize:
+        return views.maximized(run, options.maximize, terminal)
+    if layer and options.image is None and not options.movie:
+        return views.filters(run, layer, channel)
+    dataset = run.load_dataset(options.dataset, options.data_dir)
+    first, last = options.images or (options.image or 0, options.image or 0)
+    views.check_image(dataset, split, last)
+    if options.movie:
+        assert layer
+        return views.movie(run, dataset, split, layer, first, channel, terminal)
+    if options.saliency:
+        return views.saliency(run, dataset, split, first)
+    if options.embedding:
+        return views.embedding(run, dataset, split, terminal)
+    if layer:
+        return views.outputs(run, dataset, split, layer, first)
+    return views.images(dataset, split, first, last)
 
 
 def _check_combination(given: set[str]) -> None:
-    for view, companions in ALONE.items():
+    for view, companions in COMPANIONS.items():
         if view in given and (others := given - companions - {view}):
             refused = " or ".join(map(_option, sorted(others)))
             raise click.UsageError(f"{_option(view)} cannot be combined with {refused}.")
@@ -155,8 +178,3 @@ def _check_combination(given: set[str]) -> None:
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _open_window(path: Path, terminal: Terminal) -> None:
-    if click.launch(str(path.resolve())):
-        terminal.warn(f"no window could be opened here; the figure is in {path}.")

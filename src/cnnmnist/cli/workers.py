@@ -1,23 +1,24 @@
-"""What ``cnnmnist train`` does where it is one of several workers."""
+"""What ``cnnmnist train`` does as one of several workers: find and join the others, and follow the chief."""
 
 import contextlib
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cnnmnist.cli.terminal import Terminal, options
+import cnnmnist
+from cnnmnist.cli.options import options
+from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import CnnMnistError
 
 if TYPE_CHECKING:
-    from cnnmnist.config import Recipe
-    from cnnmnist.data.loading import Dataset
+    from cnnmnist import Dataset, Recipe, Run
+    from cnnmnist.cli.train_options import TrainOptions
     from cnnmnist.distributed.cluster import Cluster
     from cnnmnist.distributed.strategy import Distribution
-    from cnnmnist.runs.store import Run
 
 cluster_options = options(
     click.option(
@@ -25,15 +26,14 @@ cluster_options = options(
         type=click.Choice(["auto", "single", "mirrored", "multi-worker"]),
         default="auto",
         show_default=True,
-        help="Where to train; auto takes the workers of $TF_CONFIG, else all GPUs.",
+        help="Where to train. auto uses the workers in $TF_CONFIG or, without them, all GPUs.",
     ),
     click.option(
         "--cluster",
-        "manager",
         type=click.Choice(["tf-config", "slurm"]),
         default="tf-config",
         show_default=True,
-        help="What names the workers.",
+        help="Where the list of workers comes from.",
     ),
     click.option(
         "--cluster-timeout",
@@ -41,35 +41,36 @@ cluster_options = options(
         default=300.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long to wait for the other workers.",
+        help="Time to wait for the other workers.",
     ),
 )
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where the user wants the replicas to be."""
+class Workers:
+    """The workers of this training, of which this process is one."""
 
-    strategy: str
-    timeout: float
+    options: "TrainOptions"
     cluster: "Cluster | None"
-    checkpoint_every: int
+    """None where this process trains alone."""
 
     @property
     def follows(self) -> bool:
         """Whether another process is the chief."""
         return self.cluster is not None and not self.cluster.is_chief
 
-    def connect(self, terminal: Terminal, resumes: bool) -> "Distribution | None":
-        """Join the other workers; none where only TensorFlow can tell whether there is anything to join."""
-        if self.strategy != "mirrored" and not self.cluster:
+    def connect(self, terminal: Terminal) -> "Distribution | None":
+        """Join the other workers; None where only TensorFlow, once it is imported, knows the devices."""
+        options = self.options
+        if options.strategy != "mirrored" and not self.cluster:
             return None
         with terminal.waiting("Starting TensorFlow"):
             from cnnmnist.distributed.strategy import distribute
         if self.cluster and not self.follows:
-            terminal.err.print(f"Waiting for all of {len(self.cluster.members)} workers")
-        distribution = distribute(self.strategy, self.cluster, self.timeout)
-        distribution.agree_on_start({"--resume": resumes, "--checkpoint-every": self.checkpoint_every})
+            terminal.message(f"Waiting for all of {len(self.cluster.members)} workers")
+        distribution = distribute(options.strategy, self.cluster, options.cluster_timeout)
+        same = {"--resume": options.resume is not None, "--checkpoint-every": options.checkpoint_every}
+        distribution.check_same_start(same)
         return distribution
 
     @contextlib.contextmanager
@@ -83,100 +84,79 @@ class Placement:
             raise
 
 
-def placement(strategy: str, manager: str, timeout: float, checkpoint_every: int) -> Placement:
+def find_workers(options: "TrainOptions") -> Workers:
     """Find the cluster, if there is one.
 
     Raises:
         ClusterError: it is described wrongly.
-        click.UsageError: the options contradict each other or what there is.
+        click.UsageError: the options contradict each other, or a cluster is asked for and not described.
     """
-    if strategy in ("single", "mirrored"):
-        if manager == "slurm":
-            raise click.UsageError(f"--cluster slurm cannot be given with --strategy {strategy}.")
-        return Placement(strategy, timeout, None, checkpoint_every)
+    if options.strategy in ("single", "mirrored"):
+        if options.cluster == "slurm":
+            raise click.UsageError(f"--cluster slurm cannot be given with --strategy {options.strategy}.")
+        return Workers(options, None)
 
     from cnnmnist.distributed.cluster import cluster_from_environment, cluster_from_slurm
 
-    cluster = cluster_from_slurm() if manager == "slurm" else cluster_from_environment()
-    if strategy == "multi-worker" and cluster is None:
+    cluster = cluster_from_slurm() if options.cluster == "slurm" else cluster_from_environment()
+    if options.strategy == "multi-worker" and cluster is None:
         raise click.UsageError(
             "--strategy multi-worker needs to know the workers: set TF_CONFIG (docs/distributed.md), or give "
             "--cluster slurm inside of a Slurm job."
         )
-    if strategy == "auto" and cluster and len(cluster.members) == 1:
+    if options.strategy == "auto" and cluster and len(cluster.members) == 1:
         cluster = None
-    return Placement(strategy, timeout, cluster, checkpoint_every)
+    return Workers(options, cluster)
 
 
-def offer(distribution: "Distribution | None", run: "Run") -> None:
-    """Tell the other workers, which need not see the chief's files, what is resumed."""
+def send_to_followers(distribution: "Distribution | None", run: "Run") -> None:
+    """Send the recipe and data set of a resumed run to the other workers, which may not see the chief's files."""
     if distribution and distribution.cluster:
-        dataset = run.record.dataset
-        distribution.announce(
-            {
-                "recipe": run.record.recipe.model_dump(mode="json"),
-                "dataset": dataset.name,
-                "data_dir": dataset.data_dir,
-            }
-        )
+        dataset = run.metadata.dataset
+        recipe = run.metadata.recipe.model_dump(mode="json")
+        distribution.broadcast({"recipe": recipe, "dataset": dataset.name, "data_dir": dataset.data_dir})
 
 
-def check_agreement(distribution: "Distribution | None", recipe: "Recipe", digits: "Dataset") -> None:
+def check_same_training(distribution: "Distribution | None", recipe: "Recipe", dataset: "Dataset") -> None:
     """Refuse, before anything is written, what the replicas could not train together."""
     if distribution:
         from cnnmnist.training.trainer import check_divisible
 
         check_divisible(recipe.training.batch_size, distribution.replicas)
-        distribution.agree_on_training(recipe, digits)
+        distribution.check_same_training(recipe, dataset)
 
 
-def follow_chief(
-    place: Placement,
-    resumes: bool,
-    config: str | None,
-    overrides: dict[str, Any],
-    data_dir: Path | None,
-    terminal: Terminal,
-) -> None:
+def follow_chief(options: "TrainOptions", workers: Workers, terminal: Terminal) -> None:
     """Take part in the chief's training, and write nothing."""
-    from cnnmnist.config import load_recipe, validate_recipe
-    from cnnmnist.data.loading import load_dataset
-
-    recipe = load_recipe(config or "tutorial", overrides)
-    distribution = place.connect(terminal, resumes)
-    assert place.cluster
+    recipe = options.load_recipe()
+    distribution = workers.connect(terminal)
+    assert workers.cluster
     assert distribution
-    # TensorFlow catches SIGTERM, and hears neither signal while it waits; there is nothing here to be kept.
+    # TensorFlow catches SIGTERM, and hears neither signal while it waits; this worker has nothing to save.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    if resumes:
-        offered = distribution.announce()
-        recipe = _overridden(validate_recipe(offered["recipe"], "the chief's recipe"), recipe, overrides)
-        recorded = Path(offered["data_dir"]) if offered["data_dir"] else None
-        digits = load_dataset(
-            offered["dataset"], data_dir or (recorded if recorded and recorded.is_dir() else None)
-        )
-    else:
-        digits = load_dataset(recipe.dataset, data_dir)
-    check_agreement(distribution, recipe, digits)
+    name, data_dir = recipe.dataset, options.data_dir
+    if options.resume:
+        received = distribution.broadcast()
+        recipe = _with_overrides(received["recipe"], recipe, options)
+        name, chiefs = received["dataset"], received["data_dir"]
+        if chiefs and not data_dir and Path(chiefs).is_dir():
+            data_dir = Path(chiefs)
+    dataset = cnnmnist.load_dataset(name, data_dir)
+    check_same_training(distribution, recipe, dataset)
 
-    from cnnmnist.training.loop import follow
+    from cnnmnist.training.loop import follower_events
 
     iteration = 0
-    for progress in follow(recipe, digits, distribution, checkpoint_every=place.checkpoint_every):
+    for progress in follower_events(recipe, dataset, distribution, checkpoint_every=options.checkpoint_every):
         iteration = progress.iteration
-    terminal.result({"worker": place.cluster.rank, "iterations": iteration})
+    terminal.result({"worker": workers.cluster.rank, "iterations": iteration})
 
 
-def _overridden(recipe: "Recipe", given: "Recipe", overrides: dict[str, Any]) -> "Recipe":
-    """The chief's recipe with the fields that were given here: if they differ, the comparison will say so."""
-    from cnnmnist.config import validate_recipe
+def _with_overrides(chiefs: dict[str, object], own: "Recipe", options: "TrainOptions") -> "Recipe":
+    """The chief's recipe with the overrides of this worker: if they differ, the comparison will say so."""
+    from cnnmnist.recipes import get_field, set_field, validate_recipe
 
-    values, own = recipe.model_dump(), given.model_dump()
-    for field in overrides:
-        *sections, last = field.split(".")
-        target, source = values, own
-        for section in sections:
-            target, source = target[section], source[section]
-        target[last] = source[last]
-    return validate_recipe(values, "the options")
+    for field in options.overrides:
+        set_field(chiefs, field, get_field(own.model_dump(), field))
+    return validate_recipe(chiefs, "the chief's recipe")

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cnnmnist.data.loading import Dataset
 from cnnmnist.drawing.reader import Bytes, Reader, Reading
 from cnnmnist.errors import PictureError
-from cnnmnist.prediction import answers, in_a_row
+from cnnmnist.prediction import answer_text, answers
 
 PAGE = Path(__file__).parent / "page"
 PIXELS = "application/octet-stream"
@@ -44,8 +44,8 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
     documents ``{"error": sentence}``.
 
     Args:
-        reader: who reads.
-        tests: whose test images can be asked for.
+        reader: the network that reads.
+        tests: data whose test images the page offers; None for none.
     """
     height, width = reader.drawing_shape
 
@@ -131,7 +131,7 @@ async def _content(request: Request, size: int) -> bytes:
 
 
 def _description(reader: Reader, tests: Dataset | None) -> dict[str, Any]:
-    layers = reader.run.record.recipe.model.convolutions
+    layers = reader.run.metadata.recipe.model.convolutions
     description: dict[str, Any] = {
         "run": reader.run.name,
         "dataset": reader.data.name,
@@ -145,7 +145,7 @@ def _description(reader: Reader, tests: Dataset | None) -> dict[str, Any]:
         "tests": None,
     }
     if tests:
-        seen = reader.run.trained_on(tests, "test")
+        seen = reader.run.has_seen(tests, "test")
         description["tests"] = {"dataset": tests.name, "count": len(tests.test), "seen_in_training": seen}
     return description
 
@@ -156,7 +156,7 @@ def _document(reading: Reading, reader: Reader) -> dict[str, Any]:
     for number, digit in enumerate(digits):
         digit["image"] = _base64(reading.images[number])
         digit["maps"] = {layer: _base64(maps[number]) for layer, maps in reading.maps.items()}
-    return {"text": in_a_row(reading.probabilities, names), "digits": digits}
+    return {"text": answer_text(reading.probabilities, names), "digits": digits}
 
 
 def _base64(pixels: Bytes) -> str:

@@ -1,4 +1,4 @@
-"""A run's network and a drawing -> what it reads, and what its layers make of it."""
+"""The reader of drawings: a run's network, its answers, and the outputs of its layers."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmnist.data.pipeline import scale
-from cnnmnist.evaluation import probabilities
+from cnnmnist.data.preprocessing import prepare_picture
 from cnnmnist.interpretation import layer_output
-from cnnmnist.prediction import prepare
-from cnnmnist.runs.store import Run
+from cnnmnist.prediction import probabilities
+from cnnmnist.runs.run import Run
 from cnnmnist.runtime import keras, tf
 
 Bytes = NDArray[np.uint8]
@@ -20,7 +20,7 @@ MAX_MAPS = 64  # of a layer; more could not be told apart on a page
 
 @dataclass(frozen=True)
 class Reading:
-    """What a network made of one or more images."""
+    """The answers of a network for images, and the outputs of its layers."""
 
     images: Bytes
     """As the network got them, uint8 (n, height, width); ink is 255."""
@@ -43,9 +43,9 @@ class Reader:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.data = run.record.dataset
+        self.data = run.metadata.dataset
         model = run.load_model()
-        names = [f"conv{number}" for number, _ in enumerate(run.record.recipe.model.convolutions, 1)]
+        names = [f"conv{number}" for number, _ in enumerate(run.metadata.recipe.model.convolutions, 1)]
         layers = [layer_output(model, name)[..., :MAX_MAPS] for name in names]
         self.map_shapes = {name: tuple(layer.shape[1:]) for name, layer in zip(names, layers, strict=True)}
         """Height, width and number of the maps of each layer."""
@@ -72,7 +72,10 @@ class Reader:
         """
         grey = drawing.astype(np.float32) / np.float32(255)
         pixels = np.repeat(grey[..., np.newaxis], 3, axis=2)
-        return self.read_images(prepare(pixels, self.data, "The drawing"))
+        height, width = self.data.image_shape
+        from_pictures = self.data.from_pictures
+        images = prepare_picture(pixels, (height, width), from_pictures=from_pictures, name="The drawing")
+        return self.read_images(images)
 
     def read_images(self, images: Bytes) -> Reading:
         """Read images that are as the network wants them, uint8 (n, height, width)."""

@@ -5,7 +5,7 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
-from cnnmnist.errors import ServerError, in_one_sentence
+from cnnmnist.errors import ServerError, reason
 
 ADDRESS = "127.0.0.1"
 GRACE = 1  # seconds for answers that are on their way when the server is to end
@@ -27,7 +27,7 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ServerError(
-            f"Cannot listen on port {port}: {in_one_sentence(error)}; choose another one with --port."
+            f"Cannot listen on port {port}: {reason(error)}; choose another one with --port."
         ) from error
     return listener
 

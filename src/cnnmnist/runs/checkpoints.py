@@ -1,8 +1,8 @@
-"""What must survive a crash: numbered files of arrays, written whole or not at all, the last two kept."""
+"""Checkpoints: the state of a training, from which it goes on to the same bits; the last two are kept."""
 
 from pathlib import Path
 
-from cnnmnist.errors import RunError, in_one_sentence
+from cnnmnist.errors import RunError, reason
 from cnnmnist.runs.npz import Arrays, numbered_files, read_numbered, save_numbered
 
 KEPT = 2
@@ -12,7 +12,7 @@ def save_checkpoint(folder: Path, state: Arrays) -> Path:
     """Write ``state``, named after its ``iteration``, and remove all but the last two checkpoints.
 
     Raises:
-        RunError: it cannot be written; the checkpoints already there are untouched.
+        RunError: it cannot be written; older checkpoints are untouched.
     """
     path = save_numbered(folder, state)
     for old in numbered_files(folder)[:-KEPT]:
@@ -21,10 +21,10 @@ def save_checkpoint(folder: Path, state: Arrays) -> Path:
 
 
 def load_checkpoint(folder: Path, like: Arrays) -> Arrays | None:
-    """The newest checkpoint that is whole, or nothing where there is none.
+    """Read the newest checkpoint that is whole; None where the folder has no checkpoint.
 
     Args:
-        folder: of the checkpoints.
+        folder: where the checkpoints are.
         like: arrays of the names, shapes and dtypes that a checkpoint must have.
 
     Raises:
@@ -34,9 +34,9 @@ def load_checkpoint(folder: Path, like: Arrays) -> Arrays | None:
     for path in reversed(numbered_files(folder)):
         try:
             return read_numbered(path, like)
-        # A damaged archive makes zipfile and NumPy raise nearly anything; all of it means the same here.
+        # zipfile and NumPy raise nearly anything for a damaged archive; all of it means the same here.
         except Exception as error:
-            failures.append(f"{path.name} ({in_one_sentence(error)})")
+            failures.append(f"{path.name} ({reason(error)})")
     if failures:
         raise RunError(f"No checkpoint in {folder} can be read: {', '.join(failures)}.")
     return None

@@ -1,4 +1,4 @@
-"""The content of ``run.json``: what a run records of itself, typed and bounded like a recipe."""
+"""The metadata of a run, ``run.json``: typed and bounded like a recipe."""
 
 import os
 import platform
@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cnnmnist import __version__
-from cnnmnist.config import Recipe
+from cnnmnist.config import Precision, Recipe
 from cnnmnist.data.loading import Dataset
 
-# Record fields are printed: no control character may reach the terminal from a run of a stranger.
+# These fields are printed: no control character may reach the terminal from a run of a stranger.
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Iteration = Annotated[int, Field(ge=0, le=100_000_000)]  # as many as a recipe may ask for
@@ -21,19 +20,19 @@ Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,
 Status = Literal["running", "finished", "interrupted", "failed"]
 
 
-class _Record(BaseModel):
+class _Metadata(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Rung(_Record):
+class Rung(_Metadata):
     """Accuracy on the test split after some iterations."""
 
     iteration: Iteration
     accuracy: Fraction
 
 
-class DatasetRecord(_Record):
-    """Which digits a run was trained on."""
+class DatasetMetadata(_Metadata):
+    """The data that a run was trained on."""
 
     name: Text
     source: Text
@@ -45,30 +44,30 @@ class DatasetRecord(_Record):
     splits: dict[Literal["train", "validation", "test"], Annotated[int, Field(ge=1, le=2**32)]]
 
 
-class RunRecord(_Record):
+class RunMetadata(_Metadata):
     """The content of ``run.json``."""
 
     status: Status = "running"
     started: Instant
     recipe: Recipe
-    dataset: DatasetRecord
+    dataset: DatasetMetadata
     versions: dict[Text, Text]
     processor: Text
     strategy: Text = "single"
     replicas: int = Field(1, ge=1, le=100_000)
     batch_per_replica: int | None = Field(None, ge=1, le=65_536)
-    precision: Literal["float32", "mixed_bfloat16"] | None = None
+    precision: Precision | None = None
     iteration: Iteration = 0
     seconds: float = Field(0.0, ge=0.0, le=1e10)
     ladder: list[Rung] = []
 
 
-def new_record(recipe: Recipe, dataset: Dataset, started: datetime) -> RunRecord:
-    """The record of a run that has not begun; ``started`` is in UTC."""
-    return RunRecord(
+def new_metadata(recipe: Recipe, dataset: Dataset, started: datetime) -> RunMetadata:
+    """The metadata of a run that has not begun; ``started`` is in UTC."""
+    return RunMetadata(
         started=started.isoformat(timespec="milliseconds"),
         recipe=recipe,
-        dataset=DatasetRecord(
+        dataset=DatasetMetadata(
             name=dataset.name,
             source=dataset.source,
             digest=dataset.digest,
@@ -88,9 +87,9 @@ def new_record(recipe: Recipe, dataset: Dataset, started: datetime) -> RunRecord
 
 
 def versions() -> dict[str, str]:
-    """Versions of all that decides a run's bits."""
+    """Versions of the packages that decide a run's bits."""
     packages = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-    return {"cnnmnist": __version__, "python": platform.python_version(), **packages}
+    return {"cnnmnist": version("cnnmnist"), "python": platform.python_version(), **packages}
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""Numbered files of arrays, one for an iteration: written whole or not at all, and read as a stranger's data."""
+"""NumPy archives (.npz) numbered by iteration: written whole or not at all, and read as a stranger's data."""
 
 import zipfile
 from pathlib import Path
@@ -14,7 +14,7 @@ def save_numbered(folder: Path, arrays: Arrays) -> Path:
     """Write arrays under the number of their ``iteration``.
 
     Raises:
-        RunError: they cannot be written; what was there is untouched.
+        RunError: the file cannot be written; an older one of that name is untouched.
     """
     path = numbered(folder, int(arrays["iteration"]))
     with replacing(path) as temporary:
@@ -27,7 +27,7 @@ def read_numbered(path: Path, like: Arrays) -> Arrays:
     """Read arrays of exactly the names, shapes and dtypes of ``like``, all finite; nothing larger is expanded.
 
     Raises:
-        Exception: whatever a damaged archive makes zipfile and NumPy raise, or ValueError for other arrays.
+        Exception: any that zipfile and NumPy raise for a damaged archive, or ValueError for other arrays.
     """
     with zipfile.ZipFile(path) as archive:
         sizes = {member.filename.removesuffix(".npy"): member.file_size for member in archive.infolist()}
@@ -50,7 +50,7 @@ def read_numbered(path: Path, like: Arrays) -> Arrays:
 
 
 def numbered(folder: Path, iteration: int) -> Path:
-    """The file of an iteration."""
+    """The file of an iteration in a folder."""
     return folder / f"{iteration:09d}.npz"
 
 

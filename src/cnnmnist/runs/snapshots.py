@@ -1,26 +1,29 @@
-"""How a run learned: its filters, and the test images that were hardest for it, after chosen iterations."""
+"""Snapshots of a run in training: its filters and its hardest test images after chosen iterations."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnmnist.data.loading import DATASETS, Dataset
-from cnnmnist.errors import RunError, in_one_sentence
-from cnnmnist.runs.metadata import RunRecord
+from cnnmnist.errors import RunError, reason
+from cnnmnist.runs.metadata import RunMetadata
 from cnnmnist.runs.npz import Arrays, numbered, numbered_files, read_numbered, save_numbered
-from cnnmnist.runs.store import Run
+from cnnmnist.runs.run import Run
 
-FRAMES = 50
+if TYPE_CHECKING:
+    from cnnmnist.runtime import keras
+
+SNAPSHOTS = 50
 HARDEST = 9
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
-    """What is recorded after an iteration."""
+class Snapshot:
+    """The filters and the hardest test images after an iteration."""
 
     iteration: int
     accuracy: float
@@ -32,27 +35,29 @@ class Frame:
     hardest: np.ndarray
     """Indices of the test images with the largest cross-entropy, that with the largest first, int64 (9,)."""
     predicted: np.ndarray
-    """What each of them was taken for, int64 (9,)."""
+    """The class predicted for each of them, int64 (9,)."""
     losses: np.ndarray
     """Cross-entropy of each, float32 (9,)."""
 
 
-def recording_times(iterations: int) -> list[int]:
-    """About 50 iterations from 0 to the last, farther and farther apart: a network changes most at first."""
+def snapshot_times(iterations: int) -> list[int]:
+    """About 50 iterations from 0 to the last, at growing distances, because a network changes most at first."""
     times = list(range(min(iterations, 1) + 1))
     while times[-1] < iterations:
-        growth = (iterations / times[-1]) ** (1 / max(FRAMES - len(times), 1))
+        growth = (iterations / times[-1]) ** (1 / max(SNAPSHOTS - len(times), 1))
         times.append(max(times[-1] + 1, round(times[-1] * growth)))
     return times
 
 
-def make_frame(iteration: int, accuracy: float, model: Any, logits: np.ndarray, labels: np.ndarray) -> Frame:
-    """Look at a network after an iteration.
+def take_snapshot(
+    iteration: int, accuracy: float, model: "keras.Model", logits: np.ndarray, labels: np.ndarray
+) -> Snapshot:
+    """Take a snapshot of a network after an iteration.
 
     Args:
-        iteration: how many were done.
+        iteration: number of iterations done.
         accuracy: on the test split.
-        model: as :func:`cnnmnist.model.build_model` makes it.
+        model: as :func:`cnnmnist.model.build_model` returns it.
         logits: of the test split, float32 (n, classes).
         labels: its true classes, uint8 (n,).
     """
@@ -60,7 +65,7 @@ def make_frame(iteration: int, accuracy: float, model: Any, logits: np.ndarray, 
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
     hardest = np.argsort(-losses, kind="stable")[:HARDEST]
     convolutions = [layer for layer in model.layers if re.fullmatch(r"conv\d+", layer.name)]
-    return Frame(
+    return Snapshot(
         iteration=iteration,
         accuracy=accuracy,
         kernels=tuple(layer.kernel.numpy() for layer in convolutions),
@@ -71,78 +76,77 @@ def make_frame(iteration: int, accuracy: float, model: Any, logits: np.ndarray, 
     )
 
 
-def save_frame(folder: Path, frame: Frame) -> None:
-    """Write a frame under the number of its iteration.
+def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot under the number of its iteration.
 
     Raises:
         RunError: it cannot be written.
     """
     arrays = {
-        "iteration": np.array(frame.iteration, np.int64),
-        "accuracy": np.array(frame.accuracy),
-        "hardest": frame.hardest,
-        "predicted": frame.predicted,
-        "losses": frame.losses,
+        "iteration": np.array(snapshot.iteration, np.int64),
+        "accuracy": np.array(snapshot.accuracy),
+        "hardest": snapshot.hardest,
+        "predicted": snapshot.predicted,
+        "losses": snapshot.losses,
     }
-    for number, (kernel, bias) in enumerate(zip(frame.kernels, frame.biases, strict=True)):
+    for number, (kernel, bias) in enumerate(zip(snapshot.kernels, snapshot.biases, strict=True)):
         arrays |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
     save_numbered(folder, arrays)
 
 
-def is_recorded(folder: Path, iteration: int) -> bool:
-    """Whether there is a frame of an iteration."""
+def has_snapshot(folder: Path, iteration: int) -> bool:
+    """Whether a snapshot of an iteration exists."""
     return numbered(folder, iteration).is_file()
 
 
-def truncate_recording(folder: Path, iteration: int) -> None:
-    """Forget the frames after ``iteration``, which will be recorded again."""
+def truncate_snapshots(folder: Path, iteration: int) -> None:
+    """Remove the snapshots after ``iteration``, which will be taken again."""
     for path in numbered_files(folder):
         if int(path.stem) > iteration:
             path.unlink(missing_ok=True)
 
 
-def recorded_files(run: Run) -> list[Path]:
-    """The files of a run's frames, at least one, in their order.
+def snapshot_files(run: Run) -> list[Path]:
+    """The files of a run's snapshots in their order, at least one.
 
     Raises:
-        RunError: nothing was recorded.
+        RunError: the run has no snapshots.
     """
-    times = run.record.recipe.training.record_at
+    times = run.metadata.recipe.training.record_at
     if not times:
-        raise RunError(f"The run {run.name} was not recorded: record one with `cnnmnist train --record`.")
-    recorded = [numbered(run.recording, iteration) for iteration in times if is_recorded(run.recording, iteration)]
-    if not recorded:
+        raise RunError(f"The run {run.name} has no snapshots: train one that has with `cnnmnist train --record`.")
+    files = [numbered(run.snapshots, iteration) for iteration in times if has_snapshot(run.snapshots, iteration)]
+    if not files:
         raise RunError(
-            f"Nothing of the run {run.name} was recorded yet: continue it with "
-            f"`cnnmnist train --resume {run.directory}`."
+            f"The run {run.name} has no snapshots yet: continue it with `cnnmnist train --resume {run.directory}`."
         )
-    return recorded
+    return files
 
 
-def load_frames(run: Run, dataset: Dataset) -> Iterator[Frame]:
-    """The frames of a run in their order, one at a time.
+def load_snapshots(run: Run, dataset: Dataset) -> Iterator[Snapshot]:
+    """The snapshots of a run in their order, one at a time.
 
     Args:
-        run: it need not have finished.
-        dataset: the digits that it was trained on, whose test images the frames name.
+        run: finished or not.
+        dataset: the data that the run was trained on; the snapshots give its test images by number.
 
     Raises:
-        DataError: they are others.
-        RunError: nothing was recorded, or a frame is damaged or belongs to something else.
+        DataError: the run was trained on other data.
+        RunError: the run has no snapshots, or one is damaged or belongs to another network.
     """
     # The test images of a data set that is known by its name are the same in all copies of it.
-    if dataset.name != run.record.dataset.name or dataset.name not in DATASETS:
+    if dataset.name != run.metadata.dataset.name or dataset.name not in DATASETS:
         run.check_same(dataset)
-    for path in recorded_files(run):
+    for path in snapshot_files(run):
         try:
-            yield _frame(read_numbered(path, _like(run.record, len(dataset.test))), dataset)
-        # A damaged archive makes zipfile and NumPy raise nearly anything; all of it means the same here.
+            yield _snapshot(read_numbered(path, _like(run.metadata, len(dataset.test))), dataset)
+        # zipfile and NumPy raise nearly anything for a damaged archive; all of it means the same here.
         except Exception as error:
-            raise RunError(f"{path} is damaged: {in_one_sentence(error)}.") from error
+            raise RunError(f"{path} is damaged: {reason(error)}.") from error
 
 
-def _like(record: RunRecord, test_images: int) -> Arrays:
-    """Arrays of the names, shapes and types of a frame's, which take no memory."""
+def _like(metadata: RunMetadata, test_images: int) -> Arrays:
+    """Arrays with the names, shapes and types of a snapshot's, which take no memory."""
     shown = (min(HARDEST, test_images),)
     kinds: dict[str, tuple[type, tuple[int, ...]]] = {
         "iteration": (np.int64, ()),
@@ -152,18 +156,18 @@ def _like(record: RunRecord, test_images: int) -> Arrays:
         "losses": (np.float32, shown),
     }
     channels = 1
-    for number, layer in enumerate(record.recipe.model.convolutions):
+    for number, layer in enumerate(metadata.recipe.model.convolutions):
         kernel = (layer.filter_size, layer.filter_size, channels, layer.filters)
         kinds |= {f"kernel_{number}": (np.float32, kernel), f"bias_{number}": (np.float32, kernel[-1:])}
         channels = layer.filters
     return {name: np.broadcast_to(kind(0), shape) for name, (kind, shape) in kinds.items()}
 
 
-def _frame(arrays: Arrays, dataset: Dataset) -> Frame:
+def _snapshot(arrays: Arrays, dataset: Dataset) -> Snapshot:
     def group(name: str) -> tuple[np.ndarray, ...]:
         return tuple(arrays[f"{name}_{each}"] for each in range(sum(key.startswith(name) for key in arrays)))
 
-    frame = Frame(
+    snapshot = Snapshot(
         iteration=int(arrays["iteration"]),
         accuracy=float(arrays["accuracy"]),
         kernels=group("kernel"),
@@ -172,9 +176,9 @@ def _frame(arrays: Arrays, dataset: Dataset) -> Frame:
         predicted=arrays["predicted"],
         losses=arrays["losses"],
     )
-    bounds = ((frame.hardest, len(dataset.test)), (frame.predicted, len(dataset.class_names)))
+    bounds = ((snapshot.hardest, len(dataset.test)), (snapshot.predicted, len(dataset.class_names)))
     if not all(((values >= 0) & (values < bound)).all() for values, bound in bounds):
         raise ValueError("it names an image or a class that does not exist")
-    if not 0 <= frame.accuracy <= 1:
-        raise ValueError(f"its accuracy is {frame.accuracy}")
-    return frame
+    if not 0 <= snapshot.accuracy <= 1:
+        raise ValueError(f"its accuracy is {snapshot.accuracy}")
+    return snapshot

@@ -1,17 +1,18 @@
-"""A network as textbooks draw it: stacks of feature maps, then columns of units, with words about each below."""
+"""The architecture of a network as textbooks draw it: stacks of feature maps, then columns of units."""
 
 import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cnnmnist.visualization.figures import DPI, LARGE, SMALL
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure
 from cnnmnist.visualization.grids import Array
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from cnnmnist.visualization.display import Figure
+    from cnnmnist.runtime import keras
 
 Point = tuple[float, float]
 
@@ -34,19 +35,18 @@ COLORS = {
 }
 
 
-def draw_network(model: Any, title: str = "", image: Array | None = None) -> "Figure":
+def draw_network(model: "keras.Model", title: str = "", image: Array | None = None) -> Figure:
     """Draw a network from left to right.
 
     The sides of the maps are in proportion to their pixels. Up to 16 maps or units are all drawn; of more, as many
-    as four times the binary logarithm of their number. A small frame is what a value of the next maps is made of.
+    as four times the binary logarithm of their number. A small frame marks the
+    pixels that a value of the next maps is computed from.
 
     Args:
-        model: as :func:`cnnmnist.model.build_model` makes it.
+        model: as :func:`cnnmnist.model.build_model` returns it.
         title: of the figure.
-        image: uint8 (height, width), to show what goes in.
+        image: uint8 (height, width), an example of the input.
     """
-    from cnnmnist.visualization.display import Figure
-
     stages = _stages(model)
     _place(stages)
     right = max(stage.middle + max(stage.width, stage.room) / 2 for stage in stages)
@@ -72,7 +72,7 @@ def draw_network(model: Any, title: str = "", image: Array | None = None) -> "Fi
 
 @dataclass
 class _Stage:
-    """What a layer makes of an image: maps of one shape, or a column of units."""
+    """The output of a layer: maps of one shape, or a column of units."""
 
     kind: str
     """Keras' class of the layer."""
@@ -82,7 +82,7 @@ class _Stage:
     """Inches for a pixel."""
     words: list[str]
     window: tuple[int, int] = (0, 0)
-    """Height and width in pixels of what a value is made from in the maps before."""
+    """Height and width in pixels of the part of the maps before that a value is computed from."""
     middle: float = 0.0
 
     @property
@@ -125,7 +125,7 @@ class _Stage:
         return self.middle - self.width / 2, -self.height / 2
 
 
-def _stages(model: Any) -> list[_Stage]:
+def _stages(model: "keras.Model") -> list[_Stage]:
     """The image and each layer; those that change each value by itself are words below what they change."""
     shape = model.input_shape[1:]
     scale = round(LARGEST_MAP * DPI / max(shape)) / DPI  # a pixel of the image is some whole pixels
@@ -143,7 +143,7 @@ def _stages(model: Any) -> list[_Stage]:
     return stages
 
 
-def _operation(kind: str, layer: Any) -> tuple[list[str], tuple[int, int]]:
+def _operation(kind: str, layer: "keras.Layer") -> tuple[list[str], tuple[int, int]]:
     """Words for what a layer does, and its window."""
     if kind == "Conv2D":
         stride = f", stride {layer.strides[0]}" if layer.strides[0] > 1 else ""
@@ -165,10 +165,8 @@ def _place(stages: list[_Stage]) -> None:
         after.middle = before.middle + max(pictures / 2 + GAP, words / 2 + WORD_GAP)
 
 
-def _draw(axes: "Axes", stage: _Stage) -> None:
+def _draw(axes: Axes, stage: _Stage) -> None:
     """The last map first, so that the first one is in front."""
-    from matplotlib.patches import Rectangle
-
     step, size = (BEHIND, stage.face) if len(stage.shape) > 1 else ((0, UNIT[1]), UNIT)
     face, edge = COLORS.get(stage.kind, GRAY)
     for number in reversed(range(stage.drawn)):
@@ -176,7 +174,7 @@ def _draw(axes: "Axes", stage: _Stage) -> None:
         axes.add_patch(Rectangle(corner, *size, facecolor=face, edgecolor=edge, linewidth=LINE_WIDTH))
 
 
-def _show(axes: "Axes", stage: _Stage, image: Array) -> None:
+def _show(axes: Axes, stage: _Stage, image: Array) -> None:
     (x, y), (width, height) = stage.corner, stage.face
     side = round(stage.scale * DPI)  # enlarged by us, pixels stay crisp in all viewers
     pixels = image.repeat(side, axis=0).repeat(side, axis=1)
@@ -184,7 +182,7 @@ def _show(axes: "Axes", stage: _Stage, image: Array) -> None:
     axes.imshow(pixels, extent=(x, x + width, y, y + height), aspect="auto", **style)
 
 
-def _connect(axes: "Axes", before: _Stage, after: _Stage) -> None:
+def _connect(axes: Axes, before: _Stage, after: _Stage) -> None:
     """Lines from a window to what it becomes, or the outermost of all that lead to a column."""
     if len(after.shape) > 1:
         _frame_window(axes, before, after)
@@ -199,9 +197,7 @@ def _connect(axes: "Axes", before: _Stage, after: _Stage) -> None:
         _line(axes, start, end)
 
 
-def _frame_window(axes: "Axes", before: _Stage, after: _Stage) -> None:
-    from matplotlib.patches import Rectangle
-
+def _frame_window(axes: Axes, before: _Stage, after: _Stage) -> None:
     rows, columns = after.window
     width, height = min(columns * before.scale, before.face[0]), min(rows * before.scale, before.face[1])
     x = before.corner[0] + 0.8 * (before.face[0] - width)
@@ -213,5 +209,5 @@ def _frame_window(axes: "Axes", before: _Stage, after: _Stage) -> None:
         _line(axes, start, end)
 
 
-def _line(axes: "Axes", start: Point, end: Point) -> None:
+def _line(axes: Axes, start: Point, end: Point) -> None:
     axes.plot(*zip(start, end, strict=True), color=LINES, linewidth=LINE_WIDTH, zorder=2)

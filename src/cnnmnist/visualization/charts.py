@@ -1,16 +1,24 @@
-"""Confusion matrices, learning curves and other figures that are no grids of images."""
+"""Charts: confusion matrices, learning curves and embeddings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import SymLogNorm
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    NullFormatter,
+    NullLocator,
+    ScalarFormatter,
+    StrMethodFormatter,
+)
 
-from cnnmnist.visualization.figures import DPI, LARGE, SMALL, text_width
+from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, text_width
 from cnnmnist.visualization.grids import Array
-
-if TYPE_CHECKING:
-    from cnnmnist.visualization.display import Figure
 
 LARGEST_COUNTED_MATRIX = 20  # classes; the counts in the cells of a larger matrix could not be read
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
@@ -18,8 +26,8 @@ LOGIT_RANGE = (0.001, 0.9999)
 LARGEST_CURVE = 1_000  # points
 
 
-def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> "Figure":
-    """Draw how often each true class (rows) was taken for each class (columns).
+def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> Figure:
+    """Draw how often the network predicted each class (columns) for images of each true class (rows).
 
     The colours are logarithmic from 1 on, because the few confusions would be invisible beside the diagonal.
 
@@ -28,11 +36,6 @@ def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str 
         class_names: one for each class.
         title: of the figure.
     """
-    from matplotlib.colors import SymLogNorm
-    from matplotlib.ticker import ScalarFormatter
-
-    from cnnmnist.visualization.display import Figure
-
     classes = len(matrix)
     counted = classes <= LARGEST_COUNTED_MATRIX
     cells = max(2.5, classes * (0.45 if counted else 0.17))  # inches, as the names' lengths
@@ -59,7 +62,7 @@ def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str 
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """How one training went."""
+    """The losses and accuracies of one training."""
 
     name: str
     losses: Array
@@ -70,17 +73,13 @@ class LearningCurve:
     """Iterations and the accuracy on the test split after them."""
 
 
-def draw_learning_curves(curves: Sequence[LearningCurve]) -> "Figure":
+def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
     """Draw the training losses and the accuracies of several trainings over their iterations.
 
     Losses and accuracies of batches are running means over a fiftieth of the longest training; accuracies on the
     test split are circles. The axis of the accuracies is a logit one, so that 98 % and 99 % are far from each
     other; what is above 99.99 % lies on its upper edge.
     """
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, StrMethodFormatter
-
-    from cnnmnist.visualization.display import Figure
-
     window = max(1, max(len(curve.losses) for curve in curves) // 50)
     over = f" (mean of {window:,} iterations)" if window > 1 else ""
     figure = Figure(figsize=(7, 6.4 + 0.2 * len(curves)), dpi=DPI, layout="constrained")
@@ -132,7 +131,7 @@ def _smoothed(values: Array, window: int) -> tuple[Array, Array]:
 
 def draw_embedding(
     points: Array, labels: Array, predicted: Array, class_names: Sequence[str], title: str = ""
-) -> "Figure":
+) -> Figure:
     """Draw images as points in the colour and under the name of their class; misclassified ones have a black edge.
 
     Args:
@@ -142,11 +141,6 @@ def draw_embedding(
         class_names: one for each class.
         title: of the figure.
     """
-    from matplotlib import colormaps
-    from matplotlib.patheffects import withStroke
-
-    from cnnmnist.visualization.display import Figure
-
     figure = Figure(figsize=(7, 7.4), dpi=DPI, layout="constrained")
     axes = figure.add_subplot(aspect="equal", xticks=[], yticks=[])
     wrong = predicted != labels

@@ -1,26 +1,29 @@
-"""Draw grids of images and write figures, with matplotlib.
+"""Figures: drawing grids of images with matplotlib, and writing figures to files.
 
 Only matplotlib's object-oriented interface is used: no window, no global state.
 """
 
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import matplotlib
+import matplotlib.figure
+from matplotlib.textpath import TextPath
 
 from cnnmnist.errors import SelectionError
 from cnnmnist.files import replacing
 from cnnmnist.visualization.grids import Array, ImageGrid, title_lines
 
-if TYPE_CHECKING:
-    from cnnmnist.visualization.display import Figure
-
 # Metadata that would make the bytes of a file depend on the time at which it was written.
 UNDATED: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 DPI = 150
+SCREEN_DPI = 96  # of a notebook's page
 SMALL, LARGE = 8, 11  # font sizes in points
 LINE = 1.35  # height of a line over its font size
 COLOR_BAR = 28  # pixels
@@ -44,6 +47,16 @@ class Layout:
         return points * self.dpi / 72
 
 
+class Figure(matplotlib.figure.Figure):
+    """A figure that a notebook displays as the last value of a cell, although it belongs to no window."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """IPython's protocol: a PNG file, and the width in pixels at which text has its size."""
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue(), {"width": round(SCREEN_DPI * self.get_figwidth())}
+
+
 class Drawing:
     """A figure of a grid and of those beside it, in which others of the same shapes can take their place.
 
@@ -53,8 +66,6 @@ class Drawing:
     """
 
     def __init__(self, grid: ImageGrid, layout: Layout | None = None) -> None:
-        from cnnmnist.visualization.display import Figure
-
         layout = layout or Layout()
         self._blocks = blocks = [_Block(each, layout) for each in grid.row()]
         margin, dpi = layout.margin, layout.dpi
@@ -63,7 +74,7 @@ class Drawing:
         width = max(content, text_width([grid.title], LARGE, dpi)) + 2 * margin
         tallest = max(block.height for block in blocks)
         height = math.ceil(tallest + heading) + 2 * margin
-        self.figure: Figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
+        self.figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
         self._title = self.figure.text(
             0.5, 1 - margin / height, grid.title, size=LARGE, ha="center", va="top", parse_math=False
         )
@@ -81,7 +92,7 @@ class Drawing:
             block.show(part)
 
 
-def draw_grid(grid: ImageGrid) -> "Figure":
+def draw_grid(grid: ImageGrid) -> Figure:
     """Draw the images of a grid, and of those beside it, with their titles and colour bars."""
     return Drawing(grid).figure
 
@@ -97,7 +108,7 @@ def check_figure_path(path: Path, suffixes: Sequence[str] = tuple(UNDATED)) -> N
         raise SelectionError(f"Cannot write a figure as {path}: end its name in {choice}.")
 
 
-def save_figure(figure: "Figure", path: str | Path) -> None:
+def save_figure(figure: matplotlib.figure.Figure, path: str | Path) -> None:
     """Write a figure as PNG, SVG or PDF, by suffix; the same figure gives the same bytes.
 
     Args:
@@ -108,8 +119,6 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
         SelectionError: the suffix is not that of a known format.
         RunError: the file cannot be written.
     """
-    import matplotlib
-
     path = Path(path)
     check_figure_path(path)
     suffix = path.suffix.lower()
@@ -121,8 +130,6 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
 
 def text_width(texts: Iterable[str], size: float, dpi: int = DPI) -> int:
     """Pixels that the longest of the texts takes."""
-    from matplotlib.textpath import TextPath
-
     lengths = (TextPath((0, 0), text, size=size).get_extents().width for text in set(texts) if text)
     return math.ceil(max(lengths, default=0) * dpi / 72)
 
@@ -152,7 +159,7 @@ class _Block:
         self.width = max(self.panels_width + bar, text_width([grid.heading], SMALL, layout.dpi))
         self.height = self.panels_height + self.heading_height
 
-    def draw(self, figure: "Figure", left: int, bottom: int) -> None:
+    def draw(self, figure: matplotlib.figure.Figure, left: int, bottom: int) -> None:
         figure_width, figure_height = figure.get_size_inches() * self.layout.dpi
 
         def add_axes(x: float, y: float, width: float, height: float) -> Any:

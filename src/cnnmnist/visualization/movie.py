@@ -1,4 +1,4 @@
-"""A recorded run as a movie: the filters of a layer, its outputs for an image, and the hardest test images."""
+"""The snapshots of a run as a movie: filters of a layer, its outputs for an image, and the hardest test images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from cnnmnist.data.loading import Dataset
 from cnnmnist.files import replacing
-from cnnmnist.runs.snapshots import load_frames
-from cnnmnist.runs.store import Run
+from cnnmnist.interpretation import layer_outputs
+from cnnmnist.model import build_model
+from cnnmnist.runs.run import Run
+from cnnmnist.runs.snapshots import load_snapshots
 from cnnmnist.visualization.figures import Drawing, Layout
 from cnnmnist.visualization.grids import (
     Array,
@@ -30,40 +35,39 @@ DIGIT_SPACE, COMMA_SPACE = "\u2007", "\u2008"  # as wide as those, so that the t
 def movie_grids(
     run: Run, dataset: Dataset, layer: str, image: Array, image_name: str, input_channel: int = 0
 ) -> list[ImageGrid]:
-    """What the frames show, from left to right: filters, their outputs for an image, and the hardest test images.
+    """The grids of each frame: filters, their outputs for an image, and the hardest test images.
 
     The filters have one colour range over the whole movie, in which white is 0.
 
     Args:
-        run: a recorded one.
-        dataset: the digits that it was trained on.
+        run: one with snapshots.
+        dataset: the data that the run was trained on.
         layer: ``conv1``, ``conv2``, ...
         image: uint8 (height, width).
-        image_name: what it is called.
+        image_name: how the heading names it.
         input_channel: of the filters, from 0.
 
     Raises:
-        RunError: nothing was recorded, or a frame is damaged.
+        RunError: the run has no snapshots, or one is damaged.
     """
-    from cnnmnist.interpretation import layer_outputs
-    from cnnmnist.model import build_model
-
     test, names = dataset.test, dataset.class_names
-    model = build_model(run.record.recipe.model, dataset.image_shape, len(names))
+    model = build_model(run.metadata.recipe.model, dataset.image_shape, len(names))
     grids, largest = [], 0.0
-    for frame in load_frames(run, dataset):
-        for number, weights in enumerate(zip(frame.kernels, frame.biases, strict=True), 1):
+    for snapshot in load_snapshots(run, dataset):
+        for number, weights in enumerate(zip(snapshot.kernels, snapshot.biases, strict=True), 1):
             model.get_layer(f"conv{number}").set_weights(weights)
         kernel = np.asarray(model.get_layer(layer).kernel)
         largest = max(largest, *symmetric_range(kernel))
         # A copy, so that not all weights of all frames are kept.
         filters = replace(filter_grid(kernel[:, :, [input_channel]]), scale="", heading=f"Filters of {layer}")
         outputs = activation_grid(layer_outputs(model, layer, image[np.newaxis])[0], image)
-        hardest = image_grid(test.images[frame.hardest], test.labels[frame.hardest], frame.predicted, names)
+        hardest = image_grid(
+            test.images[snapshot.hardest], test.labels[snapshot.hardest], snapshot.predicted, names
+        )
         grids.append(
             replace(
                 hardest,
-                title=_title(frame.iteration, run.record.iteration, frame.accuracy),
+                title=_title(snapshot.iteration, run.metadata.iteration, snapshot.accuracy),
                 heading="Hardest test images",
                 beside=replace(outputs, heading=f"Outputs for {image_name}", beside=filters),
             )
@@ -72,10 +76,10 @@ def movie_grids(
 
 
 def save_movie(grids: Sequence[ImageGrid], class_names: Sequence[str], path: Path) -> None:
-    """Write what :func:`movie_grids` returned as a GIF that begins again for ever; its last frame stays longer.
+    """Write the grids of :func:`movie_grids` as a GIF that repeats for ever; its last frame stays longer.
 
     Args:
-        grids: one for each frame.
+        grids: one for each snapshot.
         class_names: of the titles, for the longest of which there is room in all frames.
         path: of the file.
 
@@ -103,12 +107,8 @@ def _with_range(grid: ImageGrid, value_range: tuple[float, float]) -> ImageGrid:
     return replace(grid, value_ranges=(value_range,) * len(grid.images))
 
 
-def _pictures(grids: Sequence[ImageGrid], longest_name: str) -> Iterator[Any]:
+def _pictures(grids: Sequence[ImageGrid], longest_name: str) -> Iterator[Image.Image]:
     """The frames as Pillow's images of one palette, each colour the nearest in it."""
-    from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
-
     shades = [colormaps[name](np.linspace(0, 1, SHADES), bytes=True)[:, :3] for name in ("binary", "seismic")]
     palette = np.concatenate(shades)
     widest = f"True: {longest_name}, Pred: {longest_name}"

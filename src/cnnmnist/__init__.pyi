@@ -1,0 +1,36 @@
+from .config import Recipe as Recipe
+from .data.loading import Dataset as Dataset
+from .data.loading import Split as Split
+from .data.loading import load_dataset as load_dataset
+from .errors import CnnMnistError as CnnMnistError
+from .evaluation import Report as Report
+from .evaluation import evaluate as evaluate
+from .interpretation import embed as embed
+from .interpretation import gradient as gradient
+from .interpretation import last_activations as last_activations
+from .interpretation import layer_outputs as layer_outputs
+from .interpretation import maximize as maximize
+from .interpretation import occlusion as occlusion
+from .model import build_model as build_model
+from .recipes import load_recipe as load_recipe
+from .runs.metadata import Rung as Rung
+from .runs.run import Run as Run
+from .runs.store import load_run as load_run
+from .training.loop import resume as resume
+from .training.loop import train as train
+from .training.trainer import Progress as Progress
+from .visualization.architecture import draw_network as draw_network
+from .visualization.charts import LearningCurve as LearningCurve
+from .visualization.charts import draw_confusion_matrix as draw_confusion_matrix
+from .visualization.charts import draw_embedding as draw_embedding
+from .visualization.charts import draw_learning_curves as draw_learning_curves
+from .visualization.figures import draw_grid as draw_grid
+from .visualization.figures import save_figure as save_figure
+from .visualization.grids import ImageGrid as ImageGrid
+from .visualization.grids import activation_grid as activation_grid
+from .visualization.grids import filter_grid as filter_grid
+from .visualization.grids import image_grid as image_grid
+from .visualization.grids import maximization_grid as maximization_grid
+from .visualization.grids import saliency_grid as saliency_grid
+
+__version__: str

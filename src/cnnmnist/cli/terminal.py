@@ -1,0 +1,119 @@
+"""The terminal: results go to standard output, messages to standard error, and nothing unprintable to either."""
+
+import contextlib
+import json
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+import cnnmnist
+from cnnmnist.errors import MissingRunError
+
+if TYPE_CHECKING:
+    from cnnmnist import ImageGrid, Run
+
+QUIET = "cnnmnist.quiet"  # the key of a context's metadata
+
+
+def printable(text: str) -> str:
+    """Show control characters, and bytes of file names that are not UTF-8, as escapes: none reaches a terminal."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+class _PrintableConsole(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+class Terminal:
+    """The two streams of a command.
+
+    With ``--json``, results go to standard error like messages, and standard output holds one JSON document. With
+    ``--quiet``, messages are left out.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        context = click.get_current_context(silent=True)
+        self.quiet = bool(context and context.meta.get(QUIET))
+        self.as_json = as_json
+        self.err = _PrintableConsole(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.out = self.err
+        if not as_json:
+            self.out = _PrintableConsole(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def result(self, document: dict[str, Any] | list[Any]) -> None:
+        """Print the JSON document, if that was asked for."""
+        if self.as_json:
+            click.echo(json.dumps(document, indent=2))
+
+    def message(self, text: str) -> None:
+        """Print a message on standard error."""
+        if not self.quiet:
+            self.err.print(text)
+
+    def warn(self, text: str) -> None:
+        """Print a warning on standard error, also with ``--quiet``."""
+        self.err.print(f"Warning: {text}", style="yellow")
+
+    def warn_about(self, run: "Run") -> None:
+        """Warn where a run is unfinished, or other versions made it."""
+        metadata = run.metadata
+        if metadata.status != "finished":
+            done = f"{metadata.iteration:,} of {metadata.recipe.training.iterations:,} iterations"
+            self.warn(f"the run {run.name} is {metadata.status}, {done}: this is the last network that it saved.")
+        self.warn_of_versions(run, "the results may differ slightly from those of then")
+
+    def warn_of_versions(self, run: "Run", consequence: str) -> None:
+        """Warn where versions have changed since the run was made."""
+        if changes := run.version_changes():
+            self.warn(f"the run {run.name} was made with {changes}: {consequence}.")
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether a live display can be shown on standard error."""
+        return self.err.is_terminal and not self.quiet
+
+    def waiting(self, reason: str) -> AbstractContextManager[Any]:
+        """Show on a terminal what the program is waiting for."""
+        return self.err.status(reason) if self.shows_progress else contextlib.nullcontext()
+
+    def notice(self, title: str, message: str) -> None:
+        """Print a framed paragraph on standard error, also with ``--quiet``."""
+        self.err.print(Panel(Text(message), title=title, border_style="bold yellow"), soft_wrap=False)
+
+    def preview(self, grid: "ImageGrid") -> None:
+        """Draw a figure in the terminal; print nothing in a pipe or a file."""
+        if self.out.is_terminal:
+            # matplotlib, whose colours it uses, takes half a second to import.
+            from cnnmnist.cli.preview import preview
+
+            self.out.print(preview(grid, self.out.width, self.draws_in_color), soft_wrap=False)
+
+    @property
+    def draws_in_color(self) -> bool:
+        """Whether images can be drawn as coloured half blocks."""
+        out = self.out
+        return out.color_system is not None and not out.no_color and not out.options.ascii_only
+
+
+def choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "Run":
+    """Load the run of that name; without a name the latest run or, if there is none, the pretrained one.
+
+    Raises:
+        RunError: there is no such run, or its metadata are damaged.
+    """
+    if name is not None:
+        return cnnmnist.load_run(name, runs_dir)
+    try:
+        run = cnnmnist.load_run("latest", runs_dir)
+    except MissingRunError:
+        run = cnnmnist.load_run("pretrained", runs_dir)
+    terminal.message(f"Using the run {run.name}.")
+    return run

@@ -1,0 +1,109 @@
+"""The options of ``cnnmnist train``, as one value."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import cnnmnist
+from cnnmnist.cli.options import options, recipe_option
+
+if TYPE_CHECKING:
+    from cnnmnist import Recipe
+
+
+def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    try:
+        return sorted({int(part) for part in value.split(",")}) if value is not None else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of iterations such as 0,1,100.") from None
+
+
+# An option and the field that it sets share their name.
+FIELDS: dict[str, dict[str, Any]] = {
+    "iterations": {"type": int, "metavar": "N"},
+    "batch_size": {"type": int, "metavar": "N"},
+    "learning_rate": {"type": float, "metavar": "X"},
+    "seed": {"type": int, "metavar": "N"},
+    "evaluate_at": {"callback": _iterations, "metavar": "N,N,..."},
+    "record_at": {"callback": _iterations, "metavar": "N,N,..."},
+    "precision": {"type": click.Choice(["auto", "float32", "mixed_bfloat16"])},
+}
+recipe_options = options(
+    click.option(
+        "--config",
+        metavar="NAME|FILE",
+        help="Recipe: a name from `cnnmnist recipes`, or a YAML file.  [default: tutorial]",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Set any field of the recipe, such as training.beta_2=0.99.  [repeatable]",
+    ),
+    *(recipe_option(f"training.{name}", **attributes) for name, attributes in FIELDS.items()),
+)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What was asked of ``cnnmnist train``."""
+
+    config: str | None
+    overrides: dict[str, Any]
+    """Values of the recipe's fields, by dotted name."""
+    dataset: str | None
+    data_dir: Path | None
+    runs_dir: Path
+    name: str | None
+    resume: str | None
+    checkpoint_every: int
+    record: bool
+    tensorboard: bool
+    strategy: str
+    cluster: str
+    cluster_timeout: float
+    as_json: bool
+
+    @classmethod
+    def parse(cls, settings: tuple[str, ...], **given: Any) -> "TrainOptions":
+        """Join --set and the options of single fields.
+
+        Raises:
+            click.UsageError: a setting has no equals sign, or --record and --record-at are both given.
+            RecipeError: a setting is not valid YAML.
+        """
+        overrides = dict(map(_setting, settings))
+        for name in FIELDS:
+            if (value := given.pop(name)) is not None:
+                overrides[f"training.{name}"] = value
+        if given["dataset"]:
+            overrides["dataset"] = given["dataset"]
+        if given["record"] and "training.record_at" in overrides:
+            raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
+        return cls(overrides=overrides, **given)
+
+    def load_recipe(self) -> "Recipe":
+        """The recipe with its overrides, and with about 50 iterations for snapshots if --record is given.
+
+        Raises:
+            RecipeError: there is no such recipe, or a field is unknown or not valid.
+        """
+        recipe = cnnmnist.load_recipe(self.config or "tutorial", self.overrides)
+        if not self.record or self.resume:
+            return recipe
+        from cnnmnist.runs.snapshots import snapshot_times
+
+        times = {"training.record_at": snapshot_times(recipe.training.iterations)}
+        return cnnmnist.load_recipe(self.config or "tutorial", self.overrides | times)
+
+
+def _setting(setting: str) -> tuple[str, Any]:
+    from cnnmnist.recipes import parse_yaml
+
+    field, equals, value = setting.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {setting}: write it as KEY=VALUE.")
+    return field.strip(), parse_yaml(value, f"--set {field}")

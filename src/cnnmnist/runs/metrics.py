@@ -1,0 +1,87 @@
+"""The metrics of a run: one line of JSON for each iteration, appended while the run trains."""
+
+import itertools
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cnnmnist.errors import RunError, reason
+from cnnmnist.files import replacing
+
+MAX_LINE = 1_000  # bytes
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Loss and accuracy of every iteration of a run, from the first."""
+
+    losses: np.ndarray
+    """Loss before the iteration's step, float32 (n,)."""
+    accuracies: np.ndarray
+    """Accuracy on its batch before the step, float32 (n,)."""
+
+
+def append_metrics(
+    path: Path, last: int, losses: np.ndarray, accuracies: np.ndarray, iterations_per_second: float
+) -> None:
+    """Add a line for each of the iterations that ended with ``last``.
+
+    Args:
+        path: the file of the metrics.
+        last: number of the last iteration, from 1.
+        losses: float32 (n,).
+        accuracies: float32 (n,).
+        iterations_per_second: the speed of these iterations.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    speed, lines = round(iterations_per_second, 2), []
+    values = zip(losses, accuracies, strict=True)
+    for iteration, (loss, accuracy) in enumerate(values, last - len(losses) + 1):
+        rounded = {"loss": round(float(loss), 6), "accuracy": round(float(accuracy), 6)}
+        lines.append(json.dumps({"iteration": iteration, **rounded, "iterations_per_second": speed}))
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+    except OSError as error:
+        raise RunError(f"Cannot write {path}: {reason(error)}.") from error
+
+
+def load_metrics(path: Path) -> Metrics:
+    """Read what :func:`append_metrics` wrote; a last line that a crash cut off is left out.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    losses, accuracies = [], []
+    try:
+        with path.open("rb") as file:
+            for number in itertools.count(1):
+                line = file.readline(MAX_LINE)
+                if not line.endswith(b"\n") and len(line) < MAX_LINE:
+                    break
+                values = json.loads(line)
+                loss, accuracy = float(values["loss"]), float(values["accuracy"])
+                if values["iteration"] != number or not (math.isfinite(loss) and 0 <= accuracy <= 1):
+                    raise ValueError("not what training writes")
+                losses.append(loss)
+                accuracies.append(accuracy)
+    except OSError as error:
+        raise RunError(f"Cannot read {path}: {reason(error)}.") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise RunError(f"{path} is damaged in line {number}.") from error
+    return Metrics(np.array(losses, np.float32), np.array(accuracies, np.float32))
+
+
+def truncate_metrics(path: Path, iteration: int) -> None:
+    """Remove the metrics of iterations after ``iteration``, which will be repeated.
+
+    Raises:
+        RunError: the file is missing or cannot be written.
+    """
+    with replacing(path) as temporary, path.open("rb") as old:
+        temporary.write_bytes(b"".join(itertools.islice(old, iteration)))
