@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.store import create_run
 from cnnmnist.training import loop as session
 
@@ -29,7 +29,7 @@ def trained(folder: Path, rounds: int, checkpoint_every: int) -> Generator[float
     recipe = load_recipe(overrides={"training.iterations": last, "training.evaluate_at": []})
     dataset = load_dataset("mnist5k")
     run = create_run(folder, None, recipe, dataset)
-    with closing(session.train_run(run, dataset, checkpoint_every=checkpoint_every)) as events:
+    with closing(session.training_events(run, dataset, checkpoint_every=checkpoint_every)) as events:
         started = time.perf_counter()
         for event in events:
             # The checkpoint of an iteration is written when the next event is asked for.

@@ -17,11 +17,11 @@ import time
 import tensorflow as tf
 if sys.argv[1] == "off":
     tf.config.experimental.enable_op_determinism = lambda: None
-from cnnmnist.config import load_recipe
+from cnnmnist.recipes import load_recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.training.trainer import Trainer
 trainer = Trainer(load_recipe(), load_dataset("mnist5k"))
-progress = trainer.run(range(0, 10_000, {ITERATIONS}))
+progress = trainer.iterate(range(0, 10_000, {ITERATIONS}))
 for turn in sys.stdin:
     target = trainer.iteration + {ITERATIONS}
     started = time.perf_counter(), time.process_time()

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from throughput import spread
 
-from cnnmnist.config import load_recipe, recipe_names
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe, recipe_names
 from cnnmnist.summary import summarize
 from cnnmnist.training.trainer import Progress, Trainer
 
@@ -43,7 +43,7 @@ def main() -> None:
     names = ["tutorial", *(name for name in recipe_names() if name.startswith("exercises/"))]
     endless = {"training.iterations": 100_000_000}
     trainers = {name: Trainer(load_recipe(name, endless), digits) for name in names}
-    streams = {name: trainer.run() for name, trainer in trainers.items()}
+    streams = {name: trainer.iterate() for name, trainer in trainers.items()}
     for stream in streams.values():
         seconds_per_iteration(stream, WARM_UP)
     times: dict[str, list[float]] = {name: [] for name in names}

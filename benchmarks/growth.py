@@ -27,8 +27,8 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 def iterations_per_second(setting: dict[str, Any], data_dir: Path) -> float:
     """In this process, which has only the setting's processors from before TensorFlow's start on."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: setting["threads"]])
-    from cnnmnist.config import load_recipe
     from cnnmnist.data.loading import load_dataset
+    from cnnmnist.recipes import load_recipe
     from cnnmnist.training.trainer import Trainer
 
     filters = [{"filters": round(each * setting["factor"])} for each in TUTORIAL_FILTERS]
@@ -42,7 +42,7 @@ def iterations_per_second(setting: dict[str, Any], data_dir: Path) -> float:
     )
     trainer = Trainer(recipe, load_dataset(data_dir=data_dir))
     started = 0.0
-    for progress in trainer.run([ITERATIONS]):
+    for progress in trainer.iterate([ITERATIONS]):
         if progress.iteration == ITERATIONS:
             started = time.perf_counter()
     return ITERATIONS / (time.perf_counter() - started)

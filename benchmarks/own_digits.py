@@ -23,7 +23,7 @@ from sklearn.datasets import load_digits
 
 from cnnmnist.data.preprocessing import prepare_digits
 from cnnmnist.errors import PictureError
-from cnnmnist.evaluation import predict_logits
+from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.store import load_run
 
 FONTS = (

@@ -73,8 +73,8 @@ def evaluation(data_dir: Path) -> dict[str, Callable[[], object]]:
     """Our evaluation and Keras' own with several batch sizes, on the same network and images."""
     from cnnmnist.config import ModelConfig
     from cnnmnist.data.loading import load_dataset
-    from cnnmnist.evaluation import predict_logits
     from cnnmnist.model import build_model
+    from cnnmnist.prediction import predict_logits
 
     images = load_dataset(data_dir=data_dir).test.images
     model, keras_predict = build_model(ModelConfig()), KerasPredict(data_dir)

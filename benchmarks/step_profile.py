@@ -16,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import tf
 from cnnmnist.training.trainer import Trainer
 
@@ -46,7 +46,7 @@ def profiled(trainer: Trainer) -> tuple[dict[str, float], float]:
     """Milliseconds per step of each part, and of the step itself."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    stream = trainer.run([WARM_UP, WARM_UP + PROFILED])
+    stream = trainer.iterate([WARM_UP, WARM_UP + PROFILED])
     for progress in stream:
         if progress.iteration == WARM_UP:
             break

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from cnnmnist.cli import main as cnnmnist
-from cnnmnist.config import recipe_names
+from cnnmnist.recipes import recipe_names
 
 # The file, and the command that makes it of the recorded run.
 FIGURES = {

@@ -11,12 +11,13 @@ import sys
 import zipfile
 from pathlib import Path
 
-from cnnmnist.runs.store import PRETRAINED, Run, load_run
+from cnnmnist.runs.run import Run
+from cnnmnist.runs.store import PRETRAINED, load_run
 
 
 def main() -> None:
     run = load_run(sys.argv[1], Path("runs"))
-    record = run.record
+    record = run.metadata
     if record.status != "finished":
         raise SystemExit(f"{run.directory} has not finished.")
     record.dataset.source, record.dataset.data_dir = "MNIST", None

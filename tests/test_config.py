@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnmnist.config import Recipe, load_recipe, parse_yaml, recipe_fields, recipe_names, validate_recipe
+from cnnmnist.config import Recipe
 from cnnmnist.errors import RecipeError
+from cnnmnist.recipes import load_recipe, parse_yaml, recipe_fields, recipe_names, validate_recipe
 
 
 def test_the_default_recipe_is_the_tutorials() -> None:

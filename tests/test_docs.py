@@ -13,7 +13,7 @@ import yaml
 from sphinx.cmd.build import main as build_site
 
 from cnnmnist.cli import main
-from cnnmnist.config import recipe_names
+from cnnmnist.recipes import recipe_names
 from conftest import Result, run_cli
 from support.clusters import ended, free_addresses, started
 

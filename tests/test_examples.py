@@ -37,14 +37,14 @@ def printed(outputs: list[Any]) -> str:
 def test_it_shows_what_the_run_reached(executed: tuple[Path, dict[str, list[Any]]]) -> None:
     folder, outputs = executed
     run = load_run("latest", folder / "runs")
-    assert (run.record.status, run.record.iteration, run.record.dataset.name) == ("finished", 120, "mnist5k")
+    assert (run.metadata.status, run.metadata.iteration, run.metadata.dataset.name) == ("finished", 120, "mnist5k")
     ladder = re.findall(r"^ *([\d,]+) iterations: +(\S+)%", printed(outputs["train"]), re.MULTILINE)
-    assert ladder == [(f"{rung.iteration:,}", f"{100 * rung.accuracy:.1f}") for rung in run.record.ladder]
+    assert ladder == [(f"{rung.iteration:,}", f"{100 * rung.accuracy:.1f}") for rung in run.metadata.ladder]
     assert [iterations for iterations, _ in ladder] == ["0", "1", "100", "120"]
     assert float(ladder[0][1]) < 20 < 50 < float(ladder[-1][1])
     assert printed(outputs["untrained"]).startswith(f"{ladder[0][1]}%, ")
     (measured,) = re.findall(r"(\S+)%: (\d+) of 1,000 images are misclassified", printed(outputs["evaluate"]))
-    assert measured == (ladder[-1][1], str(1_000 - round(1_000 * run.record.ladder[-1].accuracy)))
+    assert measured == (ladder[-1][1], str(1_000 - round(1_000 * run.metadata.ladder[-1].accuracy)))
     assert "242,062 parameters" in printed(outputs["shapes"])
     assert "(3500, 28, 28), uint8" in printed(outputs["load"])
     assert "(5, 5, 16, 36)" in printed(outputs["conv2-weights-0"])

@@ -114,7 +114,7 @@ def test_the_receptive_field_is_where_a_gradient_arrives(layers: list[Any], shap
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
 def test_no_real_image_excites_a_filter_more_than_the_one_made_for_it(layer: str) -> None:
-    model, config = PRETRAINED.load_model(), PRETRAINED.record.recipe.model
+    model, config = PRETRAINED.load_model(), PRETRAINED.metadata.recipe.model
     filters = model.get_layer(layer).filters
     found = maximize(model, config, layer, filters)
     rows, columns = receptive_field(config, (28, 28), layer)

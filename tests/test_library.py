@@ -60,8 +60,8 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 def test_the_tour_does_what_it_says(tour: tuple[Path, dict[str, Any], str]) -> None:
     folder, variables, printed = tour
     run, report = variables["run"], variables["report"]
-    assert (str(run.directory), run.record.status, run.record.iteration) == ("runs/first", "finished", 60)
-    ladder = run.record.ladder
+    assert (str(run.directory), run.metadata.status, run.metadata.iteration) == ("runs/first", "finished", 60)
+    ladder = run.metadata.ladder
     untrained, accuracy = ladder[0].accuracy, ladder[-1].accuracy
     assert printed.splitlines() == [
         *(f"{rung.iteration:>5} iterations: {rung.accuracy:.1%} of the test split" for rung in ladder),

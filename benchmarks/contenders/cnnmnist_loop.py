@@ -29,7 +29,7 @@ distribution = distribute(arguments.strategy, cluster_from_environment())
 endless = TrainingConfig(iterations=100_000_000, precision=arguments.precision, batch_size=arguments.batch_size)
 trainer = Trainer(Recipe(training=endless), load_dataset(data_dir=arguments.folder), distribution.strategy)
 assert trainer.model.count_params() == 242_062
-stream = trainer.run()
+stream = trainer.iterate()
 
 
 def train(iterations: int) -> tuple[int, float]:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.metadata import Rung
+from cnnmnist.runs.metrics import append_metrics
 from cnnmnist.runs.store import create_run
 from conftest import Cli
 
@@ -22,9 +23,9 @@ def make_run(folder: Path, name: str, iterations: int, rate: float) -> None:
     recipe = load_recipe(overrides=fields | {"training.record_at": list(range(0, 1_000 - iterations, 10))})
     run = create_run(folder, name, recipe, DATASET)
     done = np.arange(1, iterations + 1)
-    run.append_metrics(iterations, np.exp(-done * rate), 1 - np.exp(-done * rate), 100.0)
-    run.record.ladder = [Rung(iteration=0, accuracy=0.1), Rung(iteration=iterations, accuracy=0.9 + rate)]
-    run.record.iteration, run.record.status, run.record.precision = iterations, "finished", "float32"
+    append_metrics(run.metrics_file, iterations, np.exp(-done * rate), 1 - np.exp(-done * rate), 100.0)
+    run.metadata.ladder = [Rung(iteration=0, accuracy=0.1), Rung(iteration=iterations, accuracy=0.9 + rate)]
+    run.metadata.iteration, run.metadata.status, run.metadata.precision = iterations, "finished", "float32"
     run.save()
 
 

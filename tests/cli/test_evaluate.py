@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.store import create_run
 from conftest import Cli, Result, run_cli
 

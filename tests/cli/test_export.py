@@ -17,9 +17,9 @@ from safetensors.numpy import load_file
 from cnnmnist.config import ModelConfig
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import RunError
-from cnnmnist.evaluation import predict_logits, probabilities
 from cnnmnist.export import export_onnx, export_saved_model, export_tflite, export_weights
 from cnnmnist.model import build_model
+from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.store import PRETRAINED, load_run
 from conftest import Cli, run_cli
 from test_docs import ROOT, blocks

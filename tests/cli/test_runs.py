@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.metadata import Rung
 from cnnmnist.runs.store import create_run
 from conftest import Cli
@@ -19,12 +19,12 @@ def runs(tmp_path: Path) -> Path:
     folder = tmp_path / "runs"
     for number, (name, accuracy) in enumerate([("worse", 0.9), ("better", 0.95), ("started", None)]):
         run = create_run(folder, name, load_recipe(), DATASET)
-        run.record.started = f"2026-01-0{number + 1}T00:00:00.000+00:00"
-        run.record.iteration = 100 * (number + 1)
-        run.record.seconds = 61.0
+        run.metadata.started = f"2026-01-0{number + 1}T00:00:00.000+00:00"
+        run.metadata.iteration = 100 * (number + 1)
+        run.metadata.seconds = 61.0
         if accuracy is not None:
-            run.record.ladder.append(Rung(iteration=run.record.iteration, accuracy=accuracy))
-            run.record.status = "finished"
+            run.metadata.ladder.append(Rung(iteration=run.metadata.iteration, accuracy=accuracy))
+            run.metadata.status = "finished"
         run.save()
     (folder / "broken").mkdir()
     (folder / "broken" / "run.json").write_text("{")

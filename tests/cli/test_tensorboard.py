@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 
 from cnnmnist.errors import RunError
 from cnnmnist.runs.store import load_run
-from cnnmnist.training.loop import train_run
+from cnnmnist.training.loop import training_events
 from cnnmnist.training.tensorboard import TensorBoardWriter
 from conftest import SMALL, Result, run_cli
 
@@ -55,7 +55,7 @@ def go_on(directory: Path) -> None:
     run = load_run(str(directory), Path("runs"))
     dataset = run.load_dataset()
     with TensorBoardWriter(run, dataset) as writer:
-        for event in train_run(run, dataset):
+        for event in training_events(run, dataset):
             writer.write(event)
 
 
@@ -68,7 +68,7 @@ def check_whole(events: EventAccumulator, directory: Path) -> None:
         assert [event.value for event in events.Scalars(tag)] == pytest.approx(values.tolist(), abs=1e-5)
     tested = [(event.step, event.value) for event in events.Scalars("test accuracy")]
     assert [step for step, _ in tested] == [0, 1, 100, 120]
-    assert [value for _, value in tested] == pytest.approx([rung.accuracy for rung in run.record.ladder])
+    assert [value for _, value in tested] == pytest.approx([rung.accuracy for rung in run.metadata.ladder])
 
 
 def test_tensorboard_finds_the_run_by_its_name_with_all_points(watched: tuple[Path, Result]) -> None:

@@ -9,9 +9,9 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from cnnmnist.config import load_recipe, recipe_names
 from cnnmnist.data.idx import write_idx
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe, recipe_names
 from cnnmnist.runs.store import create_run, load_run
 from conftest import SMALL, Cli, Result, only_run
 
@@ -123,7 +123,7 @@ def test_what_contradicts_the_resumed_run_is_refused_by_name(
 ) -> None:
     recipe = load_recipe(overrides={"training.batch_size": 16, "training.iterations": 20})
     run = create_run(tmp_path / "runs", "mine", recipe, load_dataset("mnist5k"))
-    run.record.iteration = 10
+    run.metadata.iteration = 10
     run.save()
     if "--data-dir" in arguments:
         data_folder(tmp_path / "data")
@@ -145,8 +145,8 @@ def test_a_run_recorded_to_its_end_is_recorded_to_the_new_one_unless_its_iterati
     run = create_run(tmp_path / "runs", "mine", recipe, load_dataset("mnist5k"))
     result = cli("train", "--resume", "mine", *arguments, "--iterations", 6)
     assert result.status == 0, result.err
-    assert sorted(int(path.stem) for path in run.recording.iterdir()) == recorded
-    assert load_run("mine", tmp_path / "runs").record.recipe.training.record_at == recorded
+    assert sorted(int(path.stem) for path in run.snapshots.iterdir()) == recorded
+    assert load_run("mine", tmp_path / "runs").metadata.recipe.training.record_at == recorded
     assert "See it learn with: cnnmnist visualize runs/mine --movie" in result.out
 
 

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cnnmnist.config import AugmentationConfig, Recipe, load_recipe
+from cnnmnist.config import AugmentationConfig, Recipe
 from cnnmnist.data.loading import Dataset, Split, load_dataset
 from cnnmnist.data.pipeline import Batches, augment, batch_indices
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import tf
 
 DATASET = load_dataset("mnist5k")

@@ -7,7 +7,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from cnnmnist.data.preprocessing import prepare_digits
-from cnnmnist.evaluation import predict_logits
+from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.store import load_run
 
 

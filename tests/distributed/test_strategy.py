@@ -18,7 +18,7 @@ import hashlib, json, sys
 from pathlib import Path
 import numpy as np
 from cnnmnist.distributed.cluster import cluster_from_environment
-from cnnmnist.config import load_recipe
+from cnnmnist.recipes import load_recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.distributed.strategy import distribute
 from cnnmnist.evaluation import accuracy
@@ -39,13 +39,13 @@ def bits():
     return [hashlib.sha256(replica).hexdigest() for replica in replicas]
 
 digests = {}
-for progress in trainer.run((1,)):
+for progress in trainer.iterate((1,)):
     digests[progress.iteration] = bits()
     if progress.iteration == 1:
         np.savez(out + "-1.npz", **trainer.state())
 np.savez(out + ".npz", **trainer.state())
-distribution.finish()
-found = accuracy(trainer.network(), digits.test)
+distribution.barrier()
+found = accuracy(trainer.trained_model(), digits.test)
 print(json.dumps({"replicas": distribution.replicas, "digests": digests, "accuracy": found}))
 """
 FEW, MANY = 30, 300

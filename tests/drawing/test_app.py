@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import Split, load_dataset
 from cnnmnist.drawing.app import HEADERS, build_app
 from cnnmnist.drawing.reader import Reader
 from cnnmnist.interpretation import layer_outputs
-from cnnmnist.model import build_model, save_model
+from cnnmnist.model import build_model
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.store import create_run, load_run
+from cnnmnist.weights import save_model
 from conftest import run_cli
 
 pytestmark = pytest.mark.xdist_group("drawing")

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import CnnMnistError, DataError, RunError
-from cnnmnist.evaluation import accuracy, predict_logits
-from cnnmnist.runs.snapshots import Frame, load_frames, make_frame, recording_times
-from cnnmnist.runs.store import Run, create_run, load_run
+from cnnmnist.evaluation import accuracy
+from cnnmnist.prediction import predict_logits
+from cnnmnist.recipes import load_recipe
+from cnnmnist.runs.run import Run
+from cnnmnist.runs.snapshots import Snapshot, load_snapshots, snapshot_times, take_snapshot
+from cnnmnist.runs.store import create_run, load_run
 from cnnmnist.training import loop as session
 from cnnmnist.training import trainer as training
-from cnnmnist.training.loop import train_run
+from cnnmnist.training.loop import training_events
 from cnnmnist.training.trainer import Progress
 
 DATASET = load_dataset("mnist5k")
@@ -37,24 +39,24 @@ def new_run(folder: Path, **fields: object) -> Run:
     return create_run(folder, None, load_recipe(overrides=SMALL | fields), DATASET)
 
 
-def frames_of(run: Run) -> list[Frame]:
-    return list(load_frames(run, DATASET))
+def frames_of(run: Run) -> list[Snapshot]:
+    return list(load_snapshots(run, DATASET))
 
 
 def content(run: Run) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(run.recording.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(run.snapshots.iterdir())}
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = new_run(tmp_path_factory.mktemp("runs"))
-    list(train_run(run, DATASET, checkpoint_every=20))
+    list(training_events(run, DATASET, checkpoint_every=20))
     return run
 
 
 @pytest.mark.parametrize(("last", "count"), [(0, 1), (1, 2), (30, 31), (49, 50), (859, 50), (10_000, 50)])
 def test_about_fifty_iterations_are_recorded_the_first_ones_closer_together(last: int, count: int) -> None:
-    times = recording_times(last)
+    times = snapshot_times(last)
     assert (times[0], times[-1], len(times)) == (0, last, count)
     steps = np.diff(times)
     assert (steps >= 1).all()
@@ -71,7 +73,7 @@ def test_a_frame_has_the_images_with_the_largest_cross_entropy() -> None:
         logits[other, 3] = 9.0 - place  # taken for a three, with less and less certainty
     logits[7] = [1000.0, *[-1000.0] * 9]
     model = load_run("pretrained", Path()).load_model()
-    frame = make_frame(5, 0.5, model, logits, labels)
+    frame = take_snapshot(5, 0.5, model, logits, labels)
     assert frame.hardest[:3].tolist() == [4, 28, 11]
     assert len(frame.hardest) == 9
     assert 7 not in frame.hardest
@@ -84,7 +86,7 @@ def test_a_frame_has_the_images_with_the_largest_cross_entropy() -> None:
 def test_a_run_leaves_a_frame_of_each_iteration_asked_for(recorded: Run) -> None:
     frames = frames_of(recorded)
     assert [frame.iteration for frame in frames] == [0, 7, 25, 60]
-    ladder = {rung.iteration: rung.accuracy for rung in recorded.record.ladder}
+    ladder = {rung.iteration: rung.accuracy for rung in recorded.metadata.ladder}
     assert ladder.keys() == {0, 25, 60}
     assert all(frame.accuracy == ladder[frame.iteration] for frame in frames if frame.iteration in ladder)
     last, network = frames[-1], recorded.load_model()
@@ -99,8 +101,8 @@ def test_a_run_leaves_a_frame_of_each_iteration_asked_for(recorded: Run) -> None
 
 def test_without_it_nothing_is_recorded(tmp_path: Path) -> None:
     run = new_run(tmp_path, **{"training.record_at": [], "training.iterations": 2})
-    list(train_run(run, DATASET))
-    assert not run.recording.exists()
+    list(training_events(run, DATASET))
+    assert not run.snapshots.exists()
     with pytest.raises(RunError, match=r"was not recorded: record one with `cnnmnist train --record`\.$"):
         frames_of(run)
 
@@ -108,29 +110,29 @@ def test_without_it_nothing_is_recorded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stop", [7, 24, 26])
 def test_an_interrupted_run_goes_on_to_the_same_frames(tmp_path: Path, recorded: Run, stop: int) -> None:
     run = new_run(tmp_path)
-    events = train_run(run, DATASET)
+    events = training_events(run, DATASET)
     for event in events:
         if isinstance(event, Progress) and event.iteration >= stop:
             events.close()  # before the iteration's own frame, if it is to have one
-    list(train_run(load_run("latest", tmp_path), DATASET))
+    list(training_events(load_run("latest", tmp_path), DATASET))
     assert content(run) == content(recorded)
 
 
 def test_frames_after_the_checkpoint_are_recorded_again(tmp_path: Path, recorded: Run) -> None:
     run = new_run(tmp_path)
-    events = train_run(run, DATASET, checkpoint_every=20)
+    events = training_events(run, DATASET, checkpoint_every=20)
     while not isinstance(event := next(events), Progress) or event.iteration < 40:
         pass
-    killed = Run(Path(shutil.copytree(run.directory, tmp_path / "killed")), run.record)
+    killed = Run(Path(shutil.copytree(run.directory, tmp_path / "killed")), run.metadata)
     events.close()
     (killed.checkpoints / "000000040.npz").unlink(missing_ok=True)
     (killed.recording / "000000025.npz").write_bytes(b"of a time that is not to be")
     (killed.recording / "000000060.npz").write_bytes(b"likewise")
     (killed.recording / ".000000007-1.tmp.npz").write_bytes(b"half")
-    first_event = next(train_run(load_run(str(killed.directory), tmp_path), DATASET))
+    first_event = next(training_events(load_run(str(killed.directory), tmp_path), DATASET))
     assert isinstance(first_event, Progress)
     assert sorted(content(killed)) == ["000000000.npz", "000000007.npz"]
-    list(train_run(load_run(str(killed.directory), tmp_path), DATASET))
+    list(training_events(load_run(str(killed.directory), tmp_path), DATASET))
     assert content(killed) == content(recorded)
 
 
@@ -147,24 +149,24 @@ def test_an_iteration_is_classified_once_and_does_not_count_as_training(
     def slow(*arguments: Any) -> np.ndarray:
         nonlocal now
         now += 1_000
-        classified.append(run.record.iteration)
+        classified.append(run.metadata.iteration)
         return predict_logits(*arguments)
 
     monkeypatch.setattr(training.time, "perf_counter", clock)
     monkeypatch.setattr(session, "predict_logits", slow)
     run = new_run(tmp_path, **{"training.iterations": 25})
-    list(train_run(run, DATASET))
+    list(training_events(run, DATASET))
     assert classified == [0, 7, 25], "the 1,000 test images fit in one call"
-    assert run.record.seconds < 1_000
+    assert run.metadata.seconds < 1_000
 
 
 def test_a_recording_is_interrupted_within_the_test_split(tmp_path: Path) -> None:
     run = new_run(tmp_path, **{"training.evaluate_at": [], "training.record_at": [0]})
-    events = train_run(run, DATASET)
+    events = training_events(run, DATASET)
     assert next(events) is None
     events.close()
-    assert not run.recording.exists()
-    assert load_run("latest", tmp_path).record.status == "interrupted"
+    assert not run.snapshots.exists()
+    assert load_run("latest", tmp_path).metadata.status == "interrupted"
 
 
 def edited(path: Path, **arrays: Any) -> None:
@@ -201,7 +203,7 @@ def thousandfold(path: Path) -> None:
 )
 def test_a_frame_of_a_stranger_is_refused(tmp_path: Path, recorded: Run, damage: Any, message: str) -> None:
     run = load_run(str(shutil.copytree(recorded.directory, tmp_path / "strange")), tmp_path)
-    damage(run.recording / "000000025.npz")
+    damage(run.snapshots / "000000025.npz")
     with pytest.raises(RunError, match=r"000000025\.npz is damaged: ") as caught:
         frames_of(run)
     assert message in str(caught.value)
@@ -210,13 +212,13 @@ def test_a_frame_of_a_stranger_is_refused(tmp_path: Path, recorded: Run, damage:
 
 def test_what_is_not_a_file_is_no_frame_and_no_frame_at_all_is_a_sentence(tmp_path: Path, recorded: Run) -> None:
     run = load_run(str(shutil.copytree(recorded.directory, tmp_path / "strange")), tmp_path)
-    (run.recording / "000000025.npz").unlink()
-    os.mkfifo(run.recording / "000000025.npz")  # a reader that opened it would wait for ever
+    (run.snapshots / "000000025.npz").unlink()
+    os.mkfifo(run.snapshots / "000000025.npz")  # a reader that opened it would wait for ever
     assert [frame.iteration for frame in frames_of(run)] == [0, 7, 60]
-    shutil.rmtree(run.recording)
+    shutil.rmtree(run.snapshots)
     with pytest.raises(RunError, match="Nothing of the run strange was recorded yet: continue it"):
         frames_of(run)
-    run.recording.symlink_to(recorded.recording)
+    run.snapshots.symlink_to(recorded.recording)
     with pytest.raises(RunError, match="recording is a symbolic link"):
         load_run(str(run.directory), tmp_path)
 
@@ -225,7 +227,7 @@ def test_what_is_not_a_file_is_no_frame_and_no_frame_at_all_is_a_sentence(tmp_pa
 def test_the_test_images_of_other_digits_are_not_those_that_were_hardest(recorded: Run, name: str) -> None:
     other = replace(DATASET, name=name, digest="0" * 64)
     with pytest.raises(DataError, match="are not those that the run"):
-        list(load_frames(recorded, other))
+        list(load_snapshots(recorded, other))
 
 
 def test_weights_that_are_not_finite_are_not_recorded(tmp_path: Path) -> None:
@@ -233,5 +235,5 @@ def test_weights_that_are_not_finite_are_not_recorded(tmp_path: Path) -> None:
     fields = {"training.learning_rate": 100.0, "model.dense": [16] * 8, "training.record_at": times}
     run = new_run(tmp_path, **fields)
     with pytest.raises(CnnMnistError, match="lower --learning-rate"):
-        list(train_run(run, DATASET))
+        list(training_events(run, DATASET))
     assert frames_of(run), "those until then can be read"

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnmnist.config import Recipe, load_recipe
+from cnnmnist.config import Recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import DataError, RunError
 from cnnmnist.files import locked
-from cnnmnist.runs.metadata import RunRecord
+from cnnmnist.recipes import load_recipe
+from cnnmnist.runs.metadata import RunMetadata
+from cnnmnist.runs.metrics import append_metrics
 from cnnmnist.runs.store import create_run, load_run
 
 DATASET = load_dataset("mnist5k")
@@ -61,10 +63,10 @@ def test_it_is_known_which_images_a_run_has_seen(
     recipe = load_recipe(overrides={"training.include_validation": including_validation})
     run = create_run(tmp_path, None, recipe, trained_on)  # type: ignore[arg-type]
     splits = ("train", "validation", "test")
-    assert {each for each in splits if run.trained_on(evaluated_on, each)} == seen  # type: ignore[arg-type]
+    assert {each for each in splits if run.has_seen(evaluated_on, each)} == seen  # type: ignore[arg-type]
 
 
-GOOD = RunRecord.model_validate(
+GOOD = RunMetadata.model_validate(
     {
         "started": "2026-07-23T12:00:00.000+00:00",
         "recipe": Recipe(),
@@ -186,8 +188,8 @@ def test_any_record_is_read_or_refused(folder: Path, content: bytes) -> None:
         assert str(folder / "mutated" / "run.json") in str(error)
         assert str(error).isprintable()
     else:
-        assert RunRecord.model_validate_json(run.record.model_dump_json()) == run.record
-        assert "\\x1b" not in repr(run.record)
+        assert RunMetadata.model_validate_json(run.metadata.model_dump_json()) == run.metadata
+        assert "\\x1b" not in repr(run.metadata)
 
 
 @pytest.fixture(scope="module")
@@ -227,21 +229,21 @@ def test_a_run_that_another_process_is_training_is_left_alone(tmp_path: Path) ->
 
 def test_digits_that_do_not_fit_the_network_are_refused(tmp_path: Path) -> None:
     run = create_run(tmp_path, None, load_recipe(), DATASET)
-    run.record.dataset.image_shape = [27, 28]
+    run.metadata.dataset.image_shape = [27, 28]
     with pytest.raises(DataError, match=r"is for 10 classes of images of \[27, 28\] pixels"):
         run.load_dataset("mnist5k")
-    run.record.dataset.image_shape = [28, 28]
-    run.record.dataset.class_names = ["even", "odd"]
+    run.metadata.dataset.image_shape = [28, 28]
+    run.metadata.dataset.class_names = ["even", "odd"]
     with pytest.raises(DataError, match="is for 2 classes"):
         run.load_dataset("mnist5k")
-    run.record.dataset.class_names = [*"0123456789", "none"]
+    run.metadata.dataset.class_names = [*"0123456789", "none"]
     assert run.load_dataset("mnist5k").class_names[-1] == "none"
 
 
 def test_what_changed_since_a_run_was_made_is_named(tmp_path: Path) -> None:
     run = create_run(tmp_path, None, load_recipe(), DATASET)
     assert run.version_changes() == ""
-    run.record.versions["keras"] = "3.0.0"
+    run.metadata.versions["keras"] = "3.0.0"
     assert run.version_changes().startswith("keras 3.0.0 (now ")
 
 
@@ -249,8 +251,8 @@ def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
     run = create_run(tmp_path, "mine", load_recipe(), DATASET)
     assert len(run.load_metrics().losses) == 0
     losses, accuracies = np.array([2.5, 1.25], np.float32), np.array([0.0, 1.0], np.float32)
-    run.append_metrics(2, losses, accuracies, 10.0)
-    run.append_metrics(4, losses, accuracies, 10.0)
+    append_metrics(run.metrics_file, 2, losses, accuracies, 10.0)
+    append_metrics(run.metrics_file, 4, losses, accuracies, 10.0)
     metrics = run.load_metrics()
     assert metrics.losses.tolist() == [2.5, 1.25, 2.5, 1.25]
     assert metrics.accuracies.tolist() == [0.0, 1.0, 0.0, 1.0]

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import DataError, RunError, TrainingError
 from cnnmnist.evaluation import accuracy
 from cnnmnist.files import locked
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.checkpoints import load_checkpoint
 from cnnmnist.runs.metadata import Rung
-from cnnmnist.runs.store import Run, create_run, load_run
-from cnnmnist.training.loop import resume, train, train_run
+from cnnmnist.runs.metrics import append_metrics
+from cnnmnist.runs.run import Run
+from cnnmnist.runs.store import create_run, load_run
+from cnnmnist.training.loop import resume, train, training_events
 from cnnmnist.training.trainer import Progress, Trainer
 
 SECONDS = {"seconds": np.array(0.0)}
@@ -48,13 +50,13 @@ def metrics(run: Run) -> list[dict[str, float]]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = new_run(tmp_path_factory.mktemp("runs"))
-    list(train_run(run, DATASET, checkpoint_every=10))
+    list(training_events(run, DATASET, checkpoint_every=10))
     return run
 
 
 def test_what_a_run_leaves_behind(undisturbed: Run) -> None:
     run = load_run("latest", undisturbed.directory.parent)
-    record = run.record
+    record = run.metadata
     assert (record.status, record.iteration) == ("finished", 60)
     assert [rung.iteration for rung in record.ladder] == [0, 1, 25, 60]
     assert record.ladder[-1].accuracy == accuracy(run.load_model(), DATASET.test)
@@ -72,17 +74,17 @@ def test_what_a_run_leaves_behind(undisturbed: Run) -> None:
 @pytest.mark.parametrize("stop", [1, 10, 13, 59])
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, undisturbed: Run, stop: int) -> None:
     run = new_run(tmp_path)
-    events = train_run(run, DATASET, checkpoint_every=stop)
+    events = training_events(run, DATASET, checkpoint_every=stop)
     for event in events:
         if isinstance(event, Progress) and event.iteration >= stop:
             events.close()
-    assert load_run("latest", tmp_path).record.status == "interrupted"
+    assert load_run("latest", tmp_path).metadata.status == "interrupted"
     assert len(weights(run)) == 6, "what was reached can be evaluated"
-    list(train_run(load_run("latest", tmp_path), DATASET, checkpoint_every=10))
+    list(training_events(load_run("latest", tmp_path), DATASET, checkpoint_every=10))
     finished = load_run("latest", tmp_path)
     for ours, theirs in zip(weights(finished), weights(undisturbed), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert finished.record.ladder == undisturbed.record.ladder
+    assert finished.metadata.ladder == undisturbed.metadata.ladder
     same = ("iteration", "loss", "accuracy")
     assert [[m[k] for k in same] for m in metrics(finished)] == [
         [m[k] for k in same] for m in metrics(undisturbed)
@@ -91,39 +93,39 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, undisturbed: Run
 
 def test_a_run_interrupted_while_it_is_evaluated_evaluates_again(tmp_path: Path, undisturbed: Run) -> None:
     run = new_run(tmp_path)
-    events = train_run(run, DATASET)
-    while next(events) is not None or run.record.iteration < 25:
+    events = training_events(run, DATASET)
+    while next(events) is not None or run.metadata.iteration < 25:
         pass
     events.close()
-    assert [rung.iteration for rung in run.record.ladder] == [0, 1]
-    list(train_run(run, DATASET))
-    assert run.record.ladder == undisturbed.record.ladder
+    assert [rung.iteration for rung in run.metadata.ladder] == [0, 1]
+    list(training_events(run, DATASET))
+    assert run.metadata.ladder == undisturbed.metadata.ladder
 
 
 def test_metrics_after_the_checkpoint_are_forgotten(tmp_path: Path, undisturbed: Run) -> None:
     run = new_run(tmp_path)
-    events = train_run(run, DATASET, checkpoint_every=20)
+    events = training_events(run, DATASET, checkpoint_every=20)
     for event in events:
         if isinstance(event, Progress) and event.iteration >= 20:
             break
-    run.append_metrics(25, np.ones(5), np.ones(5), 1.0)
+    append_metrics(run.metrics_file, 25, np.ones(5), np.ones(5), 1.0)
     with run.metrics_file.open("a") as file:
         file.write('{"iteration": 26, "lo')  # killed in the middle of a line
     events.close()
-    list(train_run(load_run("latest", tmp_path), DATASET))
+    list(training_events(load_run("latest", tmp_path), DATASET))
     assert [line["iteration"] for line in metrics(run)] == list(range(1, 61))
     assert [m["loss"] for m in metrics(run)] == [m["loss"] for m in metrics(undisturbed)]
 
 
 def test_a_finished_run_is_extended(tmp_path: Path, undisturbed: Run) -> None:
     run = new_run(tmp_path, **{"training.iterations": 40})
-    list(train_run(run, DATASET))
+    list(training_events(run, DATASET))
     longer = load_run("latest", tmp_path)
-    longer.record.recipe = undisturbed.record.recipe
-    list(train_run(longer, DATASET))
+    longer.metadata.recipe = undisturbed.metadata.recipe
+    list(training_events(longer, DATASET))
     for ours, theirs in zip(weights(longer), weights(undisturbed), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert [rung.iteration for rung in longer.record.ladder] == [0, 1, 25, 40, 60]
+    assert [rung.iteration for rung in longer.metadata.ladder] == [0, 1, 25, 40, 60]
 
 
 def test_a_run_without_a_network_says_how_to_go_on(tmp_path: Path) -> None:
@@ -141,39 +143,39 @@ def test_a_loss_that_is_no_number_fails_the_run_and_only_good_checkpoints_are_ke
     # Steps of this size overflow a deep network's logits, and with them the loss, within some iterations.
     run = new_run(tmp_path, **{"training.learning_rate": 100.0, "model.dense": [16] * 8})
     with pytest.raises(TrainingError, match=message):
-        list(train_run(run, DATASET, checkpoint_every=checkpoint_every))
+        list(training_events(run, DATASET, checkpoint_every=checkpoint_every))
     stopped = load_run("latest", tmp_path)
-    assert stopped.record.status == "failed"
+    assert stopped.metadata.status == "failed"
     assert not run.model_file.exists()
-    kept = load_checkpoint(stopped.checkpoints, Trainer(run.record.recipe, DATASET).state() | SECONDS)
+    kept = load_checkpoint(stopped.checkpoints, Trainer(run.metadata.recipe, DATASET).state() | SECONDS)
     if checkpoint_every == 1:
         assert kept is not None
-        assert int(kept["iteration"]) == stopped.record.iteration - 1
+        assert int(kept["iteration"]) == stopped.metadata.iteration - 1
         assert all(np.isfinite(array).all() for array in kept.values())
 
 
 def test_an_error_is_not_hidden_by_a_record_that_cannot_be_written(tmp_path: Path) -> None:
     run = new_run(tmp_path)
-    events = train_run(run, DATASET)
+    events = training_events(run, DATASET)
     while not isinstance(next(events), Rung):
         pass
     shutil.rmtree(run.directory)
     with pytest.raises(RunError, match=r"Cannot write .*metrics\.jsonl"):
         list(events)
-    assert run.record.status == "failed"
+    assert run.metadata.status == "failed"
 
 
 def test_an_interrupt_from_within_keeps_no_half_made_step(tmp_path: Path, undisturbed: Run) -> None:
     run = new_run(tmp_path)
-    events = train_run(run, DATASET, checkpoint_every=10)
-    while run.record.iteration < 20:
+    events = training_events(run, DATASET, checkpoint_every=10)
+    while run.metadata.iteration < 20:
         next(events)
     with pytest.raises(KeyboardInterrupt):
         events.throw(KeyboardInterrupt)
     interrupted = load_run("latest", tmp_path)
-    assert interrupted.record.status == "interrupted"
+    assert interrupted.metadata.status == "interrupted"
     assert not run.model_file.exists()
-    list(train_run(interrupted, DATASET))
+    list(training_events(interrupted, DATASET))
     for ours, theirs in zip(weights(interrupted), weights(undisturbed), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -187,21 +189,21 @@ def test_training_in_one_call_and_interrupting_it(tmp_path: Path, undisturbed: R
         if isinstance(event, Progress) and event.iteration >= 20:
             signal.raise_signal(signal.SIGINT)
 
-    recipe = undisturbed.record.recipe
+    recipe = undisturbed.metadata.recipe
     with pytest.raises(KeyboardInterrupt):
         train(recipe, DATASET, runs_dir=str(tmp_path), name="mine", progress=progress)
     assert signal.getsignal(signal.SIGINT) is handler
     run = load_run("mine", str(tmp_path))
-    assert (run.record.status, run.record.iteration) == ("interrupted", events[-1].iteration)
-    assert 20 <= run.record.iteration < 60
+    assert (run.metadata.status, run.metadata.iteration) == ("interrupted", events[-1].iteration)
+    assert 20 <= run.metadata.iteration < 60
     assert len(weights(run)) == 6, "what was reached can be evaluated"
     with pytest.raises(DataError, match="not those that the run mine was trained on"):
         resume(run, dataclasses.replace(DATASET, digest="0" * 64))
     with locked(run.directory), pytest.raises(RunError, match="Another process is training"):
         resume(run, DATASET)
     finished = resume(run, progress=events.append)
-    assert finished.record.status == load_run("mine", tmp_path).record.status == "finished"
-    assert [event for event in events if isinstance(event, Rung)] == finished.record.ladder
+    assert finished.metadata.status == load_run("mine", tmp_path).metadata.status == "finished"
+    assert [event for event in events if isinstance(event, Rung)] == finished.metadata.ladder
     assert sum(len(event.losses) for event in events if isinstance(event, Progress)) == 60
     for ours, theirs in zip(weights(finished), weights(undisturbed), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -214,23 +216,23 @@ def test_a_second_interrupt_does_not_wait(tmp_path: Path, undisturbed: Run) -> N
         pytest.fail("the second interrupt was not heard")
 
     with pytest.raises(KeyboardInterrupt):
-        train(undisturbed.record.recipe, DATASET, runs_dir=tmp_path, progress=progress)
-    assert load_run("latest", tmp_path).record.status == "interrupted"
+        train(undisturbed.metadata.recipe, DATASET, runs_dir=tmp_path, progress=progress)
+    assert load_run("latest", tmp_path).metadata.status == "interrupted"
 
 
 def test_a_recipe_of_fewer_iterations_than_done_is_refused(tmp_path: Path, undisturbed: Run) -> None:
     shutil.copytree(undisturbed.directory, tmp_path / "edited")
     run = load_run(str(tmp_path / "edited"), tmp_path)
-    fewer = run.record.recipe.training.model_copy(update={"iterations": 30})
-    run.record.recipe = run.record.recipe.model_copy(update={"training": fewer})
+    fewer = run.metadata.recipe.training.model_copy(update={"iterations": 30})
+    run.metadata.recipe = run.metadata.recipe.model_copy(update={"training": fewer})
     with pytest.raises(RunError, match="60 iterations already, but its recipe asks for 30"):
-        list(train_run(run, DATASET))
+        list(training_events(run, DATASET))
 
 
 def test_metrics_that_are_no_text_do_not_stop_a_run_from_going_on(tmp_path: Path, undisturbed: Run) -> None:
     shutil.copytree(undisturbed.directory, tmp_path / "damaged")
     run = load_run(str(tmp_path / "damaged"), tmp_path)
     run.metrics_file.write_bytes(b"\xff\xfe\n" * 100)
-    list(train_run(run, DATASET))
+    list(training_events(run, DATASET))
     assert run.metrics_file.read_bytes() == b"\xff\xfe\n" * 60
-    assert load_run(str(tmp_path / "damaged"), tmp_path).record.status == "finished"
+    assert load_run(str(tmp_path / "damaged"), tmp_path).metadata.status == "finished"

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from cnnmnist.config import Recipe, load_recipe
+from cnnmnist.config import Recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.pipeline import batch_indices
 from cnnmnist.errors import RecipeError, TrainingError
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import keras, tf
-from cnnmnist.training.trainer import Adam, Progress, Trainer, learning_rate
+from cnnmnist.training.optimizer import Adam, learning_rate
+from cnnmnist.training.trainer import Progress, Trainer
 
 DATASET = load_dataset("mnist5k")
 SMALL = {"model.convolutions": [{"filters": 4}], "model.dense": [16], "training.batch_size": 16}
@@ -23,7 +25,7 @@ def recipe(iterations: int, **fields: object) -> Recipe:
 
 def trained(chosen: Recipe, stops: tuple[int, ...] = ()) -> tuple[Trainer, list[Progress]]:
     trainer = Trainer(chosen, DATASET)
-    return trainer, list(trainer.run(stops))
+    return trainer, list(trainer.iterate(stops))
 
 
 def bits(trainer: Trainer) -> bytes:
@@ -144,7 +146,7 @@ def test_it_learns() -> None:
 def test_averaged_weights_are_what_is_kept() -> None:
     trainer, _ = trained(recipe(30, training__ema_decay=0.9, training__learning_rate=1e-2))
     for kept, average, weight in zip(
-        trainer.network().trainable_variables, trainer.averages, trainer.variables, strict=True
+        trainer.trained_model().trainable_variables, trainer.averages, trainer.variables, strict=True
     ):
         np.testing.assert_array_equal(kept, average)
         assert not np.array_equal(average, weight)
@@ -155,7 +157,7 @@ def test_a_loss_that_is_no_number_stops_the_training() -> None:
     trainer = Trainer(recipe(200, **small), DATASET)
     trainer.variables[-1].assign(tf.fill(trainer.variables[-1].shape, np.float32(np.nan)))
     with pytest.raises(TrainingError, match="at iteration 1: the learning rate may be too high"):
-        list(trainer.run())
+        list(trainer.iterate())
 
 
 @pytest.mark.parametrize("towers", [3, 40])
@@ -164,7 +166,7 @@ def test_the_towers_of_a_batch_do_not_change_the_training(towers: int) -> None:
     chosen = recipe(5, model__dropout=0.5, augmentation__rotation=10)
     whole, cut = Trainer(chosen, DATASET), Trainer(chosen, DATASET)
     whole.towers, cut.towers = 1, towers
-    expected, actual = (np.concatenate([each.losses for each in trainer.run()]) for trainer in (whole, cut))
+    expected, actual = (np.concatenate([each.losses for each in trainer.iterate()]) for trainer in (whole, cut))
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 

@@ -10,13 +10,7 @@ import pytest
 
 from cnnmnist.errors import RunError, SelectionError
 from cnnmnist.visualization.figures import Drawing, check_figure_path, draw_grid, save_figure
-from cnnmnist.visualization.grids import (
-    activation_grid,
-    filter_grid,
-    image_grid,
-    maximization_grid,
-    saliency_grid,
-)
+from cnnmnist.visualization.grids import activation_grid, filter_grid, image_grid, maximization_grid, saliency_grid
 from support.pixels import FASHION, digits, overlapping, render
 
 

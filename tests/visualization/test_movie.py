@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import RunError
 from cnnmnist.interpretation import layer_outputs
 from cnnmnist.model import build_model
-from cnnmnist.runs.snapshots import Frame, save_frame
-from cnnmnist.runs.store import Run, create_run
+from cnnmnist.recipes import load_recipe
+from cnnmnist.runs.run import Run
+from cnnmnist.runs.snapshots import Snapshot, save_snapshot
+from cnnmnist.runs.store import create_run
 from cnnmnist.visualization.figures import Drawing
 from cnnmnist.visualization.grids import ImageGrid
 from cnnmnist.visualization.movie import LAYOUT, movie_grids, save_movie
@@ -30,11 +31,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Recorded, but never trained: each frame has other random weights, which grow."""
     fields = {"training.record_at": TIMES, "training.iterations": 12_345, "model.dense": []}
     run = create_run(tmp_path_factory.mktemp("runs"), "mine", load_recipe(overrides=fields), DATASET)
-    run.record.iteration = 12_345
+    run.metadata.iteration = 12_345
     for number, iteration in enumerate(TIMES):
-        model = build_model(run.record.recipe.model, seed=number)
+        model = build_model(run.metadata.recipe.model, seed=number)
         weights = [model.get_layer(name).get_weights() for name in ("conv1", "conv2")]
-        frame = Frame(
+        frame = Snapshot(
             iteration=iteration,
             accuracy=number / 3,
             kernels=tuple(kernel * np.float32(1 + number) for kernel, _ in weights),
@@ -43,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             predicted=np.arange(9),
             losses=np.ones(9, np.float32),
         )
-        save_frame(run.recording, frame)
+        save_snapshot(run.snapshots, frame)
     return run
 
 
@@ -63,7 +64,7 @@ def test_each_frame_shows_filters_outputs_and_the_hardest_images(run: Run, grids
     assert low == -high
     assert high == max(np.abs(filters.images).max() for filters, _, _ in rows), "one range over the whole movie"
     filters, outputs, hardest = rows[2]
-    model = build_model(run.record.recipe.model, seed=2)
+    model = build_model(run.metadata.recipe.model, seed=2)
     for name in ("conv1", "conv2"):
         kernel, bias = model.get_layer(name).get_weights()
         model.get_layer(name).set_weights([kernel * np.float32(3), bias])

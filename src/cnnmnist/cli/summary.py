@@ -53,8 +53,8 @@ def command(**given: Any) -> None:
     that of a forward pass on this machine, in float32, measured for each layer alone.
 
     The JSON document has run or recipe, image_shape, classes, parameters, multiplications, figures, and layers.
-    Each layer has name, kind (Keras' class), output_shape, parameters, multiplications, and share (of the time, from
-    0 to 1).
+    Each layer has name, kind (Keras' class), output_shape, parameters, multiplications, and share (of the time,
+    from 0 to 1).
 
     \b
     cnnmnist summary

@@ -164,8 +164,8 @@ def follower_events(
 ) -> Iterator[Progress]:
     """Take part in a cluster's training as a worker that writes nothing.
 
-    The chief sends its state over the network, and evaluates alone; the others wait for it in the all-reduce of the
-    next iteration.
+    The chief sends its state over the network, and evaluates alone; the others wait for it in the all-reduce of
+    the next iteration.
 
     Raises:
         TrainingError: the loss is no longer a finite number.

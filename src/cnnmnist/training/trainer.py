@@ -95,8 +95,8 @@ class Trainer:
     def iterate(self, stops: Iterable[int] = ()) -> Iterator[Progress]:
         """Train to the recipe's last iteration, yielding several times a second and at each of ``stops``.
 
-        The weights do not depend on how many iterations a call of TensorFlow does. All workers of a cluster need the
-        same stops, because they add up gradients only within the same call.
+        The weights do not depend on how many iterations a call of TensorFlow does. All workers of a cluster need
+        the same stops, because they add up gradients only within the same call.
 
         Raises:
             TrainingError: the loss is no longer a finite number.
