@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnmnist.data.folders import STEMS
 from cnnmnist.data.idx import write_idx
-from cnnmnist.data.loading import DATASETS, STEMS
+from cnnmnist.data.registry import DATASETS
 from conftest import SMALL, Cli, only_run
 
 

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from cnnmnist.data import download as downloads
-from cnnmnist.data import loading as sources
+from cnnmnist.data import loading
+from cnnmnist.data.folders import STEMS
 from cnnmnist.data.idx import write_idx
-from cnnmnist.data.loading import DATASETS, STEMS, KnownDataset, load_dataset
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.data.registry import DATASETS, KnownDataset
 from cnnmnist.errors import DataError, DownloadError, RecipeError
 
 Behaviour = Callable[[BaseHTTPRequestHandler, bytes], None]
@@ -481,7 +483,7 @@ def test_keras_cache_is_taken_before_a_download(
 ) -> None:
     server = mirror(good)
     publish(server.url)
-    monkeypatch.setattr(sources, "KERAS_CACHE_DIGEST", keras_cache(tmp_path / "keras", small_arrays()))
+    monkeypatch.setattr(loading, "KERAS_CACHE_DIGEST", keras_cache(tmp_path / "keras", small_arrays()))
     assert load_dataset("mnist").digest == load_dataset(data_dir=published).digest
     assert server.requests == []
 

@@ -28,7 +28,8 @@ def command() -> None:
 @json_option
 def list_known(as_json: bool) -> None:
     """List the data sets that have a name, and where on this machine they are."""
-    from cnnmnist.data.loading import DATASETS, locate
+    from cnnmnist.data.loading import locate
+    from cnnmnist.data.registry import DATASETS
 
     terminal = Terminal(as_json)
     entries = [
@@ -65,7 +66,8 @@ def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
 
     Nothing is downloaded.
     """
-    from cnnmnist.data.loading import DATASETS, load_dataset, locate
+    from cnnmnist.data.loading import load_dataset, locate
+    from cnnmnist.data.registry import DATASETS
     from cnnmnist.errors import DataError
 
     terminal = Terminal(as_json)

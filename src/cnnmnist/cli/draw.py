@@ -65,7 +65,8 @@ def command(
 
 def _tests(run: "Run", name: str | None, data_dir: Path | None, terminal: Terminal) -> "Dataset | None":
     """Whose test images the page offers: the run's own if they are on this machine, for nothing is downloaded."""
-    from cnnmnist.data.loading import DATASETS, locate
+    from cnnmnist.data.loading import locate
+    from cnnmnist.data.registry import DATASETS
     from cnnmnist.errors import DataError
 
     if name or data_dir:

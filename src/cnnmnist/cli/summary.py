@@ -129,7 +129,8 @@ def _run(name: str | None, dataset: str | None, data_dir: Path | None, runs_dir:
 
 def _recipe(name: str, dataset: str | None, data_dir: Path | None) -> _Network:
     from cnnmnist.config import load_recipe
-    from cnnmnist.data.loading import DATASETS, load_dataset
+    from cnnmnist.data.loading import load_dataset
+    from cnnmnist.data.registry import DATASETS
 
     recipe = load_recipe(name)
     dataset = dataset or recipe.dataset
@@ -163,7 +164,8 @@ def _table(layers: "list[LayerSummary]", shares: list[float]) -> Any:
 
 def _draw(model: Any, network: _Network, title: str, path: Path) -> None:
     """With a digit in its first square if the network reads digits."""
-    from cnnmnist.data.loading import DIGITS, load_dataset
+    from cnnmnist.data.loading import load_dataset
+    from cnnmnist.data.registry import DIGITS
     from cnnmnist.visualization.architecture import draw_network
     from cnnmnist.visualization.figures import save_figure
 

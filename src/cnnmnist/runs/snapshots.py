@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnmnist.data.loading import DATASETS, Dataset
+from cnnmnist.data.loading import Dataset
+from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import RunError, in_one_sentence
 from cnnmnist.runs.metadata import RunRecord
 from cnnmnist.runs.npz import Arrays, numbered, numbered_files, read_numbered, save_numbered
