@@ -34,7 +34,7 @@ class RecipeError(CnnMnistError):
 
 
 class RunError(CnnMnistError):
-    """A run directory is missing, damaged, not writable or not finished."""
+    """A run directory is missing, damaged, in use or not finished."""
 
 
 class MissingRunError(RunError):
@@ -53,6 +53,10 @@ class ServerError(CnnMnistError):
 
 class TrainingError(CnnMnistError):
     """Training cannot go on, as when the loss is no longer a number."""
+
+
+class WriteError(CnnMnistError):
+    """A file or folder cannot be written."""
 
 
 def in_one_sentence(error: BaseException) -> str:

@@ -116,7 +116,7 @@ def save_model(model: Any, path: Path) -> None:
     """Write a float32 network as a ``.keras`` file that plain Keras opens; ``path`` changes only when whole.
 
     Raises:
-        RunError: it cannot be written.
+        WriteError: it cannot be written.
     """
     with replacing(path) as temporary:
         model.save(temporary)

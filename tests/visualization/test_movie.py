@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnmnist.config import load_recipe
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import RunError
+from cnnmnist.errors import WriteError
 from cnnmnist.interpretation import layer_outputs
 from cnnmnist.model import build_model
 from cnnmnist.runs.snapshots import Frame, save_frame
@@ -152,5 +152,5 @@ def test_a_movie_of_one_frame_is_a_picture(tmp_path: Path, grids: list[ImageGrid
 
 def test_a_movie_that_cannot_be_written_is_a_sentence(tmp_path: Path, grids: list[ImageGrid]) -> None:
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(RunError, match=r"Cannot write .*movie\.gif"):
+    with pytest.raises(WriteError, match=r"Cannot write .*movie\.gif"):
         save_movie(grids, DATASET.class_names, tmp_path / "file" / "movie.gif")

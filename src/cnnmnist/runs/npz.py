@@ -14,7 +14,7 @@ def save_numbered(folder: Path, arrays: Arrays) -> Path:
     """Write arrays under the number of their ``iteration``.
 
     Raises:
-        RunError: they cannot be written; what was there is untouched.
+        WriteError: they cannot be written; what was there is untouched.
     """
     path = numbered(folder, int(arrays["iteration"]))
     with replacing(path) as temporary:

@@ -76,7 +76,7 @@ def save_frame(folder: Path, frame: Frame) -> None:
     """Write a frame under the number of its iteration.
 
     Raises:
-        RunError: it cannot be written.
+        WriteError: it cannot be written.
     """
     arrays = {
         "iteration": np.array(frame.iteration, np.int64),

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.loading import Dataset, load_dataset
-from cnnmnist.errors import DataError, MissingRunError, RunError, in_one_sentence
+from cnnmnist.errors import DataError, MissingRunError, RunError, WriteError, in_one_sentence
 from cnnmnist.files import replacing
 from cnnmnist.runs.metadata import RunRecord, Status, new_record, versions
 
@@ -74,7 +74,7 @@ class Run:
         """Write the record.
 
         Raises:
-            RunError: it cannot be written.
+            WriteError: it cannot be written.
         """
         with replacing(self.directory / "run.json") as temporary:
             temporary.write_text(self.record.model_dump_json(indent=2) + "\n", "utf-8")
@@ -82,7 +82,7 @@ class Run:
     def note_end(self, status: Status) -> None:
         """Write how the training ended if that can still be written; whatever ended it matters more."""
         self.record.status = status
-        with contextlib.suppress(RunError):
+        with contextlib.suppress(WriteError):
             self.save()
 
     def version_changes(self) -> str:
@@ -97,7 +97,7 @@ class Run:
         """Add a line for each of the iterations that ended with ``last``.
 
         Raises:
-            RunError: it cannot be written.
+            WriteError: it cannot be written.
         """
         speed, lines = round(iterations_per_second, 2), []
         values = zip(losses, accuracies, strict=True)
@@ -108,7 +108,7 @@ class Run:
             with self.metrics_file.open("a", encoding="utf-8") as file:
                 file.write("".join(f"{line}\n" for line in lines))
         except OSError as error:
-            raise RunError(f"Cannot write {self.metrics_file}: {in_one_sentence(error)}.") from error
+            raise WriteError(f"Cannot write {self.metrics_file}: {in_one_sentence(error)}.") from error
 
     def load_metrics(self) -> Metrics:
         """Read what :meth:`append_metrics` wrote; a last line that a crash cut off is left out.
@@ -139,7 +139,7 @@ class Run:
         """Forget the metrics of iterations after ``iteration``, which will be done again.
 
         Raises:
-            RunError: the file is missing or cannot be written.
+            WriteError: the file is missing or cannot be written.
         """
         with replacing(self.metrics_file) as temporary, self.metrics_file.open("rb") as old:
             temporary.write_bytes(b"".join(itertools.islice(old, iteration)))
@@ -215,7 +215,8 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
     """Make a new run directory, named after the time and the recipe unless ``name`` is given.
 
     Raises:
-        RunError: the name is not valid or taken, or the directory cannot be written.
+        RunError: the name is not valid or taken.
+        WriteError: the directory cannot be written.
     """
     started = datetime.now(UTC)
     record = new_record(recipe, dataset, started)
@@ -227,7 +228,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
         run.checkpoints.mkdir()
         run.metrics_file.touch()
     except OSError as error:
-        raise RunError(f"Cannot write to {run.directory}: {in_one_sentence(error)}.") from error
+        raise WriteError(f"Cannot write to {run.directory}: {in_one_sentence(error)}.") from error
     run.save()
     return run
 
@@ -300,7 +301,7 @@ def _make_directory(runs_dir: Path, name: str | None, default: str) -> Path:
                 continue
             return runs_dir / candidate
     except OSError as error:
-        raise RunError(f"Cannot write to the runs directory {runs_dir}: {in_one_sentence(error)}.") from error
+        raise WriteError(f"Cannot write to the runs directory {runs_dir}: {in_one_sentence(error)}.") from error
     raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
 
 

@@ -55,7 +55,8 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer a finite number.
-        RunError: the name is not valid or taken, or the directory cannot be written.
+        RunError: the name is not valid or taken.
+        WriteError: the directory cannot be written.
     """
     return resume(create_run(Path(runs_dir), name, recipe, dataset), dataset, progress=progress)
 
@@ -74,7 +75,8 @@ def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | Non
     Raises:
         DataError: the digits are not there any more, or are others.
         TrainingError: the loss is no longer a finite number.
-        RunError: another process is training the run, or its directory cannot be written.
+        RunError: another process is training the run.
+        WriteError: its directory cannot be written.
     """
     dataset = dataset or run.load_dataset()
     run.check_same(dataset)
@@ -129,7 +131,7 @@ def train_run(
 
     Raises:
         TrainingError: the loss is no longer a finite number.
-        RunError: the directory cannot be written; the last checkpoint is intact.
+        WriteError: the directory cannot be written; the last checkpoint is intact.
         ClusterError: another worker is gone; the last checkpoint is intact.
     """
     try:

@@ -18,7 +18,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from cnnmnist.data.loading import Dataset
-from cnnmnist.errors import RunError, in_one_sentence
+from cnnmnist.errors import RunError, WriteError, in_one_sentence
 from cnnmnist.evaluation import evaluate
 from cnnmnist.files import replacing
 from cnnmnist.model import build_model
@@ -48,7 +48,7 @@ class TensorBoardWriter:
         dataset: its digits.
 
     Raises:
-        RunError: of any method: the event file cannot be written.
+        WriteError: of any method: the event file cannot be written.
     """
 
     def __init__(self, run: Run, dataset: Dataset) -> None:
@@ -200,7 +200,7 @@ def _one_sentence(run: Run) -> Iterator[None]:
     except tf.errors.OpError as error:
         # TensorFlow puts the operation's name in double braces first.
         reason = in_one_sentence(OSError(error.message.rpartition("}} ")[2]))
-        raise RunError(f"Cannot write TensorBoard's events in {run.directory}: {reason}.") from error
+        raise WriteError(f"Cannot write TensorBoard's events in {run.directory}: {reason}.") from error
 
 
 def _drop_after(iteration: int, path: Path) -> dict[str, int]:

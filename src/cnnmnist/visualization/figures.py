@@ -106,7 +106,7 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
 
     Raises:
         SelectionError: the suffix is not that of a known format.
-        RunError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     import matplotlib
 
