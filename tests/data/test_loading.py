@@ -10,7 +10,7 @@ from cnnmnist.data import loading
 from cnnmnist.data.folders import STEMS
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.registry import DATASETS, KnownDataset
-from cnnmnist.errors import DataError, DownloadError, RecipeError
+from cnnmnist.errors import DataError, DownloadError
 from support.datasets import small_arrays, write_folder
 
 # A folder that the user names
@@ -146,7 +146,7 @@ def test_the_embedded_digits_have_every_class_equally_often() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(RecipeError, match=r"'mnits': did you mean 'mnist'\?.*mnist5k"):
+    with pytest.raises(DataError, match=r"'mnits': did you mean 'mnist'\?.*mnist5k"):
         load_dataset("mnits")
 
 

@@ -13,7 +13,7 @@ from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, qui
 from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
 from cnnmnist.data.idx import read_idx
 from cnnmnist.data.registry import DATASETS, KERAS_CACHE_DIGEST, KnownDataset
-from cnnmnist.errors import DataError, DownloadError, RecipeError
+from cnnmnist.errors import DataError, DownloadError
 
 SplitName = Literal["train", "validation", "test"]
 EMBEDDED = Path(__file__).parent / "mnist5k"
@@ -83,13 +83,12 @@ def load_dataset(
         progress: told how far a download is.
 
     Raises:
-        RecipeError: no data set has that name.
-        DataError: a file is missing, damaged, or does not fit the others.
+        DataError: no data set has that name, or a file is missing, damaged, or does not fit the others.
         DownloadError: the data set is in no cache and no mirror has it.
     """
     if name is not None and name not in DATASETS and data_dir is None:
         hint = nearest(name, DATASETS) or "."
-        raise RecipeError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
+        raise DataError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
     if name == "mnist5k" and data_dir is None:
         return _embedded()
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
