@@ -37,11 +37,11 @@ def published(tmp_path: Path) -> Path:
 @pytest.fixture
 def publish(cache: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let MNIST be those four files, at the mirrors given."""
-    hashes = tuple(hashlib.sha256((published / f"{stem}.gz").read_bytes()).hexdigest() for stem in STEMS)
+    files = {f"{stem}.gz": hashlib.sha256((published / f"{stem}.gz").read_bytes()).hexdigest() for stem in STEMS}
     monkeypatch.setattr(downloads, "TIMEOUTS", (1.0, 0.3))
 
     def register(*mirrors: str) -> None:
-        monkeypatch.setitem(DATASETS, "mnist", KnownDataset(mirrors=mirrors, hashes=hashes))
+        monkeypatch.setitem(DATASETS, "mnist", KnownDataset(mirrors=mirrors, files=files))
 
     return register
 

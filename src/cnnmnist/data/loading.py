@@ -135,16 +135,16 @@ def _known(name: str, progress: DownloadProgress | None) -> Dataset:
     folder = cache_directory() / name
     if name == "mnist" and not _is_complete(folder, name) and (arrays := _keras_arrays()):
         return _dataset(name, KERAS_SOURCE, arrays)
-    files = {f"{stem}.gz": known_hash for stem, known_hash in zip(STEMS, DATASETS[name].hashes, strict=True)}
-    paths = fetch(name, DATASETS[name].mirrors, files, folder, progress)
+    paths = fetch(name, DATASETS[name].mirrors, DATASETS[name].files, folder, progress)
     return _dataset(name, str(folder), [read_idx(path) for path in paths])
 
 
 def _is_complete(folder: Path, name: str) -> bool:
     pooch = quiet_pooch()
-    files = zip(STEMS, DATASETS[name].hashes, strict=True)
     try:
-        return all(pooch.hashes.hash_matches(folder / f"{stem}.gz", known_hash) for stem, known_hash in files)
+        return all(
+            pooch.hashes.hash_matches(folder / file, sha256) for file, sha256 in DATASETS[name].files.items()
+        )
     except OSError:
         return False
 
