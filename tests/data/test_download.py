@@ -133,6 +133,10 @@ def hanging(handler: BaseHTTPRequestHandler, content: bytes) -> None:
 def endless(handler: BaseHTTPRequestHandler, content: bytes) -> None:
     handler.send_response(200)
     handler.end_headers()
+    send_for_ever(handler)
+
+
+def send_for_ever(handler: BaseHTTPRequestHandler) -> None:
     try:
         while not handler.stopping.is_set():
             handler.wfile.write(bytes(1 << 16))
@@ -148,6 +152,13 @@ def redirect(target: str) -> Behaviour:
         handler.end_headers()
 
     return behave
+
+
+def endless_redirect(handler: BaseHTTPRequestHandler, content: bytes) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", handler.path)
+    handler.end_headers()
+    send_for_ever(handler)
 
 
 def files_in(folder: Path) -> set[str]:
@@ -187,6 +198,7 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(publish, mirror, cache:
         (redirect("https://127.0.0.1:9/"), "redirects to https"),
         (redirect("file:///etc/passwd"), "redirects to file"),
         (redirect(f"/{STEMS[0]}.gz"), "Exceeded 30 redirects"),
+        (endless_redirect, "Exceeded 30 redirects"),
     ],
 )
 def test_a_download_that_fails_says_why_and_leaves_nothing(
@@ -272,31 +284,22 @@ def test_the_certificates_of_ssl_cert_file_are_trusted(
 
 
 def test_progress_is_told_every_byte_of_every_file(publish, mirror, published: Path) -> None:
-    class Progress:
-        def __init__(self) -> None:
-            self.totals: list[int] = []
-            self.received = 0
-            self.closed = 0
-
-        def __setattr__(self, name: str, value: object) -> None:
-            if name == "total":
-                self.totals.append(value)
-            else:
-                super().__setattr__(name, value)
-
-        def update(self, size: int) -> None:
-            self.received += size
-
-        def reset(self) -> None:
-            self.received = 0
-
-        def close(self) -> None:
-            self.closed += 1
-
+    told: list[tuple[int, int | None]] = []
     publish(mirror(good).url)
-    progress = Progress()
-    load_dataset("mnist", progress=progress)
+    load_dataset("mnist", progress=lambda received, size: told.append((received, size)))
     sizes = [(published / f"{stem}.gz").stat().st_size for stem in STEMS]
-    assert progress.totals == sizes
-    assert progress.received == sum(sizes)
-    assert progress.closed == 4
+    assert [received for received, size in told if received == size] == sizes
+    assert {size for _, size in told} == set(sizes)
+
+
+def test_progress_of_an_answer_without_a_size_is_told_too(publish, mirror, published: Path) -> None:
+    def unsized(handler: BaseHTTPRequestHandler, content: bytes) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    told: list[tuple[int, int | None]] = []
+    publish(mirror(unsized).url)
+    load_dataset("mnist", progress=lambda received, size: told.append((received, size)))
+    assert {size for _, size in told} == {None}
+    assert max(told)[0] == max((published / f"{stem}.gz").stat().st_size for stem in STEMS)

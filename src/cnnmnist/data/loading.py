@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from cnnmnist.config import nearest
-from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, quiet_pooch
+from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, has_digest
 from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
 from cnnmnist.data.idx import read_idx
 from cnnmnist.data.registry import DATASETS, KERAS_CACHE_DIGEST, KnownDataset
@@ -19,6 +19,7 @@ SplitName = Literal["train", "validation", "test"]
 EMBEDDED = Path(__file__).parent / "mnist5k"
 EMBEDDED_SOURCE = "the 5,000 digits embedded in the program"
 KERAS_SOURCE = "Keras' cache"
+KERAS_KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def locate(name: str) -> str | None:
         return os.environ["CNNMNIST_DATA_DIR"]
     if _is_complete(cache_directory() / name, name):
         return str(cache_directory() / name)
-    return KERAS_SOURCE if name == "mnist" and _keras_arrays() else None
+    return KERAS_SOURCE if name == "mnist" and _keras_file() else None
 
 
 def _embedded() -> Dataset:
@@ -132,34 +133,26 @@ def _from_folder(folder: Path, name: str | None) -> Dataset:
 
 
 def _known(name: str, progress: DownloadProgress | None) -> Dataset:
-    folder = cache_directory() / name
-    if name == "mnist" and not _is_complete(folder, name) and (arrays := _keras_arrays()):
-        return _dataset(name, KERAS_SOURCE, arrays)
-    paths = fetch(name, DATASETS[name].mirrors, DATASETS[name].files, folder, progress)
-    return _dataset(name, str(folder), [read_idx(path) for path in paths])
+    known, folder = DATASETS[name], cache_directory() / name
+    if not _is_complete(folder, name):
+        if name == "mnist" and (path := _keras_file()):
+            with np.load(path, allow_pickle=False) as arrays:
+                return _dataset(name, KERAS_SOURCE, [arrays[key] for key in KERAS_KEYS])
+        fetch(name, known.mirrors, known.files, folder, progress)
+    return _dataset(name, str(folder), [read_idx(folder / f"{stem}.gz") for stem in STEMS])
 
 
 def _is_complete(folder: Path, name: str) -> bool:
-    pooch = quiet_pooch()
-    try:
-        return all(
-            pooch.hashes.hash_matches(folder / file, sha256) for file, sha256 in DATASETS[name].files.items()
-        )
-    except OSError:
-        return False
+    return all(has_digest(folder / file, sha256) for file, sha256 in DATASETS[name].files.items())
 
 
-def _keras_arrays() -> list[Images] | None:
+def _keras_file() -> Path | None:
     try:
         keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-        with (keras_home / "datasets" / "mnist.npz").open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != KERAS_CACHE_DIGEST:
-                return None
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as arrays:
-                return [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
+    except RuntimeError:  # there is no home
         return None
+    path = keras_home / "datasets" / "mnist.npz"
+    return path if has_digest(path, KERAS_CACHE_DIGEST) else None
 
 
 def _dataset(name: str, source: str, arrays: list[Images], class_names: tuple[str, ...] | None = None) -> Dataset:
