@@ -96,6 +96,28 @@ def mirror(published: Path) -> Iterator[Callable[..., Mirror]]:
         each.stop()
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for this machine, with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    path = tmp_path / "certificate.pem"
+    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    made = subprocess.run(
+        ["openssl", "req", *options.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path],
+        check=True,
+        capture_output=True,
+    )
+    path.write_bytes(path.read_bytes() + made.stdout)
+    return path
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let that certificate be trusted."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+
 def answer(handler: BaseHTTPRequestHandler, body: bytes, length: int | None = None, **headers: str) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", str(len(body) if length is None else length))
@@ -154,6 +176,13 @@ def redirect(target: str) -> Behaviour:
     return behave
 
 
+def moved_to(mirror: Mirror) -> Behaviour:
+    def behave(handler: BaseHTTPRequestHandler, content: bytes) -> None:
+        redirect(mirror.url + handler.path.lstrip("/"))(handler, content)
+
+    return behave
+
+
 def endless_redirect(handler: BaseHTTPRequestHandler, content: bytes) -> None:
     handler.send_response(302)
     handler.send_header("Location", handler.path)
@@ -195,7 +224,8 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(publish, mirror, cache:
         (silent, "timed out"),
         (hanging, "timed out"),
         (endless, "longer than the file can be"),
-        (redirect("https://127.0.0.1:9/"), "redirects to https"),
+        (redirect("https://127.0.0.1:9/"), "Connection refused"),
+        (redirect("ftp://127.0.0.1:9/"), "redirects to ftp"),
         (redirect("file:///etc/passwd"), "redirects to file"),
         (redirect(f"/{STEMS[0]}.gz"), "Exceeded 30 redirects"),
         (endless_redirect, "Exceeded 30 redirects"),
@@ -231,13 +261,21 @@ def test_the_second_mirror_is_taken_when_the_first_fails(publish, mirror, behavi
 
 
 def test_a_redirect_within_the_scheme_is_followed(publish, mirror) -> None:
-    target = mirror(good)
-
-    def moved(handler: BaseHTTPRequestHandler, content: bytes) -> None:
-        redirect(target.url + handler.path.lstrip("/"))(handler, content)
-
-    publish(mirror(moved).url)
+    publish(mirror(moved_to(mirror(good))).url)
     assert len(load_dataset("mnist").test) == 20
+
+
+def test_a_redirect_to_encryption_is_followed(publish, mirror, certificate: Path, trusted: None) -> None:
+    publish(mirror(moved_to(mirror(good, certificate))).url)
+    assert len(load_dataset("mnist").test) == 20
+
+
+def test_a_redirect_that_gives_encryption_up_is_refused(publish, mirror, certificate: Path, trusted: None) -> None:
+    plain = mirror(good)
+    publish(mirror(moved_to(plain), certificate).url)
+    with pytest.raises(DownloadError, match=r"it redirects to http\)"):
+        load_dataset("mnist")
+    assert plain.requests == []
 
 
 def test_a_server_that_calls_the_file_a_compressed_answer_is_understood(publish, mirror) -> None:
@@ -260,26 +298,13 @@ def test_a_proxy_is_respected(publish, mirror, monkeypatch: pytest.MonkeyPatch) 
     assert proxy.requests[0] == f"http://mirror.invalid/mnist/{STEMS[0]}.gz"
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 def test_the_certificates_of_ssl_cert_file_are_trusted(
-    publish, mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    publish, mirror, certificate: Path, request: pytest.FixtureRequest
 ) -> None:
-    certificate = tmp_path / "certificate.pem"
-    request = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    )
-    subprocess.run(
-        [*request.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", certificate, "-out", "-"],
-        check=True,
-        stdout=(tmp_path / "public.pem").open("wb"),
-        stderr=subprocess.DEVNULL,
-    )
-    with certificate.open("ab") as both:
-        both.write((tmp_path / "public.pem").read_bytes())
     publish(mirror(good, certificate).url)
     with pytest.raises(DownloadError, match="certificate verify failed"):
         load_dataset("mnist")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "public.pem"))
+    request.getfixturevalue("trusted")
     assert len(load_dataset("mnist").test) == 20
 
 

@@ -98,11 +98,11 @@ def _download(session: "Session", url: str, path: Path, sha256: str, progress: D
 
 
 def _check_redirect(answer: "Response", **_: Any) -> None:
-    """Refuse a redirect to another scheme."""
+    """Refuse a redirect to another scheme, unless it is from http to https."""
     if answer.is_redirect:
         answer.raw.close()  # requests would read the whole body, however long it is
         target = urlsplit(answer.headers["location"]).scheme
-        if target not in ("", urlsplit(answer.url).scheme):
+        if target not in ("", "https", urlsplit(answer.url).scheme):
             raise ValueError(f"it redirects to {target}")
 
 
