@@ -37,7 +37,7 @@ class RecipeError(CnnMnistError):
 
 
 class RunError(CnnMnistError):
-    """A run directory is missing, damaged or not finished."""
+    """A run directory is missing, damaged, in use or not finished."""
 
 
 class MissingRunError(RunError):

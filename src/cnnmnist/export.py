@@ -29,7 +29,7 @@ def export_saved_model(model: keras.Model, folder: Path) -> None:
         folder: a new one, or a SavedModel to replace.
 
     Raises:
-        RunError: it cannot be written.
+        WriteError: it cannot be written.
     """
     with replacing_folder(folder) as temporary:
         _write_saved_model(model, temporary)
@@ -39,7 +39,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
     """Write an ONNX file; needs tf2onnx and onnx.
 
     Raises:
-        RunError: it cannot be written.
+        WriteError: it cannot be written.
     """
     with quiet_standard_error():
         import tf2onnx
@@ -61,7 +61,7 @@ def export_tflite(model: keras.Model, path: Path, calibration: np.ndarray | None
             taken to compute in int8; without them, all is float32. Input and output are float32 in both.
 
     Raises:
-        RunError: it cannot be written.
+        WriteError: it cannot be written.
     """
 
     def images() -> Iterator[list[tf.Tensor]]:
@@ -99,7 +99,7 @@ def export_weights(model: keras.Model, path: Path) -> dict[str, tuple[int, ...]]
         are (height, width, input channels, filters), those of dense layers (inputs, units).
 
     Raises:
-        RunError: it cannot be written.
+        WriteError: it cannot be written.
     """
     from safetensors.numpy import save
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnmnist.errors import RunError, reason
+from cnnmnist.errors import RunError, WriteError, reason
 
 
 @contextlib.contextmanager
@@ -14,7 +14,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to, renamed to ``path`` when the block ends without an error.
 
     Raises:
-        RunError: the file cannot be written; ``path`` is as it was before.
+        WriteError: the file cannot be written; ``path`` is as it was before.
     """
     # The suffix stays last, because Keras and matplotlib choose the format by it.
     temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp{path.suffix}")
@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise RunError(f"Cannot write {path}: {reason(error)}.") from error
+        raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -35,7 +35,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     """The same for a folder: a name to make a new one under, which takes the place of ``folder`` at the end.
 
     Raises:
-        RunError: it cannot be written; what was there is there still.
+        WriteError: it cannot be written; what was there is there still.
     """
     folder = folder.resolve()
     temporary, old = (folder.with_name(f".{folder.name}-{os.getpid()}.{kind}.tmp") for kind in ("new", "old"))
@@ -55,7 +55,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
                 old.rename(folder)
             raise
     except OSError as error:
-        raise RunError(f"Cannot write {folder}: {reason(error)}.") from error
+        raise WriteError(f"Cannot write {folder}: {reason(error)}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if folder.exists():

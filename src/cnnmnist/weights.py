@@ -19,7 +19,7 @@ def save_model(model: keras.Model, path: Path) -> None:
     """Write a float32 network as a ``.keras`` file that plain Keras opens; ``path`` never holds half a file.
 
     Raises:
-        RunError: it cannot be written.
+        WriteError: it cannot be written.
     """
     with replacing(path) as temporary:
         model.save(temporary)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from cnnmnist.config import ModelConfig
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import RunError
+from cnnmnist.errors import WriteError
 from cnnmnist.export import export_onnx, export_saved_model, export_tflite, export_weights
 from cnnmnist.model import build_model
 from cnnmnist.prediction import predict_logits, probabilities
@@ -238,7 +238,7 @@ def test_a_missing_package_is_named_with_its_command(tmp_path: Path, options: li
 
 
 def test_an_unwritable_folder_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RunError, match=r"Cannot write /dev/null/model\.safetensors: "):
+    with pytest.raises(WriteError, match=r"Cannot write /dev/null/model\.safetensors: "):
         export_weights(SMALL_MODEL, Path("/dev/null/model.safetensors"))
     export_saved_model(SMALL_MODEL, tmp_path / "model")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")}
@@ -247,7 +247,7 @@ def test_an_unwritable_folder_keeps_what_was_there(tmp_path: Path, monkeypatch: 
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(tf.saved_model, "save", full)
-    with pytest.raises(RunError, match=r"model: No space left on device\.$"):
+    with pytest.raises(WriteError, match=r"model: No space left on device\.$"):
         export_saved_model(SMALL_MODEL, tmp_path / "model")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")} == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -13,7 +13,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 
-from cnnmnist.errors import RunError
+from cnnmnist.errors import WriteError
 from cnnmnist.runs.store import load_run
 from cnnmnist.training.loop import training_events
 from cnnmnist.training.tensorboard import TensorBoardWriter
@@ -153,5 +153,5 @@ def test_events_that_cannot_be_written_are_a_sentence(copied: Path) -> None:
     (path,) = copied.glob("events.out.tfevents.*")
     path.unlink()
     path.mkdir()
-    with pytest.raises(RunError, match=r"Cannot write TensorBoard's events in [^{}]*\.$"):
+    with pytest.raises(WriteError, match=r"Cannot write TensorBoard's events in [^{}]*\.$"):
         go_on(copied)

@@ -74,7 +74,7 @@ def test_json_is_one_document_and_every_option_reaches_the_recipe(cli: Cli, tmp_
         (["--evaluate-at", "1;2"], 2, "is not a list of iterations"),
         (["--record-at", "1;2"], 2, "is not a list of iterations"),
         (["--record", "--record-at", "1,2"], 2, "--record chooses the iterations itself: leave out --record-at."),
-        (["--dataset", "mnits"], 2, "did you mean 'mnist'"),
+        (["--dataset", "mnits"], 1, "did you mean 'mnist'"),
         (["--dataset", "mnist"], 1, "--data-dir"),
         (["--data-dir", "nowhere"], 1, "nowhere"),
         (["--dataset", "mnist5k", "--name", "../x"], 1, "cannot name a run"),

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnnmnist.data import folders
+from cnnmnist.data.folders import STEMS
 from cnnmnist.data.idx import write_idx
-from cnnmnist.data.loading import STEMS, load_dataset
+from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import CnnMnistError, DataError, PictureError
 
 

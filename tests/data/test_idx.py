@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from cnnmnist.data.idx import MAX_BYTES, read_idx, write_idx
-from cnnmnist.errors import DataError
+from cnnmnist.errors import DataError, WriteError
 
 LABELS = struct.pack(">HBBI", 0, 8, 1, 5) + bytes([3, 1, 4, 1, 5])
 IMAGES = struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4) + bytes(range(24))
@@ -190,7 +190,7 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     for path in (tmp_path / "taken", tmp_path / "missing" / "labels"):
-        with pytest.raises(DataError, match="cannot be written"):
+        with pytest.raises(WriteError, match=f"Cannot write {path}: "):
             write_idx(path, np.zeros(3, np.uint8))
     assert [each.name for each in tmp_path.iterdir()] == ["taken"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnmnist.errors import RunError
+from cnnmnist.errors import RunError, WriteError
 from cnnmnist.runs.checkpoints import load_checkpoint, save_checkpoint
 
 
@@ -81,7 +81,7 @@ def test_what_is_not_a_file_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_last_one_intact(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state(1))
-    with pytest.raises(RunError, match=r"Cannot write .*000000002\.npz"):
+    with pytest.raises(WriteError, match=r"Cannot write .*000000002\.npz"):
         save_checkpoint(tmp_path, {"iteration": np.array(2), "weight_0": Unwritable()})  # type: ignore[dict-item]
     assert [path.name for path in tmp_path.iterdir()] == ["000000001.npz"]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import DataError, RunError
+from cnnmnist.errors import DataError, RunError, WriteError
 from cnnmnist.files import locked
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.metadata import RunMetadata
@@ -215,7 +215,7 @@ def test_what_is_no_run_is_said_in_a_sentence(tmp_path: Path, name: str) -> None
 def test_a_runs_directory_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for runs_dir in (tmp_path / "file", tmp_path / "file" / "runs", tmp_path / ("x" * 300), Path("/proc/runs")):
-        with pytest.raises(RunError, match="Cannot write to the runs directory"):
+        with pytest.raises(WriteError, match="Cannot write to the runs directory"):
             create_run(runs_dir, None, load_recipe(), DATASET)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import DataError, RunError, TrainingError
+from cnnmnist.errors import DataError, RunError, TrainingError, WriteError
 from cnnmnist.evaluation import accuracy
 from cnnmnist.files import locked
 from cnnmnist.recipes import load_recipe
@@ -160,7 +160,7 @@ def test_an_error_is_not_hidden_by_a_record_that_cannot_be_written(tmp_path: Pat
     while not isinstance(next(events), Rung):
         pass
     shutil.rmtree(run.directory)
-    with pytest.raises(RunError, match=r"Cannot write .*metrics\.jsonl"):
+    with pytest.raises(WriteError, match=r"Cannot write .*metrics\.jsonl"):
         list(events)
     assert run.metadata.status == "failed"
 

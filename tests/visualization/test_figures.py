@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from cnnmnist.errors import RunError, SelectionError
+from cnnmnist.errors import SelectionError, WriteError
 from cnnmnist.visualization.figures import Drawing, check_figure_path, draw_grid, save_figure
 from cnnmnist.visualization.grids import activation_grid, filter_grid, image_grid, maximization_grid, saliency_grid
 from support.pixels import FASHION, digits, overlapping, render
@@ -188,7 +188,7 @@ def test_a_figure_that_cannot_be_written_leaves_what_was_there(tmp_path, rng):
     (tmp_path / "file").write_text("kept")
     (tmp_path / "taken.png").mkdir()
     for path in (tmp_path / "file" / "a.png", tmp_path / "taken.png"):
-        with pytest.raises(RunError) as caught:
+        with pytest.raises(WriteError) as caught:
             save_figure(figure, path)
         assert str(path) in str(caught.value)
     assert (tmp_path / "file").read_text() == "kept"
@@ -205,7 +205,7 @@ def test_a_write_that_breaks_off_keeps_the_old_figure(tmp_path, rng, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(figure, "savefig", full_disk)
-    with pytest.raises(RunError, match="No space left on device"):
+    with pytest.raises(WriteError, match="No space left on device"):
         save_figure(figure, path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

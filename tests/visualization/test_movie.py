@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import RunError
+from cnnmnist.errors import WriteError
 from cnnmnist.interpretation import layer_outputs
 from cnnmnist.model import build_model
 from cnnmnist.recipes import load_recipe
@@ -153,5 +153,5 @@ def test_a_movie_of_one_frame_is_a_picture(tmp_path: Path, grids: list[ImageGrid
 
 def test_a_movie_that_cannot_be_written_is_a_sentence(tmp_path: Path, grids: list[ImageGrid]) -> None:
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(RunError, match=r"Cannot write .*movie\.gif"):
+    with pytest.raises(WriteError, match=r"Cannot write .*movie\.gif"):
         save_movie(grids, DATASET.class_names, tmp_path / "file" / "movie.gif")

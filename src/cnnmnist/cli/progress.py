@@ -67,7 +67,7 @@ def show_ladder(ladder: "list[Rung]", terminal: Terminal) -> None:
 
 
 class DownloadBar:
-    """A bar on standard error that appears when a download begins."""
+    """A bar on standard error that appears when a download begins, and that the download calls as it goes on."""
 
     def __init__(self, terminal: Terminal) -> None:
         columns = (
@@ -77,31 +77,15 @@ class DownloadBar:
             rich_progress.TimeRemainingColumn(),
         )
         self._bar = rich_progress.Progress(*columns, console=terminal.err, transient=True, disable=terminal.quiet)
-        self._task: rich_progress.TaskID | None = None
-        self._total = 0
+        self._task = self._bar.add_task("", total=None)
 
-    @property
-    def total(self) -> int:
-        """Bytes of the file being downloaded."""
-        return self._total
-
-    @total.setter
-    def total(self, size: int) -> None:
-        self._total = size
+    def __call__(self, received: int, size: int | None) -> None:
+        """Show how many bytes of a file have arrived, and of how many."""
         self._bar.start()
-        self._task = self._bar.add_task("", total=size)
-
-    def update(self, size: int) -> None:
-        """So many bytes more have arrived."""
-        assert self._task is not None
-        self._bar.advance(self._task, size)
-
-    def close(self) -> None:
-        """The file is complete."""
+        self._bar.update(self._task, completed=received, total=size)
 
     def __enter__(self) -> "DownloadBar":
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._task is not None:  # otherwise rich would print an empty line
-            self._bar.stop()
+        self._bar.live.stop()  # the stop of the bar itself prints an empty line where there is no terminal

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cnnmnist.data.download import cache_directory
 from cnnmnist.data.idx import read_idx
-from cnnmnist.errors import DataError, RunError, reason
+from cnnmnist.errors import DataError, WriteError, reason
 from cnnmnist.files import replacing
 
 Images = NDArray[np.uint8]
@@ -178,8 +178,7 @@ def _from_cache(path: Path, listing: str) -> list[Images] | None:
 
 def _to_cache(path: Path, listing: str, arrays: list[Images]) -> None:
     # Without a cache the pictures are prepared anew the next time.
-    with contextlib.suppress(RunError, OSError):
+    with contextlib.suppress(WriteError), replacing(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            content: dict[str, Any] = dict(zip(STEMS, arrays, strict=True))
-            np.savez(temporary, listing=np.array(listing), **content)
+        content: dict[str, Any] = dict(zip(STEMS, arrays, strict=True))
+        np.savez(temporary, listing=np.array(listing), **content)

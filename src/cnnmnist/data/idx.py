@@ -7,7 +7,6 @@ It is described on the site of the MNIST database, http://yann.lecun.com/exdb/mn
 
 import gzip
 import math
-import os
 import stat
 import struct
 import zlib
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmnist.errors import DataError
+from cnnmnist.files import replacing
 
 UNSIGNED_BYTE = 0x08
 CONTENT = {1: "labels", 3: "images"}  # what the files of a data set hold, by their number of dimensions
@@ -28,12 +28,16 @@ CHUNK = 1 << 20
 
 
 def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
-    """Return the array in an IDX file of unsigned bytes: labels (n,) or images (n, height, width).
+    """Return the array in an IDX file of unsigned bytes: labels, uint8 (n,), or images, uint8 (n, height, width).
 
-    Whether it is gzip'd is seen from the content. `ndim` (1 or 3) says what is expected; None accepts both.
-    A file is refused before memory is allocated for more than it holds.
+    The content tells whether it is gzip'd. A file is refused before memory is allocated for more than it holds.
 
-    Raises DataError, with the file and the byte (of the uncompressed content), for whatever is not such a file.
+    Args:
+        path: the file.
+        ndim: the dimensions that it must have, 1 or 3; None accepts both.
+
+    Raises:
+        DataError: it is no such file; the byte named is one of the uncompressed content.
     """
     try:
         status = path.stat()
@@ -55,25 +59,18 @@ def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
 
     The same array gives the same bytes, and `path` never holds half a file.
 
-    Raises DataError if the file cannot be written.
+    Raises:
+        WriteError: the file cannot be written.
     """
     if array.dtype != np.uint8 or array.ndim not in CONTENT:
         raise ValueError(f"IDX files here hold uint8 in 1 or 3 dimensions, not {array.dtype} in {array.ndim}")
     content = struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                if path.suffix == ".gz":
-                    with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:
-                        stream.write(content)
-                else:
-                    file.write(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}.") from error
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:
+                stream.write(content)
+        else:
+            file.write(content)
 
 
 def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, capacity: int) -> NDArray[np.uint8]:

@@ -8,16 +8,17 @@ from typing import Literal
 
 import numpy as np
 
-from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, quiet_pooch
+from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, has_digest
 from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
 from cnnmnist.data.idx import read_idx
-from cnnmnist.errors import DataError, DownloadError, RecipeError, suggestion
+from cnnmnist.data.registry import DATASETS, KERAS_CACHE_DIGEST, KnownDataset
+from cnnmnist.errors import DataError, DownloadError, suggestion
 
 SplitName = Literal["train", "validation", "test"]
 EMBEDDED = Path(__file__).parent / "mnist5k"
 EMBEDDED_SOURCE = "the 5,000 digits embedded in the program"
 KERAS_SOURCE = "Keras' cache"
-DIGITS = tuple("0123456789")
+KERAS_KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 @dataclass(frozen=True)
@@ -64,73 +65,6 @@ class Dataset:
         return self.train.images.shape[1], self.train.images.shape[2]
 
 
-@dataclass(frozen=True)
-class KnownDataset:
-    """A data set that can be asked for by name."""
-
-    class_names: tuple[str, ...] = DIGITS
-    validation: int = 5_000
-    """How many of the first training images are the validation split."""
-    fingerprint: str | None = None
-    """As :attr:`Dataset.digest`, without the training images; it tells the data set in any folder."""
-    mirrors: tuple[str, ...] = ()
-    hashes: tuple[str, ...] = ()
-    """Of the gzip'd files in the order of ``STEMS``, as pooch writes them."""
-
-
-DATASETS = {
-    "mnist": KnownDataset(
-        fingerprint="a37d22acedbd0190ce7babf9688ecb3ff52c7fb0bbaad635d3607cee95929cc6",
-        mirrors=(
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        ),
-        hashes=(
-            "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-        ),
-    ),
-    "mnist5k": KnownDataset(
-        validation=500, fingerprint="79bd698ed1a2491e3319b25aa186fdb9d36a49bfb7df988ec5c9dcc8e90b3e15"
-    ),
-    "fashion-mnist": KnownDataset(
-        class_names=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
-        fingerprint="413b6494c6141bd8756ed98b6f8b0b2999d84cdbe77fdf801977fe1a53891ea5",
-        mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-        hashes=(
-            "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "md5:25c81989df183df01b3e8a0aad5dffbe",
-            "md5:bef4ecab320f06d8554ea6380940ec79",
-            "md5:bb300cfdad3c16e7a12a480ee83cd310",
-        ),
-    ),
-    "kmnist": KnownDataset(
-        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        hashes=(
-            "md5:bdb82020997e1d708af4cf47b453dcf7",
-            "md5:e144d726b3acfaa3e44228e80efcd344",
-            "md5:5c965bf0a639b31b8f53240b1b52f4d7",
-            "md5:7320c461ea6c1c855c0b718fb2a4b134",
-        ),
-    ),
-}
-KERAS_CACHE_DIGEST = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-
-
 def load_dataset(
     name: str | None = None,
     data_dir: str | Path | None = None,
@@ -149,13 +83,12 @@ def load_dataset(
         progress: told how far a download is.
 
     Raises:
-        RecipeError: no data set has that name.
-        DataError: a file is missing, damaged, or does not fit the others.
+        DataError: no data set has that name, or a file is missing, damaged, or does not fit the others.
         DownloadError: the data set is in no cache and no mirror has it.
     """
     if name is not None and name not in DATASETS and data_dir is None:
         hint = suggestion(name, DATASETS) or "."
-        raise RecipeError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
+        raise DataError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
     if name == "mnist5k" and data_dir is None:
         return _embedded()
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
@@ -178,7 +111,7 @@ def locate(name: str) -> str | None:
         return os.environ["CNNMNIST_DATA_DIR"]
     if _is_complete(cache_directory() / name, name):
         return str(cache_directory() / name)
-    return KERAS_SOURCE if name == "mnist" and _keras_arrays() else None
+    return KERAS_SOURCE if name == "mnist" and _keras_file() else None
 
 
 def _embedded() -> Dataset:
@@ -199,34 +132,26 @@ def _from_folder(folder: Path, name: str | None) -> Dataset:
 
 
 def _known(name: str, progress: DownloadProgress | None) -> Dataset:
-    folder = cache_directory() / name
-    if name == "mnist" and not _is_complete(folder, name) and (arrays := _keras_arrays()):
-        return _dataset(name, KERAS_SOURCE, arrays)
-    files = {f"{stem}.gz": known_hash for stem, known_hash in zip(STEMS, DATASETS[name].hashes, strict=True)}
-    paths = fetch(name, DATASETS[name].mirrors, files, folder, progress)
-    return _dataset(name, str(folder), [read_idx(path) for path in paths])
+    known, folder = DATASETS[name], cache_directory() / name
+    if not _is_complete(folder, name):
+        if name == "mnist" and (path := _keras_file()):
+            with np.load(path, allow_pickle=False) as arrays:
+                return _dataset(name, KERAS_SOURCE, [arrays[key] for key in KERAS_KEYS])
+        fetch(name, known.mirrors, known.files, folder, progress)
+    return _dataset(name, str(folder), [read_idx(folder / f"{stem}.gz") for stem in STEMS])
 
 
 def _is_complete(folder: Path, name: str) -> bool:
-    pooch = quiet_pooch()
-    files = zip(STEMS, DATASETS[name].hashes, strict=True)
-    try:
-        return all(pooch.hashes.hash_matches(folder / f"{stem}.gz", known_hash) for stem, known_hash in files)
-    except OSError:
-        return False
+    return all(has_digest(folder / file, sha256) for file, sha256 in DATASETS[name].files.items())
 
 
-def _keras_arrays() -> list[Images] | None:
+def _keras_file() -> Path | None:
     try:
         keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-        with (keras_home / "datasets" / "mnist.npz").open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != KERAS_CACHE_DIGEST:
-                return None
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as arrays:
-                return [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
+    except RuntimeError:  # there is no home
         return None
+    path = keras_home / "datasets" / "mnist.npz"
+    return path if has_digest(path, KERAS_CACHE_DIGEST) else None
 
 
 def _dataset(name: str, source: str, arrays: list[Images], class_names: tuple[str, ...] | None = None) -> Dataset:

@@ -12,7 +12,7 @@ def save_checkpoint(folder: Path, state: Arrays) -> Path:
     """Write ``state``, named after its ``iteration``, and remove all but the last two checkpoints.
 
     Raises:
-        RunError: it cannot be written; older checkpoints are untouched.
+        WriteError: it cannot be written; older checkpoints are untouched.
     """
     path = save_numbered(folder, state)
     for old in numbered_files(folder)[:-KEPT]:

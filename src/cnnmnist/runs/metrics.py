@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.errors import RunError, reason
+from cnnmnist.errors import RunError, WriteError, reason
 from cnnmnist.files import replacing
 
 MAX_LINE = 1_000  # bytes
@@ -37,7 +37,7 @@ def append_metrics(
         iterations_per_second: the speed of these iterations.
 
     Raises:
-        RunError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     speed, lines = round(iterations_per_second, 2), []
     values = zip(losses, accuracies, strict=True)
@@ -48,7 +48,7 @@ def append_metrics(
         with path.open("a", encoding="utf-8") as file:
             file.write("".join(f"{line}\n" for line in lines))
     except OSError as error:
-        raise RunError(f"Cannot write {path}: {reason(error)}.") from error
+        raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
 
 
 def load_metrics(path: Path) -> Metrics:
@@ -81,7 +81,7 @@ def truncate_metrics(path: Path, iteration: int) -> None:
     """Remove the metrics of iterations after ``iteration``, which will be repeated.
 
     Raises:
-        RunError: the file is missing or cannot be written.
+        WriteError: the file is missing or cannot be written.
     """
     with replacing(path) as temporary, path.open("rb") as old:
         temporary.write_bytes(b"".join(itertools.islice(old, iteration)))

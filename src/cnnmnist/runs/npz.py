@@ -14,7 +14,7 @@ def save_numbered(folder: Path, arrays: Arrays) -> Path:
     """Write arrays under the number of their ``iteration``.
 
     Raises:
-        RunError: the file cannot be written; an older one of that name is untouched.
+        WriteError: the file cannot be written; an older one of that name is untouched.
     """
     path = numbered(folder, int(arrays["iteration"]))
     with replacing(path) as temporary:

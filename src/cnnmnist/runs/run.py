@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.data.loading import Dataset, load_dataset
-from cnnmnist.errors import DataError, RunError
+from cnnmnist.errors import DataError, RunError, WriteError
 from cnnmnist.files import replacing
 from cnnmnist.runs.metadata import RunMetadata, Status, versions
 from cnnmnist.runs.metrics import Metrics, load_metrics
@@ -57,7 +57,7 @@ class Run:
         """Write the metadata.
 
         Raises:
-            RunError: they cannot be written.
+            WriteError: they cannot be written.
         """
         with replacing(self.directory / "run.json") as temporary:
             temporary.write_text(self.metadata.model_dump_json(indent=2) + "\n", "utf-8")
@@ -65,7 +65,7 @@ class Run:
     def save_status(self, status: Status) -> None:
         """Write how the training ended, if that is possible; the reason why it ended matters more."""
         self.metadata.status = status
-        with contextlib.suppress(RunError):
+        with contextlib.suppress(WriteError):
             self.save()
 
     def version_changes(self) -> str:

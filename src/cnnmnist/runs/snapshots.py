@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnmnist.data.loading import DATASETS, Dataset
+from cnnmnist.data.loading import Dataset
+from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import RunError, reason
 from cnnmnist.runs.metadata import RunMetadata
 from cnnmnist.runs.npz import Arrays, numbered, numbered_files, read_numbered, save_numbered
@@ -80,7 +81,7 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     """Write a snapshot under the number of its iteration.
 
     Raises:
-        RunError: it cannot be written.
+        WriteError: it cannot be written.
     """
     arrays = {
         "iteration": np.array(snapshot.iteration, np.int64),

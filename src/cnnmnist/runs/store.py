@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.loading import Dataset
-from cnnmnist.errors import MissingRunError, RunError, one_line, reason
+from cnnmnist.errors import MissingRunError, RunError, WriteError, one_line, reason
 from cnnmnist.runs.metadata import RunMetadata, new_metadata
 from cnnmnist.runs.run import Run
 
@@ -24,7 +24,8 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
     """Make a new run directory, named after the time and the recipe unless ``name`` is given.
 
     Raises:
-        RunError: the name is not valid or taken, or the directory cannot be written.
+        RunError: the name is not valid or taken.
+        WriteError: the directory cannot be written.
     """
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
@@ -36,7 +37,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
         run.checkpoints.mkdir()
         run.metrics_file.touch()
     except OSError as error:
-        raise RunError(f"Cannot write to {run.directory}: {reason(error)}.") from error
+        raise WriteError(f"Cannot write to {run.directory}: {reason(error)}.") from error
     run.save()
     return run
 
@@ -109,7 +110,7 @@ def _make_directory(runs_dir: Path, name: str | None, default: str) -> Path:
                 continue
             return runs_dir / candidate
     except OSError as error:
-        raise RunError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
+        raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
     raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
 
 

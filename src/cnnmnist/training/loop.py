@@ -57,7 +57,8 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer a finite number.
-        RunError: the name is not valid or taken, or the directory cannot be written.
+        RunError: the name is not valid or taken.
+        WriteError: the directory cannot be written.
     """
     return resume(create_run(Path(runs_dir), name, recipe, dataset), dataset, progress=progress)
 
@@ -76,7 +77,8 @@ def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | Non
     Raises:
         DataError: the data are missing, or differ from those of the run.
         TrainingError: the loss is no longer a finite number.
-        RunError: another process is training the run, or its directory cannot be written.
+        RunError: another process is training the run.
+        WriteError: its directory cannot be written.
     """
     dataset = dataset or run.load_dataset()
     run.check_same(dataset)
@@ -136,7 +138,7 @@ def training_events(
 
     Raises:
         TrainingError: the loss is no longer a finite number.
-        RunError: the directory cannot be written; the last checkpoint is intact.
+        WriteError: the directory cannot be written; the last checkpoint is intact.
         ClusterError: another worker is lost; the last checkpoint is intact.
     """
     try:

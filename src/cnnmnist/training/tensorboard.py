@@ -18,7 +18,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from cnnmnist.data.loading import Dataset
-from cnnmnist.errors import RunError, one_line
+from cnnmnist.errors import RunError, WriteError, one_line
 from cnnmnist.evaluation import evaluate
 from cnnmnist.files import replacing
 from cnnmnist.model import build_model
@@ -49,7 +49,7 @@ class TensorBoardWriter:
         dataset: its digits.
 
     Raises:
-        RunError: of any method: the event file cannot be written.
+        WriteError: of any method: the event file cannot be written.
     """
 
     def __init__(self, run: Run, dataset: Dataset) -> None:
@@ -201,7 +201,7 @@ def _one_sentence(run: Run) -> Iterator[None]:
     except tf.errors.OpError as error:
         # TensorFlow puts the operation's name in double braces first.
         cause = one_line(error.message.rpartition("}} ")[2])
-        raise RunError(f"Cannot write TensorBoard's events in {run.directory}: {cause}.") from error
+        raise WriteError(f"Cannot write TensorBoard's events in {run.directory}: {cause}.") from error
 
 
 def _drop_after(iteration: int, path: Path) -> dict[str, int]:

@@ -117,7 +117,7 @@ def save_figure(figure: matplotlib.figure.Figure, path: str | Path) -> None:
 
     Raises:
         SelectionError: the suffix is not that of a known format.
-        RunError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     path = Path(path)
     check_figure_path(path)

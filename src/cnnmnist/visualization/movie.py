@@ -84,7 +84,7 @@ def save_movie(grids: Sequence[ImageGrid], class_names: Sequence[str], path: Pat
         path: of the file.
 
     Raises:
-        RunError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     first, *others = _pictures(grids, max(class_names, key=len))
     durations = [FRAME] * len(others) + [LAST_FRAME]

@@ -1,0 +1,80 @@
+"""The data sets that have a name: what is in them, and where they are published."""
+
+from dataclasses import dataclass, field
+
+DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A data set that can be asked for by name."""
+
+    class_names: tuple[str, ...] = DIGITS
+    validation: int = 5_000
+    """How many of the first training images are the validation split."""
+    fingerprint: str | None = None
+    """SHA-256 of the shapes and bytes of all arrays but the training images, by which any folder is known."""
+    mirrors: tuple[str, ...] = ()
+    """Base URLs, in the order in which they are tried."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The SHA-256 of each file that a mirror has, in hexadecimal, by its name."""
+
+
+# The SHA-256 digests are those that TensorFlow Datasets publishes, in tensorflow_datasets/url_checksums of
+# https://github.com/tensorflow/datasets.
+DATASETS = {
+    "mnist": KnownDataset(
+        fingerprint="a37d22acedbd0190ce7babf9688ecb3ff52c7fb0bbaad635d3607cee95929cc6",
+        mirrors=(
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",  # TensorFlow Datasets'
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",  # torchvision's
+        ),
+        files={
+            "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        },
+    ),
+    "mnist5k": KnownDataset(
+        validation=500, fingerprint="79bd698ed1a2491e3319b25aa186fdb9d36a49bfb7df988ec5c9dcc8e90b3e15"
+    ),
+    "fashion-mnist": KnownDataset(
+        class_names=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+        fingerprint="413b6494c6141bd8756ed98b6f8b0b2999d84cdbe77fdf801977fe1a53891ea5",
+        mirrors=(
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",  # Keras'
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # the authors'
+        ),
+        # The same bytes have the MD5 digests that https://github.com/zalandoresearch/fashion-mnist publishes.
+        files={
+            "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        },
+    ),
+    "kmnist": KnownDataset(
+        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),  # the authors'
+        files={
+            "train-images-idx3-ubyte.gz": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+            "train-labels-idx1-ubyte.gz": "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+            "t10k-images-idx3-ubyte.gz": "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+            "t10k-labels-idx1-ubyte.gz": "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+        },
+    ),
+}
+# SHA-256 of mnist.npz, which keras.datasets.mnist holds its download to.
+KERAS_CACHE_DIGEST = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
