@@ -1,4 +1,4 @@
-"""Size and time of the networks of the exercises, beside the tutorial's: docs/exercises.md.
+"""Size and time of every recipe's network beside the tutorial's: docs/exercises.md and configs/results.json.
 
     python benchmarks/exercises.py --data-dir DIR
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=200)
     options = parser.parse_args()
     digits = load_dataset(data_dir=options.data_dir)
-    names = ["tutorial", *(name for name in recipe_names() if name.startswith("exercises/"))]
+    names = recipe_names()
     endless = {"training.iterations": 100_000_000}
     trainers = {name: Trainer(load_recipe(name, endless), digits) for name in names}
     streams = {name: trainer.iterate() for name, trainer in trainers.items()}

@@ -27,11 +27,11 @@ class ConvLayer(_Section):
     stride: int = Field(1, ge=1, le=8)
     """Step of the convolution in pixels; padding is SAME."""
     pooling: Literal["max", "average", "none"] = "max"
-    """2x2 pooling with stride 2 and SAME padding, or none."""
+    """Kind of the 2x2 pooling with stride 2 and SAME padding, or none."""
     activation: Activation = "relu"
-    """Non-linearity of the layer."""
+    """Activation function."""
     pooling_first: bool = True
-    """Pool before the activation, as the tutorial does: a quarter of the activations to compute."""
+    """Pool before the activation, as the tutorial does, so that there are fewer activations to compute."""
 
 
 class ModelConfig(_Section):
@@ -42,15 +42,15 @@ class ModelConfig(_Section):
     dense: list[Annotated[int, Field(ge=1, le=16_384)]] = Field([128], max_length=8)
     """Units of the dense layers fc1, fc2, ... before the logits."""
     dense_activation: Activation = "relu"
-    """Non-linearity of the dense layers."""
+    """Activation function of the dense layers."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    """Fraction of each dense layer's outputs dropped while training."""
+    """Fraction of each dense layer's outputs that is dropped in training."""
     output_activation: Activation = "none"
-    """Non-linearity on the logits; the tutorial has none."""
+    """Activation function of the logits; the tutorial has none."""
     weight_stddev: float = Field(0.05, gt=0.0, le=10.0)
-    """Standard deviation of the truncated normal that weights start from."""
+    """Standard deviation of the truncated normal distribution of the initial weights."""
     bias: float = Field(0.05, ge=-10.0, le=10.0)
-    """Value that biases start from."""
+    """Initial value of all biases."""
 
     def input_channels(self, layer: str) -> int:
         """Input channels of the convolutional layer ``conv1``, ``conv2``, ...
@@ -70,58 +70,58 @@ class TrainingConfig(_Section):
     """How the network is trained; the defaults are the tutorial's."""
 
     iterations: int = Field(10_000, ge=0, le=100_000_000)
-    """Optimizer steps."""
+    """Number of iterations (optimizer steps)."""
     batch_size: int = Field(64, ge=1, le=65_536)
     """Images per iteration, over all replicas together."""
     learning_rate: float = Field(1e-4, gt=0.0, le=100.0)
-    """Adam's step size; with one-cycle, its peak."""
+    """Learning rate of Adam; with one-cycle, its peak."""
     schedule: Literal["constant", "one-cycle"] = "constant"
-    """Learning rate over the iterations: constant, or a linear warm-up and then a cosine down to zero."""
+    """Course of the learning rate: constant, or one-cycle, a linear warm-up and then a cosine down to zero."""
     warmup: float = Field(0.1, ge=0.0, le=1.0)
-    """Fraction of the iterations that one-cycle warms up for."""
+    """Fraction of the iterations in which one-cycle warms up."""
     beta_1: float = Field(0.9, ge=0.0, lt=1.0)
-    """Adam's decay of the mean of the gradients."""
+    """Adam's decay rate for the mean of the gradients."""
     beta_2: float = Field(0.999, ge=0.0, lt=1.0)
-    """Adam's decay of the mean of the squared gradients."""
+    """Adam's decay rate for the mean of the squared gradients."""
     epsilon: float = Field(1e-8, gt=0.0, le=1.0)
     """Adam's guard against division by zero; the default is TensorFlow 1's, which the tutorial used."""
     weight_decay: float = Field(0.0, ge=0.0, le=10.0)
     """Decoupled weight decay (AdamW) of weights, not of biases, per unit of learning rate."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
-    """Probability mass that the target spreads evenly over all classes."""
+    """Share of the target probability that is spread evenly over all classes."""
     ema_decay: float = Field(0.0, ge=0.0, lt=1.0)
-    """Decay per iteration of the moving average of the weights that is evaluated and kept; 0 for none."""
+    """Decay, per iteration, of a moving average of the weights, which is evaluated and saved; 0 for no average."""
     include_validation: bool = False
-    """Train on the validation split too (60,000 images of MNIST instead of 55,000)."""
+    """Train on the validation split, too: 60,000 images of MNIST instead of 55,000."""
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "float32"
-    """Arithmetic of the layers; auto takes mixed_bfloat16 where the processor runs it natively."""
+    """Arithmetic of the layers; auto uses mixed_bfloat16 where the processor has it, else float32."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    """Seed of the initial weights, the order of the images, dropout and augmentation."""
+    """Seed of the initial weights, of the order of the images, of dropout and of augmentation."""
     evaluate_at: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 100, 1_000, 10_000], max_length=1_000)
-    """Iterations after which the test split is evaluated; the last iteration always is."""
+    """Iterations after which the test split is evaluated; it always is after the last."""
     record_at: list[Annotated[int, Field(ge=0)]] = Field([], max_length=200)
-    """Iterations after which the filters and the hardest test images are recorded; none by default."""
+    """Iterations after which a snapshot is kept: the filters and the hardest test images."""
 
 
 class AugmentationConfig(_Section):
-    """Random distortion of each training image, drawn uniformly from plus or minus each bound."""
+    """Random distortion of each training image, drawn evenly between minus and plus each bound."""
 
     rotation: float = Field(0.0, ge=0.0, le=180.0)
-    """Degrees."""
+    """Rotation in degrees, in either direction."""
     shift: float = Field(0.0, ge=0.0, le=32.0)
-    """Pixels, horizontally and vertically."""
+    """Shift in pixels, horizontally and vertically."""
     zoom: float = Field(0.0, ge=0.0, lt=1.0)
-    """Fraction of the size, horizontally and vertically."""
+    """Change of width and height, as a fraction of them."""
     shear: float = Field(0.0, ge=0.0, le=2.0)
-    """Horizontal pixels per vertical pixel."""
+    """Shear in horizontal pixels per vertical pixel."""
     elastic: float = Field(0.0, ge=0.0, le=32.0)
     """Standard deviation in pixels of a smooth random displacement field (Simard et al., 2003)."""
     elastic_grid: int = Field(5, ge=2, le=32)
     """Control points of the displacement field per side; fewer make it smoother."""
     fade: float = Field(0.0, ge=0.0, le=1.0)
-    """Last fraction of the iterations over which all bounds shrink linearly, so that the end is like the test."""
+    """Last fraction of the iterations, over which all bounds shrink linearly to fade_to."""
     fade_to: float = Field(0.0, ge=0.0, le=1.0)
-    """Fraction of the bounds that is left at the end."""
+    """Fraction of all bounds that remains at the end of the fade."""
 
     @property
     def enabled(self) -> bool:
@@ -130,18 +130,18 @@ class AugmentationConfig(_Section):
 
 
 class Recipe(_Section):
-    """All that decides a training's result, apart from the machine and the digits themselves."""
+    """Everything that decides the result of a training, except for the machine and the data."""
 
     name: str = Field("tutorial", pattern=NAME_PATTERN)
-    """What the recipe is called in run names and tables."""
+    """Name of the recipe in run names and tables."""
     dataset: str | None = Field(None, pattern=NAME_PATTERN)
-    """Name of the data set; none means MNIST or, where it cannot be had, the embedded digits."""
+    """Name of the data set; null means MNIST or, if it cannot be downloaded, the embedded digits."""
     model: ModelConfig = ModelConfig()
-    """The network."""
+    """The layers of the network, and their initial weights."""
     training: TrainingConfig = TrainingConfig()
-    """The training."""
+    """How the network is trained."""
     augmentation: AugmentationConfig = AugmentationConfig()
-    """Distortion of the training images."""
+    """Random distortion of the training images."""
 
     @model_validator(mode="after")
     def _iterations_increase(self) -> "Recipe":

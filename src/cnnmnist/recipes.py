@@ -1,7 +1,10 @@
 """Recipes: YAML files, overrides of single fields, and messages about what is wrong in them."""
 
+import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,37 @@ def recipe_names() -> list[str]:
     """Names of the recipes that ship with the program."""
     folder = _shipped_folder()
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class RecipeResult:
+    """Accuracy on MNIST's test split, as fractions of 1, and time, as ``benchmarks/`` measured them."""
+
+    mean: float
+    standard_deviation: float | None
+    """None for a single seed."""
+    minimum: float
+    maximum: float
+    seeds: int
+    relative_time: float
+    """Time of the training as a multiple of the tutorial's."""
+
+
+def recipe_results() -> dict[str, RecipeResult]:
+    """What each recipe that ships with the program costs and reaches, by name."""
+    results = json.loads((_shipped_folder() / "results.json").read_text("utf-8"))
+    return {name: RecipeResult(**result) for name, result in results.items()}
+
+
+def recipe_description(name_or_file: str) -> str:
+    """The comment that the file of a recipe begins with.
+
+    Raises:
+        RecipeError: there is no such recipe.
+    """
+    lines = find_recipe(name_or_file).read_text("utf-8", errors="replace").splitlines()
+    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return " ".join(line.lstrip("# ") for line in comment)
 
 
 def find_recipe(name_or_file: str) -> Path:

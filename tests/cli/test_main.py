@@ -1,4 +1,4 @@
-"""Help is immediate and imports nothing heavy; usage errors are said in a sentence."""
+"""Help is immediate and imports nothing heavy; usage errors are one sentence with a suggestion."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from cnnmnist.cli import COMMANDS
-from conftest import Cli
+from conftest import SMALL, Cli
 
 HEAVY = {"tensorflow", "keras", "matplotlib", "sklearn", "scipy", "pydantic", "numpy"}
 
@@ -26,11 +26,47 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         check=True,
     )
     assert done.stdout.startswith("Usage:")
+    assert "Documentation: https://" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_version_and_unknown_commands(cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["trian"], ["No such command 'trian'", "Did you mean 'train'"]),
+        (["data", "lsit"], ["No such command 'lsit'", "Did you mean 'list'"]),
+        (["train", "--iteration", "5"], ["No such option '--iteration'", "Did you mean '--iterations'"]),
+        (["nothing-like-it"], ["No such command 'nothing-like-it'"]),
+    ],
+)
+def test_a_mistyped_word_gets_a_suggestion(cli: Cli, arguments: list[str], messages: list[str]) -> None:
+    result = cli(*arguments)
+    assert (result.status, result.out) == (2, "")
+    for message in messages:
+        assert message in result.err
+
+
+def test_version(cli: Cli) -> None:
     assert cli("--version").out.startswith("cnnmnist 0.")
-    wrong = cli("trian")
-    assert wrong.status == 2
-    assert "No such command 'trian'" in wrong.err
+
+
+def test_quiet_leaves_results_warnings_and_errors(cli: Cli) -> None:
+    small = [
+        "--set",
+        "model.convolutions=[]",
+        "--set",
+        "model.dense=[]",
+        "--iterations",
+        2,
+        "--dataset",
+        "mnist5k",
+    ]
+    loud, quiet = cli("train", *small, "--name", "loud"), cli("train", *small, "--name", "quiet", "-q")
+    assert "Optimization Iteration" in loud.err
+    assert (quiet.status, quiet.err) == (0, "")
+    assert "Accuracy on Test-Set" in quiet.out
+    assert "Using the run" in cli("predict", "missing.png").err
+    assert cli("predict", "missing.png", "-q").err.startswith("Error: Cannot read missing.png")
+    failed = cli("evaluate", "missing", "-q")
+    assert failed.status == 1
+    assert "There is no run 'missing'" in failed.err

@@ -103,7 +103,7 @@ def test_without_it_nothing_is_recorded(tmp_path: Path) -> None:
     run = new_run(tmp_path, **{"training.record_at": [], "training.iterations": 2})
     list(training_events(run, DATASET))
     assert not run.snapshots.exists()
-    with pytest.raises(RunError, match=r"was not recorded: record one with `cnnmnist train --record`\.$"):
+    with pytest.raises(RunError, match=r"has no snapshots: train one that has with `cnnmnist train --record`\.$"):
         frames_of(run)
 
 
@@ -126,9 +126,9 @@ def test_frames_after_the_checkpoint_are_recorded_again(tmp_path: Path, recorded
     killed = Run(Path(shutil.copytree(run.directory, tmp_path / "killed")), run.metadata)
     events.close()
     (killed.checkpoints / "000000040.npz").unlink(missing_ok=True)
-    (killed.recording / "000000025.npz").write_bytes(b"of a time that is not to be")
-    (killed.recording / "000000060.npz").write_bytes(b"likewise")
-    (killed.recording / ".000000007-1.tmp.npz").write_bytes(b"half")
+    (killed.snapshots / "000000025.npz").write_bytes(b"of a time that is not to be")
+    (killed.snapshots / "000000060.npz").write_bytes(b"likewise")
+    (killed.snapshots / ".000000007-1.tmp.npz").write_bytes(b"half")
     first_event = next(training_events(load_run(str(killed.directory), tmp_path), DATASET))
     assert isinstance(first_event, Progress)
     assert sorted(content(killed)) == ["000000000.npz", "000000007.npz"]
@@ -216,9 +216,9 @@ def test_what_is_not_a_file_is_no_frame_and_no_frame_at_all_is_a_sentence(tmp_pa
     os.mkfifo(run.snapshots / "000000025.npz")  # a reader that opened it would wait for ever
     assert [frame.iteration for frame in frames_of(run)] == [0, 7, 60]
     shutil.rmtree(run.snapshots)
-    with pytest.raises(RunError, match="Nothing of the run strange was recorded yet: continue it"):
+    with pytest.raises(RunError, match="The run strange has no snapshots yet: continue it"):
         frames_of(run)
-    run.snapshots.symlink_to(recorded.recording)
+    run.snapshots.symlink_to(recorded.snapshots)
     with pytest.raises(RunError, match="recording is a symbolic link"):
         load_run(str(run.directory), tmp_path)
 
@@ -226,7 +226,7 @@ def test_what_is_not_a_file_is_no_frame_and_no_frame_at_all_is_a_sentence(tmp_pa
 @pytest.mark.parametrize("name", ["mnist", "digits"])
 def test_the_test_images_of_other_digits_are_not_those_that_were_hardest(recorded: Run, name: str) -> None:
     other = replace(DATASET, name=name, digest="0" * 64)
-    with pytest.raises(DataError, match="are not those that the run"):
+    with pytest.raises(DataError, match="was trained on other data"):
         list(load_snapshots(recorded, other))
 
 

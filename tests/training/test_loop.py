@@ -197,7 +197,7 @@ def test_training_in_one_call_and_interrupting_it(tmp_path: Path, undisturbed: R
     assert (run.metadata.status, run.metadata.iteration) == ("interrupted", events[-1].iteration)
     assert 20 <= run.metadata.iteration < 60
     assert len(weights(run)) == 6, "what was reached can be evaluated"
-    with pytest.raises(DataError, match="not those that the run mine was trained on"):
+    with pytest.raises(DataError, match="The run mine was trained on other data"):
         resume(run, dataclasses.replace(DATASET, digest="0" * 64))
     with locked(run.directory), pytest.raises(RunError, match="Another process is training"):
         resume(run, DATASET)

@@ -114,12 +114,12 @@ def test_bits_depend_on_the_seed_alone(fields: dict[str, object]) -> None:
     cut, _ = trained(chosen, stops=(2, 3, 9))
     assert bits(whole) == bits(cut)
     part = Trainer(chosen, DATASET)
-    for progress in part.run((6,)):
+    for progress in part.iterate((6,)):
         if progress.iteration == 6:
             break
     resumed = Trainer(chosen, DATASET)
     resumed.restore(part.state())
-    list(resumed.run())
+    list(resumed.iterate())
     assert bits(resumed) == bits(whole)
     other, _ = trained(recipe(13, **fields, training__seed=1))
     assert bits(other) != bits(whole)

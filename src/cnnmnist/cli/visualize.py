@@ -58,7 +58,8 @@ class VisualizeOptions:
     @property
     def selections(self) -> set[str]:
         """Names of the options that say what to look at, as far as they are given."""
-        return {name for name in SELECTIONS if getattr(self, name) not in (None, False)}
+        given = {name: getattr(self, name) for name in SELECTIONS}
+        return {name for name, value in given.items() if value is not None and value is not False}
 
 
 def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
