@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help train test check docs bench format clean
+.PHONY: help train test test-lowest check docs bench format clean
 
 help:
 	@echo "make train   train the tutorial's network (sets up $(VENV) first)"
 	@echo "make test    run the tests"
+	@echo "make test-lowest  run them with the lowest versions that pyproject.toml allows (needs python3.11)"
 	@echo "make check   ruff and mypy"
 	@echo "make docs    build the documentation as a site, build/site/index.html"
 	@echo "make bench   compare the speed with that of other programs (sets up theirs first)"
@@ -20,6 +21,16 @@ train: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long" $(ARGS)
+
+# The lowest versions have wheels for the lowest Python alone.
+test-lowest: .venv-lowest/.ready
+	.venv-lowest/bin/python -m pytest -n auto --dist loadgroup -m "not long" $(ARGS)
+
+.venv-lowest/.ready: pyproject.toml
+	python3.11 -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
+	@touch $@
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -51,4 +62,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-bench-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench-* .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,6 +9,7 @@ PAGES = [
     "docs/tutorial",
     "docs/exercises",
     "docs/inside",
+    "docs/pretrained",
     "docs/library",
     "docs/cli",
     "docs/export",
@@ -17,6 +18,9 @@ PAGES = [
     "benchmarks/README",
     "docs/reliability",
     "src/cnnmnist/data/mnist5k/README",
+    "CONTRIBUTING",
+    "CHANGELOG",
+    "SECURITY",
 ]
 include_patterns = [f"{page}.md" for page in (root_doc, *PAGES)]
 nitpicky = True
