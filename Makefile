@@ -10,7 +10,7 @@ help:
 	@echo "make train   train the tutorial's network (sets up $(VENV) first)"
 	@echo "make test    run the tests"
 	@echo "make test-lowest  run them with the lowest versions that pyproject.toml allows (needs python3.11)"
-	@echo "make check   ruff and mypy"
+	@echo "make check   ruff, mypy and the directions of imports"
 	@echo "make docs    build the documentation as a site, build/site/index.html"
 	@echo "make bench   compare the speed with that of other programs (sets up theirs first)"
 	@echo "make format  let ruff format and fix the code"
@@ -36,6 +36,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(READY)
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/site

@@ -79,7 +79,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
-    assert err == "Using the run pretrained.\nInterrupted.\n"
+    # Other versions than those of the run are worth a warning, and no error here.
+    words = [line for line in err.splitlines() if not line.startswith("Warning: the run pretrained was made with")]
+    assert words == ["Using the run pretrained.", "Interrupted."]
 
 
 def test_it_answers_on_the_loopback_address_alone(address: str) -> None:

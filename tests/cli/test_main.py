@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from cnnmnist.cli import COMMANDS
-from conftest import SMALL, Cli
+from conftest import Cli
 
 HEAVY = {"tensorflow", "keras", "matplotlib", "sklearn", "scipy", "pydantic", "numpy"}
 

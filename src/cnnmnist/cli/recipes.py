@@ -42,15 +42,16 @@ def _list(terminal: Terminal) -> None:
     results, rows, documents = recipe_results(), [], []
     for name in sorted(recipe_names(), key=lambda name: ("/" in name, name)):
         result, iterations = results[name], cnnmnist.load_recipe(name).training.iterations
+        deviation = "-" if result.standard_deviation is None else f"{100 * result.standard_deviation:.2f}"
+        rows.append((name, f"{iterations:,}", f"{result.relative_time:.2f}", f"{result.mean:.2%}", deviation))
         description = recipe_description(name)
-        deviation = f"{result.standard_deviation:.2%}"[:-1] if result.standard_deviation is not None else "-"
-        accuracy = f"{result.mean:.2%}"
-        rows.append((name, description, f"{iterations:,}", f"{result.relative_time:.2f}", accuracy, deviation))
         documents.append({"name": name, "description": description, "iterations": iterations, **vars(result)})
-    columns = ["recipe", "description", "iterations", "time", "accuracy", "+-"]
-    terminal.out.print(make_table(columns, rows, left=2), soft_wrap=False)
+    table = make_table(["recipe", "iterations", "time", "accuracy", "deviation"], rows)
+    terminal.out.print(table, soft_wrap=False)
+    for document in documents:
+        terminal.out.print(f"{document['name']}: {document['description']}")
     terminal.out.print(
-        "Time: of the training, as a multiple of the tutorial's. Accuracy: mean and standard deviation over 5 "
+        "\nTime: of the training, as a multiple of the tutorial's. Accuracy: mean and standard deviation over 5 "
         "seeds on MNIST's test split; one seed where there is no deviation."
     )
     terminal.result(documents)
