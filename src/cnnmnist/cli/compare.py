@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.measure import Measurement
@@ -13,9 +13,6 @@ from cnnmnist.cli.options import json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal, printable
 from cnnmnist.errors import RunError
-
-if TYPE_CHECKING:
-    from cnnmnist import LearningCurve, Run
 
 LONGEST_NAME = 64  # in the figure
 LONGEST_LIST = 8  # in the table
@@ -75,27 +72,27 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list) else str(value)
 
 
-def _check_distinct(runs: "list[Run]", names: tuple[str, ...]) -> None:
+def _check_distinct(runs: "list[cnnmnist.Run]", names: tuple[str, ...]) -> None:
     places = [run.directory.resolve() for run in runs]
     for number, place in enumerate(places):
         if place in places[:number]:
             raise click.UsageError(f"{names[number]!r} is the same run as an earlier one: name each run once.")
 
 
-def _titles(runs: "list[Run]") -> list[str]:
+def _titles(runs: "list[cnnmnist.Run]") -> list[str]:
     """The runs' own names, or their directories if two have the same name."""
     names = [run.directory.resolve().name for run in runs]
     names = names if len(set(names)) == len(names) else [str(run.directory) for run in runs]
     return [printable(name) for name in names]
 
 
-def _file_name(runs: "list[Run]") -> str:
+def _file_name(runs: "list[cnnmnist.Run]") -> str:
     others = len(runs) - 2
     more = f"-and-{others}-more" if others else ""
     return f"compared-with-{runs[1].directory.resolve().name[:LONGEST_NAME]}{more}"
 
 
-def _curve(run: "Run", title: str, terminal: Terminal) -> "LearningCurve":
+def _curve(run: "cnnmnist.Run", title: str, terminal: Terminal) -> "cnnmnist.LearningCurve":
     import numpy as np
 
     losses = accuracies = np.empty(0)
@@ -109,7 +106,7 @@ def _curve(run: "Run", title: str, terminal: Terminal) -> "LearningCurve":
     return cnnmnist.LearningCurve(short, losses, accuracies, ladder)
 
 
-def _ladders(runs: "list[Run]") -> dict[str, list[str]]:
+def _ladders(runs: "list[cnnmnist.Run]") -> dict[str, list[str]]:
     ladders = [{rung.iteration: rung.accuracy for rung in run.metadata.ladder} for run in runs]
     return {
         f"{iteration:,}": [f"{ladder[iteration]:.2%}" if iteration in ladder else "-" for ladder in ladders]

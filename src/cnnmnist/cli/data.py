@@ -1,7 +1,7 @@
 """``cnnmnist data``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,10 +11,8 @@ from cnnmnist.cli.options import data_dir_option, json_option
 from cnnmnist.cli.progress import DownloadBar
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
+from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError
-
-if TYPE_CHECKING:
-    from cnnmnist import Dataset
 
 SPLITS = ("train", "validation", "test")
 
@@ -35,7 +33,6 @@ def command() -> None:
 def list_known(as_json: bool) -> None:
     """List the data sets that have a name, and their places on this machine."""
     from cnnmnist.data.loading import locate
-    from cnnmnist.data.registry import DATASETS
 
     terminal = Terminal(as_json)
     entries = [
@@ -70,7 +67,6 @@ def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
     This command downloads nothing.
     """
     from cnnmnist.data.loading import locate
-    from cnnmnist.data.registry import DATASETS
 
     terminal = Terminal(as_json)
     if data_dir is None and name in DATASETS and locate(name) is None:
@@ -83,13 +79,13 @@ def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
     terminal.result(_document(dataset))
 
 
-def _counts(dataset: "Dataset") -> dict[str, list[int]]:
+def _counts(dataset: "cnnmnist.Dataset") -> dict[str, list[int]]:
     """Images of each class, by split."""
     classes = range(len(dataset.class_names))
     return {name: [int((dataset.split(name).labels == each).sum()) for each in classes] for name in SPLITS}
 
 
-def _document(dataset: "Dataset") -> dict[str, Any]:
+def _document(dataset: "cnnmnist.Dataset") -> dict[str, Any]:
     return {
         "name": dataset.name,
         "source": dataset.source,
@@ -101,7 +97,7 @@ def _document(dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def _show(dataset: "Dataset", terminal: Terminal) -> None:
+def _show(dataset: "cnnmnist.Dataset", terminal: Terminal) -> None:
     height, width = dataset.image_shape
     terminal.out.print(f"{dataset.name}: {dataset.source}", style="bold")
     terminal.out.print(f"Images: {height}x{width} pixels, in {len(dataset.class_names)} classes")

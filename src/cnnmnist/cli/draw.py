@@ -4,17 +4,16 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+import cnnmnist
 from cnnmnist.cli.command import Command, require_extra
 from cnnmnist.cli.options import data_options, run_option, runs_dir_option
 from cnnmnist.cli.terminal import Terminal, choose_run
+from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError
-
-if TYPE_CHECKING:
-    from cnnmnist import Dataset, Run
 
 PORT = 2828
 
@@ -79,10 +78,9 @@ def draw(options: DrawOptions) -> None:
         serve(app, listener)
 
 
-def _load_tests(run: "Run", options: DrawOptions, terminal: Terminal) -> "Dataset | None":
+def _load_tests(run: "cnnmnist.Run", options: DrawOptions, terminal: Terminal) -> "cnnmnist.Dataset | None":
     """The data whose test images the page offers: the run's own, if this machine has them."""
     from cnnmnist.data.loading import locate
-    from cnnmnist.data.registry import DATASETS
 
     if options.dataset or options.data_dir:
         return run.load_dataset(options.dataset, options.data_dir)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.table import Table
@@ -12,6 +12,7 @@ import cnnmnist
 from cnnmnist.cli.command import Command
 from cnnmnist.cli.options import (
     DIRECTORY,
+    CommonOptions,
     data_options,
     json_option,
     run_argument,
@@ -21,27 +22,19 @@ from cnnmnist.cli.options import (
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
 
-if TYPE_CHECKING:
-    from cnnmnist import Dataset, Report
-
 SHOWN_ERRORS = 9
 LARGEST_TABLE = 20  # classes; a wider confusion matrix is only readable as a picture
 SPLIT_TITLES = {"test": "Test-Set", "validation": "Validation-Set", "train": "Training-Set"}
 
 
-@dataclass(frozen=True)
-class EvaluateOptions:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(CommonOptions):
     """What was asked of ``cnnmnist evaluate``."""
 
-    run_name: str
     split: str
     show_errors: bool
     confusion_matrix: bool
     figures: Path | None
-    dataset: str | None
-    data_dir: Path | None
-    runs_dir: Path
-    as_json: bool
 
 
 @click.command(cls=Command)
@@ -108,7 +101,9 @@ def evaluate(options: EvaluateOptions) -> None:
     )
 
 
-def _show_report(report: "Report", dataset: "Dataset", split: str, seen: bool, terminal: Terminal) -> None:
+def _show_report(
+    report: "cnnmnist.Report", dataset: "cnnmnist.Dataset", split: str, seen: bool, terminal: Terminal
+) -> None:
     terminal.out.print(
         f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%} ({report.correct} / {len(report.labels)})",
         style="bold",
@@ -140,7 +135,7 @@ def _confusion_table(matrix: Any, names: tuple[str, ...]) -> Table:
     return make_table(columns, rows, title="Confusion matrix", left=0, compact=True)
 
 
-def _score_table(report: "Report", names: tuple[str, ...]) -> Table:
+def _score_table(report: "cnnmnist.Report", names: tuple[str, ...]) -> Table:
     rows = [
         (name, f"{score.precision:.1%}", f"{score.recall:.1%}", f"{score.f1:.1%}", f"{score.support:,}")
         for name, score in zip(names, report.class_scores, strict=True)
@@ -149,7 +144,9 @@ def _score_table(report: "Report", names: tuple[str, ...]) -> Table:
     return make_table(columns, rows, title="Scores by class", left=0)
 
 
-def _show_errors(report: "Report", dataset: "Dataset", split: str, folder: Path, terminal: Terminal) -> list[Path]:
+def _show_errors(
+    report: "cnnmnist.Report", dataset: "cnnmnist.Dataset", split: str, folder: Path, terminal: Terminal
+) -> list[Path]:
     """Draw the first errors, in the terminal and as a figure; in a pipe, print their titles."""
     errors = report.errors
     shown = errors[:SHOWN_ERRORS]

@@ -8,30 +8,31 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command, require_extra
-from cnnmnist.cli.options import data_options, json_option, output_option, run_argument, runs_dir_option
+from cnnmnist.cli.options import (
+    CommonOptions,
+    data_options,
+    json_option,
+    output_option,
+    run_argument,
+    runs_dir_option,
+)
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import RunError
 
 if TYPE_CHECKING:
-    from cnnmnist import Dataset
     from cnnmnist.runtime import keras
 
 ENDINGS = {"onnx": ".onnx", "saved-model": "-saved-model", "tflite": ".tflite", "weights": ".safetensors"}
 NEEDED = {"onnx": ("onnx", "tf2onnx"), "weights": ("safetensors",)}
 
 
-@dataclass(frozen=True)
-class ExportOptions:
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(CommonOptions):
     """What was asked of ``cnnmnist export``."""
 
-    run_name: str
     format: str
     int8: bool
     output: Path | None
-    dataset: str | None
-    data_dir: Path | None
-    runs_dir: Path
-    as_json: bool
 
 
 @click.command(cls=Command)
@@ -111,7 +112,7 @@ def _check_output(path: Path, kind: str) -> None:
         raise RunError(f"{path} is there already and is not a SavedModel: name another folder with --output.")
 
 
-def _write(model: "keras.Model", kind: str, path: Path, dataset: "Dataset | None") -> dict[str, Any]:
+def _write(model: "keras.Model", kind: str, path: Path, dataset: "cnnmnist.Dataset | None") -> dict[str, Any]:
     """Write the network; return what the JSON document says of it beside its input and output."""
     from cnnmnist import export  # imports TensorFlow
     from cnnmnist.evaluation import accuracy

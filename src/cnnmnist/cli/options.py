@@ -3,6 +3,7 @@
 import ast
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,17 @@ def field_docstrings() -> dict[str, str]:
                             yield from fields(each, f"{prefix}{name}.")
 
     return {name: " ".join(docstring.split()) for name, docstring in fields("Recipe", "")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """What most commands are told about runs and data."""
+
+    run_name: str = "latest"
+    dataset: str | None
+    data_dir: Path | None
+    runs_dir: Path
+    as_json: bool
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")

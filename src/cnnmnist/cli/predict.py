@@ -17,7 +17,6 @@ from cnnmnist.errors import PictureError
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnnmnist import Run
 
 BAR = 30  # characters for a probability of 1
 
@@ -85,7 +84,7 @@ def predict(options: PredictOptions) -> None:
         raise SystemExit(1)
 
 
-def _prepare(paths: tuple[Path, ...], run: "Run") -> "list[tuple[Path, np.ndarray]]":
+def _prepare(paths: tuple[Path, ...], run: "cnnmnist.Run") -> "list[tuple[Path, np.ndarray]]":
     """The images for the network of every picture that can be read; for the others, an error on standard error."""
     # SciPy takes a third of a second to import.
     from cnnmnist.data.pictures import read_picture

@@ -2,25 +2,24 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from rich import progress as rich_progress
 
+import cnnmnist
 from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
-
-if TYPE_CHECKING:
-    from cnnmnist import Progress, Recipe, Rung
 
 # Accuracy on the test split after so many iterations, from the notebook of the tutorial.
 TUTORIAL_LADDER = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}
 
 
 @contextlib.contextmanager
-def progress_lines(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress], None]]":
+def progress_lines(
+    recipe: "cnnmnist.Recipe", terminal: Terminal
+) -> "Iterator[Callable[[cnnmnist.Progress], None]]":
     """Progress in a pipe or a file: a line per 100 iterations, in the notebook's words."""
 
-    def update(progress: "Progress") -> None:
+    def update(progress: "cnnmnist.Progress") -> None:
         if progress.batch_accuracy is not None:
             terminal.message(
                 f"Optimization Iteration: {progress.iteration:>6}, "
@@ -31,7 +30,7 @@ def progress_lines(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[
 
 
 @contextlib.contextmanager
-def progress_bar(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Progress], None]]":
+def progress_bar(recipe: "cnnmnist.Recipe", terminal: Terminal) -> "Iterator[Callable[[cnnmnist.Progress], None]]":
     """Progress on a terminal: iterations, speed, time left, loss and batch accuracy."""
     columns = (
         rich_progress.TextColumn("Training"),
@@ -44,7 +43,7 @@ def progress_bar(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Pr
     with rich_progress.Progress(*columns, console=terminal.err) as bar:
         task = bar.add_task("Training", total=recipe.training.iterations, speed="", state="")
 
-        def update(progress: "Progress") -> None:
+        def update(progress: "cnnmnist.Progress") -> None:
             bar.update(
                 task,
                 completed=progress.iteration,
@@ -55,7 +54,7 @@ def progress_bar(recipe: "Recipe", terminal: Terminal) -> "Iterator[Callable[[Pr
         yield update
 
 
-def show_ladder(ladder: "list[Rung]", terminal: Terminal) -> None:
+def show_ladder(ladder: "list[cnnmnist.Rung]", terminal: Terminal) -> None:
     """Print the accuracies of a run beside those of the tutorial."""
     tutorial = {iteration: f"{accuracy:.1%}" for iteration, accuracy in TUTORIAL_LADDER.items()}
     rows = [

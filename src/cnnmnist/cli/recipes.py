@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,9 +11,6 @@ from cnnmnist.cli.command import Command
 from cnnmnist.cli.options import field_docstrings, json_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
-
-if TYPE_CHECKING:
-    from cnnmnist import Recipe
 
 
 @click.command(cls=Command)
@@ -67,7 +64,7 @@ def _explain(name: str, terminal: Terminal) -> None:
     terminal.result(document | {"recipe": recipe.model_dump(), "fields": field_docstrings()})
 
 
-def _explained(recipe: "Recipe") -> Iterator[str]:
+def _explained(recipe: "cnnmnist.Recipe") -> Iterator[str]:
     """The lines of a YAML file with every field of a recipe, each below its docstring."""
     docstrings = field_docstrings()
 

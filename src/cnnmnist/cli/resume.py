@@ -10,13 +10,12 @@ from cnnmnist.cli.train_options import FIELDS, TrainOptions
 from cnnmnist.cli.workers import Workers, check_same_training, send_to_followers
 
 if TYPE_CHECKING:
-    from cnnmnist import Dataset, Run
     from cnnmnist.distributed.strategy import Distribution
 
 
 def resume_run(
     options: TrainOptions, workers: Workers, terminal: Terminal
-) -> "tuple[Run, Dataset, Distribution | None]":
+) -> "tuple[cnnmnist.Run, cnnmnist.Dataset, Distribution | None]":
     """Load the run of ``--resume``, and refuse options that contradict it."""
     assert options.resume
     run = cnnmnist.load_run(options.resume, options.runs_dir)
@@ -30,7 +29,7 @@ def resume_run(
     return run, dataset, distribution
 
 
-def _check_options(run: "Run", options: TrainOptions) -> None:
+def _check_options(run: "cnnmnist.Run", options: TrainOptions) -> None:
     from cnnmnist.recipes import get_field
 
     recipe, overrides = run.metadata.recipe, options.overrides
@@ -62,7 +61,7 @@ def _option(field: str) -> str:
     return f"--{name.replace('_', '-')}" if own else f"--set {field}"
 
 
-def _extend(run: "Run", iterations: int, keep_snapshots: bool) -> None:
+def _extend(run: "cnnmnist.Run", iterations: int, keep_snapshots: bool) -> None:
     """Give a run more iterations; its snapshots go on to the new end, unless they were chosen one by one."""
     from cnnmnist.recipes import validate_recipe
     from cnnmnist.runs.snapshots import snapshot_times

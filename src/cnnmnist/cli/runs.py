@@ -13,7 +13,6 @@ from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from cnnmnist import Run
     from cnnmnist.runs.store import DamagedRun
 
 LARGEST_FIRST = ("iterations", "accuracy", "seconds")
@@ -53,7 +52,7 @@ def command(sort: str, runs_dir: Path, as_json: bool) -> None:
     terminal.result(entries)
 
 
-def _entry(run: "Run | DamagedRun") -> dict[str, Any]:
+def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
     entry: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason"))
     entry |= {"run": str(run.directory), "name": run.directory.name}
     if not isinstance(run, cnnmnist.Run):

@@ -4,15 +4,13 @@ import os
 import shlex
 import signal
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
+import cnnmnist
 from cnnmnist.cli.terminal import Terminal, printable
 
-if TYPE_CHECKING:
-    from cnnmnist import Run
 
-
-def resume_hint(run: "Run") -> str:
+def resume_hint(run: "cnnmnist.Run") -> str:
     """The command that continues an interrupted run."""
     return f"Continue with: cnnmnist train --resume {shlex.quote(str(run.directory))}"
 
@@ -20,7 +18,7 @@ def resume_hint(run: "Run") -> str:
 class Signals:
     """A context: the first signal finishes the current iterations and saves; the second exits at once."""
 
-    def __init__(self, run: "Run", terminal: Terminal) -> None:
+    def __init__(self, run: "cnnmnist.Run", terminal: Terminal) -> None:
         self.run = run
         self.terminal = terminal
         self.in_training = False

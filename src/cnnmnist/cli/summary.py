@@ -10,9 +10,10 @@ from rich.table import Table
 
 import cnnmnist
 from cnnmnist.cli.command import Command
-from cnnmnist.cli.options import DIRECTORY, json_option, output_option, runs_dir_option
+from cnnmnist.cli.options import DIRECTORY, CommonOptions, json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal, printable
+from cnnmnist.data.registry import DATASETS, DIGITS
 from cnnmnist.errors import MissingRunError
 
 if TYPE_CHECKING:
@@ -23,16 +24,12 @@ if TYPE_CHECKING:
 NAMED_SHAPE = (28, 28)  # of the images of all data sets that have a name
 
 
-@dataclasses.dataclass(frozen=True)
-class SummaryOptions:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SummaryOptions(CommonOptions):
     """What was asked of ``cnnmnist summary``."""
 
     name: str | None
     output: Path | None
-    dataset: str | None
-    data_dir: Path | None
-    runs_dir: Path
-    as_json: bool
 
 
 @click.command(cls=Command)
@@ -142,8 +139,6 @@ def _run(options: SummaryOptions) -> _Subject | None:
 
 
 def _recipe(options: SummaryOptions) -> _Subject:
-    from cnnmnist.data.registry import DATASETS
-
     recipe = cnnmnist.load_recipe(options.name or "tutorial")
     name = options.dataset or recipe.dataset
     shape, class_names = NAMED_SHAPE, DATASETS.get(name or "mnist", DATASETS["mnist"]).class_names
@@ -177,8 +172,6 @@ def _table(layers: "list[LayerSummary]", shares: list[float]) -> Table:
 
 def _draw(model: "keras.Model", subject: _Subject, title: str, path: Path) -> None:
     """Draw the network, with a digit in its first square if it reads digits."""
-    from cnnmnist.data.registry import DIGITS
-
     reads_digits = (subject.image_shape, subject.class_names) == (NAMED_SHAPE, DIGITS)
     image = cnnmnist.load_dataset("mnist5k").test.images[0] if reads_digits else None
     cnnmnist.save_figure(cnnmnist.draw_network(model, title, image), path)

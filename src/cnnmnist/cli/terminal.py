@@ -4,7 +4,7 @@ import contextlib
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
@@ -13,9 +13,6 @@ from rich.text import Text
 
 import cnnmnist
 from cnnmnist.errors import MissingRunError
-
-if TYPE_CHECKING:
-    from cnnmnist import ImageGrid, Run
 
 QUIET = "cnnmnist.quiet"  # the key of a context's metadata
 
@@ -62,7 +59,7 @@ class Terminal:
         """Print a warning on standard error, also with ``--quiet``."""
         self.err.print(f"Warning: {text}", style="yellow")
 
-    def warn_about(self, run: "Run") -> None:
+    def warn_about(self, run: "cnnmnist.Run") -> None:
         """Warn where a run is unfinished, or other versions made it."""
         metadata = run.metadata
         if metadata.status != "finished":
@@ -70,7 +67,7 @@ class Terminal:
             self.warn(f"the run {run.name} is {metadata.status}, {done}: this is the last network that it saved.")
         self.warn_of_versions(run, "the results may differ slightly from those of then")
 
-    def warn_of_versions(self, run: "Run", consequence: str) -> None:
+    def warn_of_versions(self, run: "cnnmnist.Run", consequence: str) -> None:
         """Warn where versions have changed since the run was made."""
         if changes := run.version_changes():
             self.warn(f"the run {run.name} was made with {changes}: {consequence}.")
@@ -88,7 +85,7 @@ class Terminal:
         """Print a framed paragraph on standard error, also with ``--quiet``."""
         self.err.print(Panel(Text(message), title=title, border_style="bold yellow"), soft_wrap=False)
 
-    def preview(self, grid: "ImageGrid") -> None:
+    def preview(self, grid: "cnnmnist.ImageGrid") -> None:
         """Draw a figure in the terminal; print nothing in a pipe or a file."""
         if self.out.is_terminal:
             # matplotlib, whose colours it uses, takes half a second to import.
@@ -103,7 +100,7 @@ class Terminal:
         return out.color_system is not None and not out.no_color and not out.options.ascii_only
 
 
-def choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "Run":
+def choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "cnnmnist.Run":
     """Load the run of that name; without a name the latest run or, if there is none, the pretrained one.
 
     Raises:

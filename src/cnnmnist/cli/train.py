@@ -21,7 +21,6 @@ from cnnmnist.errors import ClusterError
 from cnnmnist.files import locked
 
 if TYPE_CHECKING:
-    from cnnmnist import Dataset, Run
     from cnnmnist.distributed.strategy import Distribution
 
 
@@ -100,7 +99,7 @@ def train(options: TrainOptions) -> None:
 
 def _new_run(
     options: TrainOptions, workers: Workers, terminal: Terminal
-) -> "tuple[Run, Dataset, Distribution | None]":
+) -> "tuple[cnnmnist.Run, cnnmnist.Dataset, Distribution | None]":
     from cnnmnist.runs.store import create_run
 
     recipe = options.load_recipe()
@@ -118,7 +117,7 @@ def _new_run(
     return create_run(options.runs_dir, options.name, recipe, dataset), dataset, distribution
 
 
-def _describe(run: "Run", dataset: "Dataset", terminal: Terminal) -> None:
+def _describe(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", terminal: Terminal) -> None:
     sizes = {"Training set": dataset.train, "Validation set": dataset.validation, "Test set": dataset.test}
     terminal.out.print(f"Recipe {run.metadata.recipe.name}, digits: {dataset.name} ({dataset.source})")
     for title, split in sizes.items():
@@ -126,8 +125,8 @@ def _describe(run: "Run", dataset: "Dataset", terminal: Terminal) -> None:
 
 
 def _train(
-    run: "Run",
-    dataset: "Dataset",
+    run: "cnnmnist.Run",
+    dataset: "cnnmnist.Dataset",
     distribution: "Distribution | None",
     options: TrainOptions,
     terminal: Terminal,
@@ -167,7 +166,7 @@ def _train(
     return signals.received
 
 
-def _tensorboard(run: "Run", dataset: "Dataset", options: TrainOptions) -> Any:
+def _tensorboard(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", options: TrainOptions) -> Any:
     if not options.tensorboard:
         return contextlib.nullcontext()
     from cnnmnist.training.tensorboard import TensorBoardWriter  # an extra
@@ -175,7 +174,7 @@ def _tensorboard(run: "Run", dataset: "Dataset", options: TrainOptions) -> Any:
     return TensorBoardWriter(run, dataset)
 
 
-def _describe_distribution(run: "Run", distribution: "Distribution", terminal: Terminal) -> None:
+def _describe_distribution(run: "cnnmnist.Run", distribution: "Distribution", terminal: Terminal) -> None:
     from cnnmnist.runtime import resolve_precision
 
     metadata, replicas = run.metadata, distribution.replicas

@@ -1,16 +1,12 @@
 """The options of ``cnnmnist train``, as one value."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 import cnnmnist
-from cnnmnist.cli.options import options, recipe_option
-
-if TYPE_CHECKING:
-    from cnnmnist import Recipe
+from cnnmnist.cli.options import CommonOptions, options, recipe_option
 
 
 def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -47,16 +43,13 @@ recipe_options = options(
 )
 
 
-@dataclass(frozen=True)
-class TrainOptions:
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(CommonOptions):
     """What was asked of ``cnnmnist train``."""
 
     config: str | None
     overrides: dict[str, Any]
     """Values of the recipe's fields, by dotted name."""
-    dataset: str | None
-    data_dir: Path | None
-    runs_dir: Path
     name: str | None
     resume: str | None
     checkpoint_every: int
@@ -65,7 +58,6 @@ class TrainOptions:
     strategy: str
     cluster: str
     cluster_timeout: float
-    as_json: bool
 
     @classmethod
     def parse(cls, settings: tuple[str, ...], **given: Any) -> "TrainOptions":
@@ -85,7 +77,7 @@ class TrainOptions:
             raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
         return cls(overrides=overrides, **given)
 
-    def load_recipe(self) -> "Recipe":
+    def load_recipe(self) -> "cnnmnist.Recipe":
         """The recipe with its overrides, and with about 50 iterations for snapshots if --record is given.
 
         Raises:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +10,6 @@ import cnnmnist
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import SelectionError
 from cnnmnist.visualization.grids import MAX_IMAGES
-
-if TYPE_CHECKING:
-    from cnnmnist import Dataset, ImageGrid, Run
 
 
 @dataclass(frozen=True)
@@ -23,13 +19,13 @@ class View:
     file_name: str
     """File name of the figure, unless the user chooses another one."""
     save: "Callable[[Path], None]"
-    preview: "ImageGrid | None" = None
+    preview: "cnnmnist.ImageGrid | None" = None
     """The part of it that a terminal can show."""
     of_model: bool = True
     """Whether it shows the network that the run saved."""
 
 
-def filters(run: "Run", layer: str, channel: int) -> View:
+def filters(run: "cnnmnist.Run", layer: str, channel: int) -> View:
     """The weights of a layer for one input channel."""
     model = run.load_model()
     title = f"Filter weights of {layer}{_of_channel(run, layer, channel, ', input channel {}')}"
@@ -37,7 +33,7 @@ def filters(run: "Run", layer: str, channel: int) -> View:
     return _of_grid(grid, f"{layer}-weights{_of_channel(run, layer, channel, '-channel-{}')}")
 
 
-def outputs(run: "Run", dataset: "Dataset", split: str, layer: str, image: int) -> View:
+def outputs(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", split: str, layer: str, image: int) -> View:
     """The outputs of a layer for an image."""
     model = run.load_model()
     pixels = dataset.split(split).images[image]
@@ -46,7 +42,7 @@ def outputs(run: "Run", dataset: "Dataset", split: str, layer: str, image: int) 
     return _of_grid(grid, f"{layer}-outputs-{split}-image-{image}")
 
 
-def images(dataset: "Dataset", split: str, first: int, last: int) -> View:
+def images(dataset: "cnnmnist.Dataset", split: str, first: int, last: int) -> View:
     """Images with their labels."""
     chosen, part = dataset.split(split), slice(first, last + 1)
     name = f"image-{first}" if first == last else f"images-{first}-{last}"
@@ -54,7 +50,7 @@ def images(dataset: "Dataset", split: str, first: int, last: int) -> View:
     return replace(_of_grid(grid, f"{split}-{name}"), of_model=False)
 
 
-def saliency(run: "Run", dataset: "Dataset", split: str, image: int) -> View:
+def saliency(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", split: str, image: int) -> View:
     """The pixels of an image that speak for and against its predicted class."""
     model = run.load_model()
 
@@ -72,7 +68,7 @@ def saliency(run: "Run", dataset: "Dataset", split: str, image: int) -> View:
     return _of_grid(grid, f"saliency-{split}-image-{image}")
 
 
-def maximized(run: "Run", layer: str, terminal: Terminal) -> View:
+def maximized(run: "cnnmnist.Run", layer: str, terminal: Terminal) -> View:
     """The inputs that excite the filters of a layer most."""
     model, config = run.load_model(), run.metadata.recipe.model
     filters = model.get_layer(layer).output.shape[-1]
@@ -84,7 +80,7 @@ def maximized(run: "Run", layer: str, terminal: Terminal) -> View:
     return _of_grid(cnnmnist.maximization_grid(found, title), f"{layer}-maximized")
 
 
-def embedding(run: "Run", dataset: "Dataset", split: str, terminal: Terminal) -> View:
+def embedding(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", split: str, terminal: Terminal) -> View:
     """The last activations of a split in two dimensions."""
     model = run.load_model()
 
@@ -105,7 +101,13 @@ def embedding(run: "Run", dataset: "Dataset", split: str, terminal: Terminal) ->
 
 
 def movie(
-    run: "Run", dataset: "Dataset", split: str, layer: str, image: int, channel: int, terminal: Terminal
+    run: "cnnmnist.Run",
+    dataset: "cnnmnist.Dataset",
+    split: str,
+    layer: str,
+    image: int,
+    channel: int,
+    terminal: Terminal,
 ) -> View:
     """How a layer's filters, its outputs for an image, and the hardest test images changed in a training."""
     from cnnmnist.visualization.movie import movie_grids, save_movie  # imports TensorFlow
@@ -122,7 +124,7 @@ def movie(
     return View(file_name, save, preview=grids[-1], of_model=False)
 
 
-def check_layer(run: "Run", layer: str, channel: int) -> None:
+def check_layer(run: "cnnmnist.Run", layer: str, channel: int) -> None:
     """Refuse a layer or an input channel that does not exist.
 
     Raises:
@@ -134,7 +136,7 @@ def check_layer(run: "Run", layer: str, channel: int) -> None:
         raise SelectionError(f"There is no input channel {channel} in {layer}: {valid}.")
 
 
-def check_image(dataset: "Dataset", split: str, number: int) -> None:
+def check_image(dataset: "cnnmnist.Dataset", split: str, number: int) -> None:
     """Refuse an image that does not exist.
 
     Raises:
@@ -145,10 +147,10 @@ def check_image(dataset: "Dataset", split: str, number: int) -> None:
         raise SelectionError(f"There is no image {number} in the {split} split: choose from 0 to {count - 1}.")
 
 
-def _of_channel(run: "Run", layer: str, channel: int, words: str) -> str:
+def _of_channel(run: "cnnmnist.Run", layer: str, channel: int, words: str) -> str:
     """Words that name the input channel, if there are several."""
     return words.format(channel) if run.metadata.recipe.model.input_channels(layer) > 1 else ""
 
 
-def _of_grid(grid: "ImageGrid", name: str) -> View:
+def _of_grid(grid: "cnnmnist.ImageGrid", name: str) -> View:
     return View(f"{name}.png", lambda path: cnnmnist.save_figure(cnnmnist.draw_grid(grid), path), grid)

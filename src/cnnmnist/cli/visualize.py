@@ -10,6 +10,7 @@ import click
 import cnnmnist
 from cnnmnist.cli.command import Command
 from cnnmnist.cli.options import (
+    CommonOptions,
     data_options,
     json_option,
     output_option,
@@ -20,7 +21,6 @@ from cnnmnist.cli.options import (
 from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from cnnmnist import Run
     from cnnmnist.cli.views import View
 
 # For each option that chooses a view by itself, the others that it goes with.
@@ -34,11 +34,10 @@ COMPANIONS: dict[str, set[str]] = {
 SELECTIONS = ("layer", "image", "input_channel", *COMPANIONS)
 
 
-@dataclass(frozen=True)
-class VisualizeOptions:
+@dataclass(frozen=True, kw_only=True)
+class VisualizeOptions(CommonOptions):
     """What was asked of ``cnnmnist visualize``."""
 
-    run_name: str
     layer: str | None
     image: int | None
     images: tuple[int, int] | None
@@ -50,10 +49,6 @@ class VisualizeOptions:
     split: str
     output: Path | None
     show: bool
-    dataset: str | None
-    data_dir: Path | None
-    runs_dir: Path
-    as_json: bool
 
     @property
     def selections(self) -> set[str]:
@@ -136,7 +131,7 @@ def visualize(options: VisualizeOptions) -> None:
     terminal.result({"run": str(run.directory), "figures": [str(path)]})
 
 
-def _view(run: "Run", options: VisualizeOptions, terminal: Terminal) -> "View":
+def _view(run: "cnnmnist.Run", options: VisualizeOptions, terminal: Terminal) -> "View":
     from cnnmnist.cli import views  # imports NumPy
 
     layer, channel, split = options.layer, options.input_channel or 0, options.split

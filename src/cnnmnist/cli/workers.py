@@ -15,7 +15,6 @@ from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import CnnMnistError
 
 if TYPE_CHECKING:
-    from cnnmnist import Dataset, Recipe, Run
     from cnnmnist.cli.train_options import TrainOptions
     from cnnmnist.distributed.cluster import Cluster
     from cnnmnist.distributed.strategy import Distribution
@@ -109,7 +108,7 @@ def find_workers(options: "TrainOptions") -> Workers:
     return Workers(options, cluster)
 
 
-def send_to_followers(distribution: "Distribution | None", run: "Run") -> None:
+def send_to_followers(distribution: "Distribution | None", run: "cnnmnist.Run") -> None:
     """Send the recipe and data set of a resumed run to the other workers, which may not see the chief's files."""
     if distribution and distribution.cluster:
         dataset = run.metadata.dataset
@@ -117,7 +116,9 @@ def send_to_followers(distribution: "Distribution | None", run: "Run") -> None:
         distribution.broadcast({"recipe": recipe, "dataset": dataset.name, "data_dir": dataset.data_dir})
 
 
-def check_same_training(distribution: "Distribution | None", recipe: "Recipe", dataset: "Dataset") -> None:
+def check_same_training(
+    distribution: "Distribution | None", recipe: "cnnmnist.Recipe", dataset: "cnnmnist.Dataset"
+) -> None:
     """Refuse, before anything is written, what the replicas could not train together."""
     if distribution:
         from cnnmnist.training.trainer import check_divisible
@@ -153,7 +154,9 @@ def follow_chief(options: "TrainOptions", workers: Workers, terminal: Terminal) 
     terminal.result({"worker": workers.cluster.rank, "iterations": iteration})
 
 
-def _with_overrides(chiefs: dict[str, object], own: "Recipe", options: "TrainOptions") -> "Recipe":
+def _with_overrides(
+    chiefs: dict[str, object], own: "cnnmnist.Recipe", options: "TrainOptions"
+) -> "cnnmnist.Recipe":
     """The chief's recipe with the overrides of this worker: if they differ, the comparison will say so."""
     from cnnmnist.recipes import get_field, set_field, validate_recipe
 
