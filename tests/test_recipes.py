@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from cnnmnist.config import Recipe
 from cnnmnist.errors import RecipeError
-from cnnmnist.recipes import load_recipe, parse_yaml, recipe_fields, recipe_names, validate_recipe
+from cnnmnist.recipes import (
+    flatten,
+    get_field,
+    load_recipe,
+    parse_yaml,
+    recipe_fields,
+    recipe_names,
+    set_field,
+    validate_recipe,
+)
 
 
 def test_the_default_recipe_is_the_tutorials() -> None:
@@ -120,3 +129,19 @@ def test_any_text_is_parsed_or_refused(content: bytes | str) -> None:
         parse_yaml(content, "here")
     except RecipeError as error:
         assert str(error).startswith("here")
+
+
+def test_dotted_fields_reach_into_nested_mappings() -> None:
+    values = load_recipe().model_dump()
+    flat = flatten(values)
+    assert flat["training.batch_size"] == get_field(values, "training.batch_size") == 64
+    assert flat["model.convolutions[1].filters"] == 36
+    assert flat["training.evaluate_at"] == [0, 1, 100, 1_000, 10_000]
+    made: dict[str, object] = {}
+    for name, value in flat.items():
+        if "[" not in name:
+            set_field(made, name, value)
+            assert get_field(made, name) == value
+    assert flatten(made) == {name: value for name, value in flat.items() if "[" not in name}
+    with pytest.raises(RecipeError, match="'training' must be a mapping"):
+        set_field({"training": 1}, "training.seed", 2)

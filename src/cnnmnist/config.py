@@ -98,9 +98,9 @@ class TrainingConfig(_Section):
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Seed of the initial weights, of the order of the images, of dropout and of augmentation."""
     evaluate_at: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 100, 1_000, 10_000], max_length=1_000)
-    """Iterations after which the test split is evaluated; it always is after the last."""
+    """Iterations after which the test split is evaluated, besides the last."""
     record_at: list[Annotated[int, Field(ge=0)]] = Field([], max_length=200)
-    """Iterations after which a snapshot is kept: the filters and the hardest test images."""
+    """Iterations after which a snapshot of the filters and the hardest test images is kept."""
 
 
 class AugmentationConfig(_Section):

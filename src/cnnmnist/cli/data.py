@@ -31,7 +31,7 @@ def command() -> None:
 @command.command("list", cls=Command)
 @json_option
 def list_known(as_json: bool) -> None:
-    """List the data sets that have a name, and their places on this machine."""
+    """List the data sets that have a name, and where they are."""
     from cnnmnist.data.loading import locate
 
     terminal = Terminal(as_json)
@@ -45,7 +45,7 @@ def list_known(as_json: bool) -> None:
     terminal.result(entries)
 
 
-@command.command(cls=Command)
+@command.command(cls=Command, short_help="Download a data set to the cache.")
 @click.argument("name")
 @json_option
 def fetch(name: str, as_json: bool) -> None:
@@ -57,14 +57,15 @@ def fetch(name: str, as_json: bool) -> None:
     terminal.result(_document(dataset))
 
 
-@command.command(cls=Command)
+@command.command(cls=Command, short_help="Show the sizes, classes and digest of a data set.")
 @click.argument("name", required=False)
 @data_dir_option
 @json_option
 def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Show the sizes, classes and digest of a data set: NAME, a folder, or by default the one that train uses.
+    """Show the sizes, classes and digest of a data set.
 
-    This command downloads nothing.
+    The data set is NAME, or the folder of --data-dir, or the one that `cnnmnist train` uses by default. Nothing is
+    downloaded.
     """
     from cnnmnist.data.loading import locate
 

@@ -63,7 +63,12 @@ class CommonOptions:
     as_json: bool
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON document on standard output, and messages on standard error.",
+)
 runs_dir_option = click.option(
     "--runs-dir",
     type=DIRECTORY,

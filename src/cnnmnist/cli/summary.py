@@ -42,12 +42,12 @@ class SummaryOptions(CommonOptions):
 def command(**given: Any) -> None:
     """Show a network layer by layer: output shape, parameters, multiplications per image, share of the time.
 
-    NAME is a run, trained or not, or a recipe. The default is the latest run or, if there is none, the recipe
-    tutorial.
+    The argument is a run, trained or not, or a recipe. The default is the latest run or, if there is none, the
+    recipe tutorial.
 
     A convolution has (height x width x filters of its output) x (height x width x input channels of a filter)
-    multiplications; those beyond the edge of the image count, too. A dense layer has inputs x units. The time is
-    that of a forward pass on this machine, in float32, measured for each layer alone.
+    multiplications; a filter that reaches beyond the image counts in full. A dense layer has inputs x units. The
+    share of the time comes from forward passes on this machine, in float32, with each layer measured alone.
 
     The JSON document has run or recipe, image_shape, classes, parameters, multiplications, figures, and layers.
     Each layer has name, kind (Keras' class), output_shape, parameters, multiplications, and share (of the time,
@@ -79,7 +79,7 @@ def summary(options: SummaryOptions) -> None:
     terminal.out.print(f"{title}, for images of {height}x{width} pixels, {len(subject.class_names)} classes")
     terminal.out.print(_table(layers, timing.shares), soft_wrap=False)
     terminal.out.print(
-        f"Time: of {timing.images:,} images at once, in float32, on this machine; each layer by itself, "
+        f"Time: {timing.images:,} images at once, in float32, on this machine; each layer by itself, "
         f"the quickest of {timing.passes:,} passes."
     )
     parameters, multiplications = _totals(layers)
