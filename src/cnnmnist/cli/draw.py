@@ -36,11 +36,10 @@ class DrawOptions:
     "--port",
     type=click.IntRange(0, 65535),
     default=PORT,
-    show_default=True,
     metavar="N",
     help="Port of the page; 0 for any free port.",
 )
-@click.option("--open/--no-open", default=True, show_default=True, help="Open the page in a browser.")
+@click.option("--open/--no-open", default=True, help="Open the page in a browser.")
 @data_options
 @runs_dir_option
 def command(**given: Any) -> None:

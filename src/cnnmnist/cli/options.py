@@ -74,7 +74,6 @@ runs_dir_option = click.option(
     type=DIRECTORY,
     default="runs",
     envvar="CNNMNIST_RUNS_DIR",
-    show_default=True,
     show_envvar=True,
     help="Folder of the runs.",
 )
@@ -86,7 +85,6 @@ split_option = click.option(
     "--split",
     type=click.Choice(["test", "validation", "train"]),
     default="test",
-    show_default=True,
     help="Split to use.",
 )
 data_dir_option = click.option(

@@ -40,7 +40,6 @@ class PredictOptions:
     "--top",
     type=click.IntRange(1),
     default=1,
-    show_default=True,
     metavar="K",
     help="Number of answers to print for a digit.",
 )

@@ -24,7 +24,6 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
     "--sort",
     type=click.Choice(KEYS),
     default="started",
-    show_default=True,
     help="Order: the newest, the largest or the alphabetically first run comes first.",
 )
 @runs_dir_option

@@ -10,13 +10,12 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command, require_extra
-from cnnmnist.cli.options import data_options, json_option, runs_dir_option
 from cnnmnist.cli.progress import DownloadBar, progress_bar, progress_lines, show_ladder
 from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
 from cnnmnist.cli.terminal import Terminal
-from cnnmnist.cli.train_options import TrainOptions, recipe_options
-from cnnmnist.cli.workers import Workers, check_same_training, cluster_options, find_workers, follow_chief
+from cnnmnist.cli.train_options import TrainOptions, train_options
+from cnnmnist.cli.workers import Workers, check_same_training, find_workers, follow_chief
 from cnnmnist.errors import ClusterError
 from cnnmnist.files import locked
 
@@ -25,25 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@recipe_options
-@data_options
-@runs_dir_option
-@click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]")
-@click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it.")
-@click.option(
-    "--checkpoint-every",
-    type=click.IntRange(min=1),
-    default=1_000,
-    show_default=True,
-    metavar="N",
-    help="Iterations between checkpoints.",
-)
-@click.option(
-    "--record", is_flag=True, help="Keep snapshots of about 50 iterations, for `cnnmnist visualize --movie`."
-)
-@click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run directory.")
-@cluster_options
-@json_option
+@train_options
 def command(**given: Any) -> None:
     """Train the network, and keep its weights, metrics and checkpoints in a run directory.
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 import cnnmnist
-from cnnmnist.cli.options import CommonOptions, options, recipe_option
+from cnnmnist.cli.options import CommonOptions, data_options, json_option, options, recipe_option, runs_dir_option
 
 
 def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -26,7 +26,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "record_at": {"callback": _iterations, "metavar": "N,N,..."},
     "precision": {"type": click.Choice(["auto", "float32", "mixed_bfloat16"])},
 }
-recipe_options = options(
+train_options = options(
     click.option(
         "--config",
         metavar="NAME|FILE",
@@ -40,6 +40,41 @@ recipe_options = options(
         help="Set any field of the recipe, such as training.beta_2=0.99.  [repeatable]",
     ),
     *(recipe_option(f"training.{name}", **attributes) for name, attributes in FIELDS.items()),
+    data_options,
+    runs_dir_option,
+    click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
+    click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
+    click.option(
+        "--checkpoint-every",
+        type=click.IntRange(min=1),
+        default=1_000,
+        metavar="N",
+        help="Iterations between checkpoints.",
+    ),
+    click.option(
+        "--record", is_flag=True, help="Keep snapshots of about 50 iterations, for `cnnmnist visualize --movie`."
+    ),
+    click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run directory."),
+    click.option(
+        "--strategy",
+        type=click.Choice(["auto", "single", "mirrored", "multi-worker"]),
+        default="auto",
+        help="Where to train. auto uses the workers in $TF_CONFIG or, without them, all GPUs.",
+    ),
+    click.option(
+        "--cluster",
+        type=click.Choice(["tf-config", "slurm"]),
+        default="tf-config",
+        help="Where the list of workers comes from.",
+    ),
+    click.option(
+        "--cluster-timeout",
+        type=click.FloatRange(min=0.0, min_open=True),
+        default=300.0,
+        metavar="SECONDS",
+        help="Time to wait for the other workers.",
+    ),
+    json_option,
 )
 
 

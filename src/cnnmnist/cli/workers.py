@@ -10,46 +10,20 @@ from typing import TYPE_CHECKING
 import click
 
 import cnnmnist
-from cnnmnist.cli.options import options
 from cnnmnist.cli.terminal import Terminal
+from cnnmnist.cli.train_options import TrainOptions
 from cnnmnist.errors import CnnMnistError
 
 if TYPE_CHECKING:
-    from cnnmnist.cli.train_options import TrainOptions
     from cnnmnist.distributed.cluster import Cluster
     from cnnmnist.distributed.strategy import Distribution
-
-cluster_options = options(
-    click.option(
-        "--strategy",
-        type=click.Choice(["auto", "single", "mirrored", "multi-worker"]),
-        default="auto",
-        show_default=True,
-        help="Where to train. auto uses the workers in $TF_CONFIG or, without them, all GPUs.",
-    ),
-    click.option(
-        "--cluster",
-        type=click.Choice(["tf-config", "slurm"]),
-        default="tf-config",
-        show_default=True,
-        help="Where the list of workers comes from.",
-    ),
-    click.option(
-        "--cluster-timeout",
-        type=click.FloatRange(min=0.0, min_open=True),
-        default=300.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="Time to wait for the other workers.",
-    ),
-)
 
 
 @dataclass(frozen=True)
 class Workers:
     """The workers of this training, of which this process is one."""
 
-    options: "TrainOptions"
+    options: TrainOptions
     cluster: "Cluster | None"
     """None where this process trains alone."""
 
@@ -83,7 +57,7 @@ class Workers:
             raise
 
 
-def find_workers(options: "TrainOptions") -> Workers:
+def find_workers(options: TrainOptions) -> Workers:
     """Find the cluster, if there is one.
 
     Raises:
@@ -127,7 +101,7 @@ def check_same_training(
         distribution.check_same_training(recipe, dataset)
 
 
-def follow_chief(options: "TrainOptions", workers: Workers, terminal: Terminal) -> None:
+def follow_chief(options: TrainOptions, workers: Workers, terminal: Terminal) -> None:
     """Take part in the chief's training, and write nothing."""
     recipe = options.load_recipe()
     distribution = workers.connect(terminal)
@@ -154,9 +128,7 @@ def follow_chief(options: "TrainOptions", workers: Workers, terminal: Terminal) 
     terminal.result({"worker": workers.cluster.rank, "iterations": iteration})
 
 
-def _with_overrides(
-    chiefs: dict[str, object], own: "cnnmnist.Recipe", options: "TrainOptions"
-) -> "cnnmnist.Recipe":
+def _with_overrides(chiefs: dict[str, object], own: "cnnmnist.Recipe", options: TrainOptions) -> "cnnmnist.Recipe":
     """The chief's recipe with the overrides of this worker: if they differ, the comparison will say so."""
     from cnnmnist.recipes import get_field, set_field, validate_recipe
 
