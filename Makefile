@@ -63,4 +63,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-bench-* .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench-* .venv-lowest .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

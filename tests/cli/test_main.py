@@ -65,6 +65,7 @@ def test_quiet_leaves_results_warnings_and_errors(cli: Cli) -> None:
     assert "Optimization Iteration" in loud.err
     assert (quiet.status, quiet.err) == (0, "")
     assert "Accuracy on Test-Set" in quiet.out
+    assert cli("runs", "--json", "--quiet").err == ""
     assert "Using the run" in cli("predict", "missing.png").err
     assert cli("predict", "missing.png", "-q").err.startswith("Error: Cannot read missing.png")
     failed = cli("evaluate", "missing", "-q")

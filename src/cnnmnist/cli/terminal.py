@@ -40,10 +40,11 @@ class Terminal:
         context = click.get_current_context(silent=True)
         self.quiet = bool(context and context.meta.get(QUIET))
         self.as_json = as_json
-        self.err = _PrintableConsole(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
+        self.err = _PrintableConsole(stderr=True, **plain)
         self.out = self.err
-        if not as_json:
-            self.out = _PrintableConsole(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        if not as_json or self.quiet:
+            self.out = _PrintableConsole(quiet=as_json, **plain)
 
     def result(self, document: dict[str, Any] | list[Any]) -> None:
         """Print the JSON document, if that was asked for."""
