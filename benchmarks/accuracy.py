@@ -1,8 +1,8 @@
-"""Accuracy of recipes on the test split: mean, standard deviation and range over seeds, with the time used.
+"""Measure the accuracy of recipes on the test split: mean, standard deviation and range over seeds, and the time.
 
     python benchmarks/accuracy.py tutorial fast best --data-dir DIR
 
-Runs are kept in --runs-dir under names such as best-3; those already finished there are not trained again.
+The runs stay in --runs-dir under names such as best-3. A run that is already finished there is not trained again.
 """
 
 import argparse
@@ -18,19 +18,19 @@ from rich.table import Table
 
 
 def trained(recipe: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """The record of the run of one recipe and seed."""
-    record = options.runs_dir / f"{recipe.rpartition('/')[2]}-{seed}" / "run.json"
-    if not record.exists():
+    """Train one recipe with one seed, unless this is done already, and return the metadata of the run."""
+    metadata = options.runs_dir / f"{recipe.rpartition('/')[2]}-{seed}" / "run.json"
+    if not metadata.exists():
         command = [sys.executable, "-m", "cnnmnist", "train", "--config", recipe, "--seed", str(seed)]
-        command += ["--runs-dir", options.runs_dir, "--name", record.parent.name]
+        command += ["--runs-dir", options.runs_dir, "--name", metadata.parent.name]
         if options.precision:
             command += ["--precision", options.precision]
         if options.data_dir:
             command += ["--data-dir", options.data_dir]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    run = json.loads(record.read_text())
+    run = json.loads(metadata.read_text())
     if run["status"] != "finished":
-        raise SystemExit(f"The run {record.parent} is {run['status']}: resume or remove it.")
+        raise SystemExit(f"The run {metadata.parent} is {run['status']}: resume or remove it.")
     return dict(run)
 
 

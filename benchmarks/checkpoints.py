@@ -1,9 +1,10 @@
-"""What checkpoints cost: two trainings in one process, one with them and one without, that take turns.
+"""Measure what checkpoints cost: a run with checkpoints and a run without take turns in one process.
 
     python benchmarks/checkpoints.py [ROUNDS]
 
-A round is 1,000 iterations of the tutorial's recipe in each of the two, and one checkpoint. Two figures: the
-time spent in writing checkpoints, and the ratio of the two trainings' times, which a busy machine blurs.
+In each round, both runs train 1,000 iterations of the tutorial's recipe, and one of them writes a checkpoint. The
+results are the time to write a checkpoint, and the ratio of the two training times. Other work on the machine
+makes the ratio less exact.
 """
 
 import sys
@@ -24,7 +25,7 @@ WARM_UP = 100  # iterations
 
 
 def trained(folder: Path, rounds: int, checkpoint_every: int) -> Generator[float]:
-    """Seconds of each 1,000 iterations, with what happens after the last of them."""
+    """Seconds of each 1,000 iterations, including the checkpoint after the last one."""
     last = rounds * session.CHECKPOINT_EVERY + WARM_UP + 1
     recipe = load_recipe(overrides={"training.iterations": last, "training.evaluate_at": []})
     dataset = load_dataset("mnist5k")
@@ -32,7 +33,7 @@ def trained(folder: Path, rounds: int, checkpoint_every: int) -> Generator[float
     with closing(session.training_events(run, dataset, checkpoint_every=checkpoint_every)) as events:
         started = time.perf_counter()
         for event in events:
-            # The checkpoint of an iteration is written when the next event is asked for.
+            # The program writes the checkpoint of an iteration when the next event is requested.
             if event is not None and event.iteration > WARM_UP and event.iteration % session.CHECKPOINT_EVERY == 1:
                 yield time.perf_counter() - started
                 started = time.perf_counter()

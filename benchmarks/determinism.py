@@ -1,9 +1,9 @@
-"""What determinism costs: the tutorial's recipe with TensorFlow's deterministic kernels and without, taking turns.
+"""Measure the cost of determinism: the tutorial's recipe with and without TensorFlow's deterministic kernels.
 
     python benchmarks/determinism.py [ROUNDS]
 
-TensorFlow cannot switch them off again, so that each of the two has a process of its own; a round is 50
-iterations in each. The processor time is told too, because it suffers less from what else a machine does.
+The two take turns, in separate processes, because TensorFlow cannot switch these kernels off again. A round is 50
+iterations in each. The script also prints the processor time, because other work on the machine affects it less.
 """
 
 import subprocess
@@ -51,7 +51,7 @@ def main() -> None:
         )
         for switch in ("on", "off")
     ]
-    for process in processes:  # tracing, and whatever else the first iterations do
+    for process in processes:  # tracing, and all else that only the first iterations do
         seconds(process)
     pairs = [[seconds(process) for process in processes] for _ in range(rounds)]
     for process in processes:

@@ -1,9 +1,9 @@
-"""Size and time of every recipe's network beside the tutorial's: docs/exercises.md and configs/results.json.
+"""Measure the size and time of every recipe: for docs/exercises.md and configs/results.json.
 
     python benchmarks/exercises.py --data-dir DIR
 
-In each round every network trains --iterations, one after the other in random order; ratios are those within a
-round. Their accuracies are measured by accuracy.py.
+In each round, every recipe trains --iterations, one after the other in random order. The ratio of a round is the
+recipe's time of an iteration divided by the tutorial's. accuracy.py measures the accuracies.
 """
 
 import argparse
@@ -25,7 +25,7 @@ WARM_UP = 100
 
 
 def seconds_per_iteration(stream: Iterator[Progress], iterations: int) -> float:
-    """Of so many more iterations, or some more, as progress comes in steps."""
+    """The mean over this many more iterations, or some more, because one report of progress covers several."""
     seconds, done = 0.0, 0
     while done < iterations:
         progress = next(stream)

@@ -1,8 +1,8 @@
-"""How the time of a step grows with the batch, the filters and the threads; draws docs/growth.png.
+"""Measure how the time of an iteration grows with the batch, the filters and the threads; draw docs/growth.png.
 
     python benchmarks/growth.py --data-dir DIR [--output FILE]
 
-Each point is the median of --rounds turns, in each of which every setting trains once, in a process of its own.
+In each of --rounds rounds, every setting trains once, in a separate process. A point is the median of the rounds.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 def iterations_per_second(setting: dict[str, Any], data_dir: Path) -> float:
-    """In this process, which has only the setting's processors from before TensorFlow's start on."""
+    """Measured in this process, which is limited to the setting's processors before it starts TensorFlow."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: setting["threads"]])
     from cnnmnist.data.loading import load_dataset
     from cnnmnist.recipes import load_recipe

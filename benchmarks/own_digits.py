@@ -1,11 +1,10 @@
-"""How well digits that are not MNIST's are read: handwriting from elsewhere, and printed ones in ten fonts.
+"""Measure how well a network reads digits that are not from MNIST: other handwriting, and digits in ten fonts.
 
     python benchmarks/own_digits.py [RUN] [--runs-dir DIR]
 
 The handwriting is scikit-learn's `load_digits`: 1,797 images of 8x8 pixels from 43 people (UCI, Optical
-Recognition of Handwritten Digits), enlarged to 28x28. The fonts are those that come with matplotlib, each
-at five sizes, dark on light and light on dark: 1,000 pictures. A picture in which not exactly one digit is
-found counts as an error.
+Recognition of Handwritten Digits), enlarged to 28x28. The fonts come with matplotlib; each has five sizes, dark on
+light and light on dark: 1,000 pictures. A picture is an error if the program does not find exactly one digit.
 """
 
 import argparse
@@ -68,7 +67,7 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     options = parser.parse_args()
     model = load_run(options.run, options.runs_dir).load_model()
-    table = Table("pictures", "number", "read rightly")
+    table = Table("pictures", "number", "correct")
     results = {"handwriting (load_digits)": correct(model, handwriting())}
     results |= {font: correct(model, printed(font)) for font in FONTS}
     results["all fonts"] = [each for font in FONTS for each in results[font]]

@@ -1,7 +1,7 @@
-"""How long `cnnmnist draw` takes from a movement of the pen to its answer on the screen, in a real browser.
+"""Measure the time from a movement of the pen to the answer on the page of `cnnmnist draw`, in a real browser.
 
-Digits are drawn at a pen's pace in headless Chromium. The page itself measures: from the oldest movement that an
-answer knows to the frame that shows the answer.
+The script draws digits at the speed of a pen in headless Chromium. The page measures the time from the oldest
+movement that an answer includes until the browser shows the answer.
 
     python benchmarks/pen_to_answer.py --digits 30
 """
@@ -18,8 +18,8 @@ import sys
 
 from playwright.sync_api import Page, sync_playwright
 
-POINTS = 40  # of a digit
-PACE = 12  # milliseconds between two of them
+POINTS = 40  # per digit
+PACE = 12  # milliseconds between two points
 FLAGS = ["--disable-gpu", "--no-first-run", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
 SHAPES = (
     lambda t: (0.25 + 1.1 * t, 0.22) if t < 0.4 else (0.69 - 0.4 * (t - 0.4), 0.22 + (t - 0.4)),

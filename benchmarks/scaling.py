@@ -1,7 +1,7 @@
 """Iterations per second of one process, two workers and two devices on one processor: docs/distributed.md.
 
-Every contender has the same global batch and the same two threads altogether. Rounds are interleaved: in each, all
-contenders train once, one at a time, in random order, and ratios are those within a round.
+One process, two workers and two devices train with the same batch size and two threads in total. In each round,
+every contender trains once, one at a time, in random order. A ratio compares two rates of the same round.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Cluster:
                 "own",
                 ("float32", *arguments),
                 tf_config(addresses, index) if workers > 1 else {"TF_CONFIG": ""},
-                ("taskset", "-c", cores[index]),  # the program takes as many threads as it has cores
+                ("taskset", "-c", cores[index]),  # the program uses one thread per core
             )
             for index in range(workers)
         ]
@@ -53,7 +53,7 @@ class Cluster:
             raise SystemExit(f"{self.title}: {missing}")
 
     def run(self, command: str, count: int) -> float:
-        """How many per second, by the first member's clock."""
+        """Iterations or all-reduces per second, by the clock of the first process."""
         return next(iter(list(self.pool.map(lambda each: self._ask(each, command, count), self.members))))
 
     def stop(self) -> None:
@@ -97,8 +97,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True, help="folder with MNIST's four .gz files")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--iterations", type=int, default=300, help="per turn")
-    parser.add_argument("--batch-size", type=int, default=64, help="of all replicas together, even")
-    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--batch-size", type=int, default=64, help="over all replicas together, even")
+    parser.add_argument("--json", type=Path, help="file for all results")
     arguments = parser.parse_args()
     if arguments.rounds < 1 or arguments.iterations < 1 or arguments.batch_size < 2 or arguments.batch_size % 2:
         parser.error("--rounds and --iterations must be positive, and --batch-size positive and even")
@@ -128,7 +128,7 @@ def main() -> None:
             for each in clusters:
                 each.stop()
     rows: list[dict[str, Any]] = []
-    table = Table("contender", "it/s", "it / single process")
+    table = Table("contender", "it/s", "contender / single process")
     for each in clusters:
         ratios = [mine / other for mine, other in zip(each.rates, single.rates, strict=True)]
         table.add_row(each.title, f"{statistics.median(each.rates):.1f}", spread(ratios))
@@ -138,9 +138,9 @@ def main() -> None:
     output.print(f"all-reduce of the gradients alone, ms: {spread(reductions)}")
     predicted = [1e3 / (1e3 / rate + cost) for rate, cost in zip(half.rates, reductions, strict=True)]
     modelled = [found / model for found, model in zip(workers.rates, predicted, strict=True)]
-    output.print(f"2 workers / (half of the batch, then the all-reduce): {spread(modelled)}")
+    output.print(f"2 workers / model (half of the batch, then the all-reduce): {spread(modelled)}")
     if about["load_average_before"] > BUSY_LOAD:
-        output.print("The machine was busy before the start: do not trust these figures.")
+        output.print("The machine was busy before the start: do not trust these results.")
     if arguments.json:
         result = {"machine": about, "contenders": rows, "all_reduce_ms": reductions, "of_the_model": modelled}
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")

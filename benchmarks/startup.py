@@ -1,4 +1,4 @@
-"""What is not training, as ratios in one run: help, start-up, loading the digits, evaluating 10,000 images.
+"""Measure the time of everything but training: help, start-up, loading MNIST, evaluating 10,000 images.
 
 python benchmarks/startup.py --data-dir DIR
 """
@@ -29,7 +29,7 @@ def process(*command: str) -> Callable[[], object]:
 
 
 def first_iteration(data_dir: str) -> None:
-    """From the command to the first line of progress, which follows the first iteration."""
+    """Run the command until its first line of progress, which follows the first iteration."""
     arguments = ["train", "--iterations", "1", "--evaluate-at", "1", "--data-dir", data_dir]
     with subprocess.Popen(
         [*PROGRAM, *arguments, "--runs-dir", "runs/startup"],
@@ -44,7 +44,7 @@ def first_iteration(data_dir: str) -> None:
 
 
 class KerasPredict:
-    """Keras' own prediction of the test images, in a process that has stock settings and oneDNN's kernels."""
+    """Keras' `predict` on the test images, in a process with Keras' default settings and oneDNN's kernels."""
 
     def __init__(self, data_dir: Path) -> None:
         self.process = subprocess.Popen(
@@ -70,7 +70,7 @@ class KerasPredict:
 
 
 def evaluation(data_dir: Path) -> dict[str, Callable[[], object]]:
-    """Our evaluation and Keras' own with several batch sizes, on the same network and images."""
+    """This program's evaluation, and Keras' with several batch sizes, on the same network and images."""
     from cnnmnist.config import ModelConfig
     from cnnmnist.data.loading import load_dataset
     from cnnmnist.model import build_model
@@ -78,7 +78,7 @@ def evaluation(data_dir: Path) -> dict[str, Callable[[], object]]:
 
     images = load_dataset(data_dir=data_dir).test.images
     model, keras_predict = build_model(ModelConfig()), KerasPredict(data_dir)
-    actions: dict[str, Callable[[], object]] = {"evaluate, ours": lambda: predict_logits(model, images)}
+    actions: dict[str, Callable[[], object]] = {"evaluate, cnnmnist": lambda: predict_logits(model, images)}
     for size in (64, 256, 1_000, 2_500):
         actions[f"evaluate, Keras predict, batch {size}"] = lambda size=size: keras_predict(size)
     return actions

@@ -1,9 +1,9 @@
-"""Where the time of a training step goes, by TensorFlow's own profiler.
+"""Measure where the time of an iteration goes, with TensorFlow's profiler.
 
     python benchmarks/step_profile.py --data-dir DIR [--precision auto|float32|mixed_bfloat16]
 
-The times of all threads are added up, so that together they are more than a step takes. TensorFlow fuses some
-operations: conv1 and conv2 include their biases, fc1_activation the product of fc1.
+The times of all threads are added up, so their sum is more than the time of an iteration. TensorFlow fuses some
+operations: conv1 and conv2 include their biases, and fc1_activation includes the product of fc1.
 """
 
 import argparse
@@ -26,7 +26,7 @@ OPERATION = re.compile(r"while/(?P<layer>(?:conv|fc|flatten|logits)\w*?)(?:_\d+)
 
 
 def part(event: str) -> str | None:
-    """What an operation belongs to; none for what is no operation or only waits for others."""
+    """The part that an event belongs to; None if it is not an operation, or only waits for other operations."""
     if event == "Iterator::Root::Prefetch::Map":
         return "next batch"
     if not event.startswith("while/"):
@@ -43,7 +43,7 @@ def part(event: str) -> str | None:
 
 
 def profiled(trainer: Trainer) -> tuple[dict[str, float], float]:
-    """Milliseconds per step of each part, and of the step itself."""
+    """Milliseconds of each part per iteration, and of the whole iteration."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     stream = trainer.iterate([WARM_UP, WARM_UP + PROFILED])
@@ -78,7 +78,7 @@ def main() -> None:
     trainer = Trainer(recipe, load_dataset(data_dir=options.data_dir))
     times, step = profiled(trainer)
     total = sum(times.values())
-    title = f"{trainer.precision}, {trainer.towers} towers: {step:.2f} ms per step, {total:.2f} ms of all threads"
+    title = f"{trainer.precision}, {trainer.towers} towers: {step:.2f} ms per iteration, {total:.2f} ms of threads"
     table = Table("part", "ms", "share", title=title)
     for name, milliseconds in sorted(times.items(), key=lambda item: -item[1]):
         table.add_row(name, f"{milliseconds:.3f}", f"{milliseconds / total:.1%}")

@@ -1,7 +1,7 @@
-"""Training iterations per second, side by side with what a user would run instead; see README.md here.
+"""Training iterations per second of this program and of others, side by side: see README.md in this folder.
 
-Every contender is a process of its own that waits on its standard input. Rounds are interleaved: in each, all
-contenders train once, one at a time, in random order, so that what else happens on the machine meets all alike.
+Every contender is a separate process that waits on its standard input. In each round, every contender trains once,
+one at a time, in random order, so that other work on the machine affects all of them equally.
 """
 
 import argparse
@@ -22,16 +22,16 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 BATCH = 64
-WARM_UP = 100  # iterations, also the number that turns are multiples of
-IDLE_LIMIT = 0.02  # share of a processor that waiting contenders may use before the run is called disturbed
-BUSY_LOAD = 0.5  # load average before the start from which the machine is called busy
+WARM_UP = 100  # iterations; the iterations of a turn are a multiple of this number
+IDLE_LIMIT = 0.02  # share of a processor that waiting contenders may use without a warning
+BUSY_LOAD = 0.5  # a load average above this before the start means a busy machine
 PEAK_TIMEOUT = 300  # seconds
 # Multiply-adds per image in the forward pass: output positions x filter size x input channels x outputs.
 CONV1 = 28 * 28 * 5 * 5 * 1 * 16
 CONV2 = 14 * 14 * 5 * 5 * 16 * 36
 DENSE = 7 * 7 * 36 * 128 + 128 * 10
-# Two operations per multiply-add. The backward pass computes as many for the weights' gradients and again for
-# the inputs' gradients, which the images do not need: 1.25 GFLOP.
+# Two operations per multiply-add. The backward pass computes as many for the gradients of the weights, and as many
+# again for the gradients of the inputs, which conv1 does not need: 1.25 GFLOP.
 FLOP_PER_STEP = 2 * BATCH * (3 * (CONV1 + CONV2 + DENSE) - CONV1)
 ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 
@@ -53,7 +53,7 @@ class Contender:
     rates: list[float] = field(default_factory=list)
 
     def start(self, python: str, data_dir: Path, logs: Path) -> None:
-        """Start the process and wait until it is ready; what keeps it from that is left in ``missing``."""
+        """Start the process and wait until it is ready; if it fails, keep the reason in ``missing``."""
         environment = {key: value for key, value in os.environ.items() if key not in ONEDNN}
         self.log = logs / self.name
         try:
@@ -71,7 +71,7 @@ class Contender:
             self.missing = str(error)
 
     def train(self, iterations: int) -> float:
-        """Iterations per second over about so many iterations."""
+        """Iterations per second over about this many iterations."""
         self.process.stdin.write(f"run {iterations}\n")
         self.process.stdin.flush()
         answer = self._answer()
@@ -114,7 +114,7 @@ def contenders() -> list[Contender]:
 
 
 def matrix_peaks(pythons: dict[str, str]) -> dict[str, dict[str, dict[str, float]]]:
-    """GFLOP/s by environment, library and precision; an environment that cannot be run has none."""
+    """GFLOP/s by environment, library and precision; an environment that does not run is left out."""
     peaks = {}
     for name, python in pythons.items():
         try:
@@ -137,7 +137,7 @@ def best_peak(peaks: dict[str, dict[str, dict[str, float]]], precision: str) -> 
 
 
 def run_rounds(running: list[Contender], rounds: int, console: Console) -> float:
-    """Let all contenders train in every round; returns the share of a processor that waiting ones used."""
+    """Let all contenders train in every round; return the share of a processor that waiting contenders used."""
     generator = random.Random(0)
     idle = elapsed = 0.0
     for number in range(rounds):
@@ -165,11 +165,11 @@ def spread(values: list[float]) -> str:
 
 
 def report(selected: list[Contender], peaks: Any) -> tuple[Table, list[dict[str, Any]]]:
-    """The table for people and the same as data."""
+    """The table to print, and its rows as data."""
     by_name = {each.name: each for each in selected}
     ours = {name: by_name.get(f"cnnmnist-{name}") for name in ("float32", "auto")}
     limit = {each: best_peak(peaks, each) * 1e9 / FLOP_PER_STEP for each in ("float32", "bfloat16")}
-    table = Table("contender", "precision", "it/s", "of the peak", "float32 / it", "auto / it")
+    table = Table("contender", "precision", "it/s", "of the peak", "float32 / contender", "auto / contender")
     rows = []
     for each in selected:
         if each.missing:
@@ -226,15 +226,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--iterations", type=int, default=400, help="per turn, a multiple of 100")
     parser.add_argument(
-        "--seconds", type=float, default=15.0, help="a turn that would take longer is cut, to 100 at least"
+        "--seconds", type=float, default=15.0, help="a longer turn is cut to fewer iterations, at least 100"
     )
     parser.add_argument(
         "--contenders", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
     )
     parser.add_argument(
-        "--python", action="append", default=[], metavar="NAME=PATH", help="interpreter of own, torch or jax"
+        "--python", action="append", default=[], metavar="NAME=PATH", help="Python of own, torch or jax"
     )
-    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--json", type=Path, help="file for all results")
     arguments = parser.parse_args()
     if arguments.rounds < 1 or arguments.iterations < WARM_UP or arguments.iterations % WARM_UP:
         parser.error(f"--rounds must be at least 1 and --iterations a positive multiple of {WARM_UP}")
@@ -280,9 +280,9 @@ def main() -> None:
         output.print(f"matrix-multiplication peak, {precision}: {peak:.0f} GFLOP/s, {limit:.0f} it/s")
     output.print(f"waiting contenders used {idle:.1%} of a processor")
     if about["load_average_before"] > BUSY_LOAD:
-        output.print("The machine was busy before the start: do not trust these figures.")
+        output.print("The machine was busy before the start: do not trust these results.")
     if idle > IDLE_LIMIT:
-        output.print("Waiting contenders disturbed the one that trained: do not trust these figures.")
+        output.print("Waiting contenders disturbed the contender that trained: do not trust these results.")
     for each in selected:
         if each.missing:
             output.print(f"missing: {each.name}: {each.missing}", markup=False)

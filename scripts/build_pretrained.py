@@ -1,9 +1,9 @@
-"""Make the run that ships with the program, from the best recipe trained on MNIST.
+"""Make the run that ships with the program, from a run of the recipe best on MNIST.
 
     cnnmnist train --config best --seed 0 --data-dir DIR --name best-0
     python scripts/build_pretrained.py runs/best-0
 
-The network is the run's own, only compressed; of the record, what belongs to the machine is left out.
+The network is the same, but compressed. The script removes the folder of the data from the metadata.
 """
 
 import shutil
@@ -17,13 +17,13 @@ from cnnmnist.runs.store import PRETRAINED, load_run
 
 def main() -> None:
     run = load_run(sys.argv[1], Path("runs"))
-    record = run.metadata
-    if record.status != "finished":
+    metadata = run.metadata
+    if metadata.status != "finished":
         raise SystemExit(f"{run.directory} has not finished.")
-    record.dataset.source, record.dataset.data_dir = "MNIST", None
+    metadata.dataset.source, metadata.dataset.data_dir = "MNIST", None
     shutil.rmtree(PRETRAINED, ignore_errors=True)
     PRETRAINED.mkdir()
-    shipped = Run(PRETRAINED, record)
+    shipped = Run(PRETRAINED, metadata)
     shipped.save()
     with zipfile.ZipFile(run.model_file) as source, zipfile.ZipFile(shipped.model_file, "w") as target:
         for member in sorted(source.namelist()):

@@ -1,4 +1,4 @@
-"""Record the README's picture of the page of `cnnmnist draw`: a digit drawn in a real browser.
+"""Make the picture of the page of `cnnmnist draw` for the README: a digit, drawn in a real browser.
 
 python scripts/record_page.py --run pretrained docs/draw.png
 """
@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 
 SIZE = {"width": 1440, "height": 770}
 FLAGS = ["--disable-gpu", "--no-first-run", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-# A three: two arcs.
+# The digit 3 as two arcs.
 POINTS = [
     (0.5 - 0.17 * math.sin(turn), 0.35 - 0.15 * math.cos(turn)) for turn in (0.9 - step / 8 for step in range(32))
 ]

@@ -1,4 +1,4 @@
-"""Record the README's picture: real commands on a run that exists, as a terminal shows them.
+"""Make the picture of a terminal for the README: the real output of commands on an existing run.
 
 python scripts/record_session.py --run RUN docs/session.png
 """
@@ -20,13 +20,13 @@ from rich.terminal_theme import MONOKAI as THEME
 from rich.text import Text
 
 WIDTH = 92
-CELL = (8, 16)  # pixels of a character
+CELL = (8, 16)  # pixels per character
 MARGIN = 12
 BACKGROUND, FOREGROUND = (26, 27, 30), (220, 220, 220)
 
 
 def recorded(command: str, arguments: list[str]) -> Text:
-    """What the command writes to standard output when that is a terminal."""
+    """The standard output of a command in a terminal."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"COLUMNS": str(WIDTH), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     process = subprocess.Popen(
@@ -51,7 +51,7 @@ def recorded(command: str, arguments: list[str]) -> Text:
 
 
 def drawn(lines: list[list[Segment]]) -> Image.Image:
-    """A picture of terminal lines; half blocks are drawn as pixels, so that images are crisp."""
+    """Draw lines of a terminal; half blocks become exact pixels, so images are sharp."""
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf", 13)
     picture = Image.new("RGB", (WIDTH * CELL[0] + 2 * MARGIN, len(lines) * CELL[1] + 2 * MARGIN), BACKGROUND)
     pen = ImageDraw.Draw(picture)

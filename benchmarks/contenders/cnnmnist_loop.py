@@ -1,4 +1,4 @@
-"""Contender: this program's own training loop, through its public Python interface."""
+"""Contender: the training loop of this program, through its Python interface."""
 
 import argparse
 import json
@@ -33,7 +33,7 @@ stream = trainer.iterate()
 
 
 def train(iterations: int) -> tuple[int, float]:
-    """Ends with the first call of TensorFlow that reaches the iterations, up to a quarter of a second later."""
+    """Train until the call of TensorFlow that reaches the iterations ends, up to a quarter of a second later."""
     start = trainer.iteration
     for progress in stream:
         if progress.iteration >= start + iterations:
@@ -43,10 +43,10 @@ def train(iterations: int) -> tuple[int, float]:
 
 @tf.function
 def all_reduce(values: object, count: object) -> object:
-    """Only what an iteration sends."""
+    """Do only the all-reduce of an iteration, many times."""
 
     def of_replica(values: object) -> object:
-        own = tf.identity(values)  # on the replica's own device, which TensorFlow wants to know
+        own = tf.identity(values)  # puts the values on the replica's device, which TensorFlow needs to know
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
     for _ in tf.range(count):

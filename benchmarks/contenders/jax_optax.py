@@ -1,8 +1,8 @@
-"""Contender: JAX and Optax, one jitted step per call, in the form found fastest on a CPU.
+"""Contender: JAX and Optax, one jitted iteration per call, the fastest form found on a CPU.
 
-One `lax.fori_loop` over many iterations would save the calls, but was measured at less than a tenth of this
-form's speed: XLA's convolutions for the CPU are far slower inside of a loop. Pooling as a maximum over a
-reshaped array is faster than `lax.reduce_window`.
+One `lax.fori_loop` over many iterations would save the calls, but has less than a tenth of this form's speed,
+because XLA's convolutions for the CPU are far slower inside a loop. Pooling as a maximum over a reshaped array is
+faster than `lax.reduce_window`.
 """
 
 import gzip

@@ -48,7 +48,7 @@ model.compile(keras.optimizers.Adam(1e-4), keras.losses.SparseCategoricalCrossen
 
 
 def train(iterations: int) -> float:
-    """Whole epochs and then the first part of another; each call of `fit` shuffles anew."""
+    """Train whole epochs, then a part of another one; each call of `fit` shuffles again."""
     loss = float("nan")
     while iterations:
         steps = min(iterations, len(images) // BATCH)

@@ -1,4 +1,4 @@
-"""Contender: Keras `fit` on a tf.data pipeline, many steps per call of TensorFlow."""
+"""Contender: Keras `fit` on a tf.data pipeline, many iterations per call of TensorFlow."""
 
 import gzip
 import json

@@ -1,6 +1,6 @@
-"""The machine's matrix-multiplication peak, as the libraries of this environment reach it.
+"""Measure the fastest matrix multiplication that the libraries of this environment reach.
 
-Prints one JSON line, {library: {precision: GFLOP/s}}; the driver runs it in every environment.
+It prints one JSON line, {library: {precision: GFLOP/s}}. throughput.py runs it in every environment.
 """
 
 import importlib
@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SECONDS = 2.0  # of trying, per size
+SECONDS = 2.0  # to try each size
 
 MULTIPLIERS: dict[str, Callable[[Any, str, int], Callable[[], Any]]] = {}
 
 
 def of_library(multiplier: Callable[[Any, str, int], Callable[[], Any]]) -> None:
-    """Register how the library of that name multiplies two square matrices of a precision and size."""
+    """Register a function, named after its library, that multiplies square matrices of a precision and size."""
     MULTIPLIERS[multiplier.__name__] = multiplier
 
 
@@ -44,7 +44,7 @@ def numpy(np: Any, precision: str, size: int) -> Callable[[], Any]:
 
 
 def peak(multiplier: Callable[[Any, str, int], Callable[[], Any]], library: Any, precision: str) -> float:
-    """GFLOP/s of the fastest product; sizes grow for as long as one product takes under 0.2 s."""
+    """GFLOP/s of the fastest product; the size grows until one product takes more than 0.2 s."""
     best = 0.0
     for size in (512, 1024, 2048):
         product = multiplier(library, precision, size)
