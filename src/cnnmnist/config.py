@@ -84,27 +84,27 @@ class TrainingConfig(_Section):
     beta_2: float = Field(0.999, ge=0.0, lt=1.0)
     """Adam's decay rate for the mean of the squared gradients."""
     epsilon: float = Field(1e-8, gt=0.0, le=1.0)
-    """Adam's guard against division by zero; the default is TensorFlow 1's, which the tutorial used."""
+    """Small number that keeps Adam from dividing by zero; 1e-8 is the default of TensorFlow 1."""
     weight_decay: float = Field(0.0, ge=0.0, le=10.0)
     """Decoupled weight decay (AdamW) of weights, not of biases, per unit of learning rate."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of the target probability that is spread evenly over all classes."""
     ema_decay: float = Field(0.0, ge=0.0, lt=1.0)
-    """Decay, per iteration, of a moving average of the weights, which is evaluated and saved; 0 for no average."""
+    """Decay per iteration of a moving average of the weights; unless it is 0, the average is evaluated and saved."""
     include_validation: bool = False
     """Train on the validation split, too: 60,000 images of MNIST instead of 55,000."""
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "float32"
-    """Arithmetic of the layers; auto uses mixed_bfloat16 where the processor has it, else float32."""
+    """Arithmetic of the layers; auto uses mixed_bfloat16 where the processor computes in it."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Seed of the initial weights, of the order of the images, of dropout and of augmentation."""
     evaluate_at: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 100, 1_000, 10_000], max_length=1_000)
-    """Iterations after which the test split is evaluated, besides the last."""
+    """Iterations after which the test split is evaluated; it is also evaluated after the last one."""
     record_at: list[Annotated[int, Field(ge=0)]] = Field([], max_length=200)
     """Iterations after which a snapshot of the filters and the hardest test images is kept."""
 
 
 class AugmentationConfig(_Section):
-    """Random distortion of each training image, drawn evenly between minus and plus each bound."""
+    """Random distortion of each training image, drawn uniformly from -bound to +bound."""
 
     rotation: float = Field(0.0, ge=0.0, le=180.0)
     """Rotation in degrees, in either direction."""

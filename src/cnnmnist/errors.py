@@ -1,11 +1,11 @@
-"""Errors that a user can mend: each message is one sentence that says what is wrong, where, and what to do."""
+"""Errors that a user can fix: each message is one sentence that says what is wrong, where, and what to do."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class CnnMnistError(Exception):
-    """An error that the user can mend; the command line prints its message, never a traceback."""
+    """An error that the user can fix; the command line prints its message, never a traceback."""
 
     exit_status = 1
 
@@ -51,11 +51,11 @@ class SelectionError(CnnMnistError):
 
 
 class ServerError(CnnMnistError):
-    """The page for drawing cannot be served, as when its port is taken."""
+    """The page for drawing cannot be served, for example because its port is taken."""
 
 
 class TrainingError(CnnMnistError):
-    """Training cannot go on, as when the loss is no longer a number."""
+    """Training cannot go on, for example because the loss is no longer finite."""
 
 
 class WriteError(CnnMnistError):

@@ -19,7 +19,7 @@ def test_a_recipe_in_words(cli: Cli) -> None:
     assert rows["conv2"][:3] == ["14x14x36", "14,436", "2,822,400"]
     assert rows["flatten"][:1] == ["1,764"]
     assert rows["total"] == ["242,062", "3,363,072", "100.0%"]
-    assert "128 images at once, in float32, on this machine" in result.out
+    assert "for 128 images at once, in float32, on this machine" in result.out
 
 
 def test_an_untrained_run_goes_before_a_recipe_of_its_name_and_is_drawn(cli: Cli, tmp_path: Path) -> None:

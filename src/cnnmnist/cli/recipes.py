@@ -48,8 +48,8 @@ def _list(terminal: Terminal) -> None:
     for document in documents:
         terminal.out.print(f"{document['name']}: {document['description']}")
     terminal.out.print(
-        "\nTime: of the training, as a multiple of the tutorial's. Accuracy: mean and standard deviation over 5 "
-        "seeds on MNIST's test split; one seed where there is no deviation."
+        "\nTime: the time of the training divided by the tutorial's. Accuracy: mean and standard deviation over 5 "
+        "seeds on MNIST's test split; a recipe without a deviation was trained with one seed."
     )
     terminal.result(documents)
 

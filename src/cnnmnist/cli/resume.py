@@ -20,7 +20,7 @@ def resume_run(
     assert options.resume
     run = cnnmnist.load_run(options.resume, options.runs_dir)
     _check_options(run, options)
-    terminal.warn_of_versions(run, "the result may differ from that of a run that was not interrupted")
+    terminal.warn_of_versions(run, "the result may differ from that of an uninterrupted run")
     distribution = workers.connect(terminal)
     send_to_followers(distribution, run)
     dataset = run.load_dataset(data_dir=options.data_dir)

@@ -45,7 +45,7 @@ class Signals:
             raise KeyboardInterrupt
 
     def _exit(self, number: int) -> NoReturn:
-        # Files have temporary names while they are written, so that nothing is spoilt. An exception would have to
+        # Files have temporary names while they are written, so that no file is damaged. An exception would have to
         # find its way through TensorFlow, and rich may hold the lock that printing needs.
         self.run.save_status("interrupted")
         show_cursor = "\x1b[?25h\n" if self.terminal.err.is_terminal else ""

@@ -66,7 +66,7 @@ class Terminal:
         if metadata.status != "finished":
             done = f"{metadata.iteration:,} of {metadata.recipe.training.iterations:,} iterations"
             self.warn(f"the run {run.name} is {metadata.status}, {done}: this is the last network that it saved.")
-        self.warn_of_versions(run, "the results may differ slightly from those of then")
+        self.warn_of_versions(run, "the results may differ slightly from the earlier ones")
 
     def warn_of_versions(self, run: "cnnmnist.Run", consequence: str) -> None:
         """Warn where versions have changed since the run was made."""

@@ -61,10 +61,10 @@ def train(options: TrainOptions) -> None:
     terminal.out.print(f"Time usage: {timedelta(seconds=round(metadata.seconds))}")
     terminal.out.print(f"Run: {run.directory}")
     if metadata.recipe.training.record_at:
-        terminal.out.print(f"See it learn with: cnnmnist visualize {shlex.quote(str(run.directory))} --movie")
+        terminal.out.print(f"Show how it learned: cnnmnist visualize {shlex.quote(str(run.directory))} --movie")
     if options.tensorboard:
         logs = shlex.quote(str(run.directory.parent))
-        terminal.out.print(f"Look at its events with: tensorboard --logdir {logs}")
+        terminal.out.print(f"Show the run in TensorBoard: tensorboard --logdir {logs}")
     terminal.result(
         {
             "run": str(run.directory),
@@ -92,7 +92,7 @@ def _new_run(
             "Training on the embedded digits",
             f"{dataset.fallback_reason}\n\nThis run uses mnist5k, the 5,000 of MNIST's 70,000 digits that ship "
             "with the program. For all of them, put the four IDX files in a folder and name it with --data-dir "
-            "or $CNNMNIST_DATA_DIR, or train again when the network is there.",
+            "or $CNNMNIST_DATA_DIR, or train again with a connection to the internet.",
         )
     check_same_training(distribution, recipe, dataset)
     return create_run(options.runs_dir, options.name, recipe, dataset), dataset, distribution
@@ -100,7 +100,7 @@ def _new_run(
 
 def _describe(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", terminal: Terminal) -> None:
     sizes = {"Training set": dataset.train, "Validation set": dataset.validation, "Test set": dataset.test}
-    terminal.out.print(f"Recipe {run.metadata.recipe.name}, digits: {dataset.name} ({dataset.source})")
+    terminal.out.print(f"Recipe {run.metadata.recipe.name}, data: {dataset.name} ({dataset.source})")
     for title, split in sizes.items():
         terminal.out.print(f"  {title + ':':<16}{len(split):>7,} images")
 
@@ -165,5 +165,5 @@ def _describe_distribution(run: "cnnmnist.Run", distribution: "Distribution", te
     if metadata.iteration and replicas != metadata.replicas:
         terminal.warn(
             f"the run {run.name} was trained with {metadata.replicas} replicas until here: the result may differ "
-            "slightly from that of a run that was not interrupted."
+            "slightly from that of an uninterrupted run."
         )

@@ -30,7 +30,7 @@ train_options = options(
     click.option(
         "--config",
         metavar="NAME|FILE",
-        help="Recipe: a name from `cnnmnist recipes`, or a YAML file.  [default: tutorial]",
+        help="Recipe to use: a name that `cnnmnist recipes` lists, or a YAML file.  [default: tutorial]",
     ),
     click.option(
         "--set",
