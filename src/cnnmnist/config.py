@@ -90,7 +90,7 @@ class TrainingConfig(_Section):
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of the target probability that is spread evenly over all classes."""
     ema_decay: float = Field(0.0, ge=0.0, lt=1.0)
-    """Decay per iteration of a moving average of the weights; unless it is 0, the average is evaluated and saved."""
+    """Decay per iteration of a moving average of the weights, which is evaluated and saved; 0 for no average."""
     include_validation: bool = False
     """Train on the validation split, too: 60,000 images of MNIST instead of 55,000."""
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "float32"

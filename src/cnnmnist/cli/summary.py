@@ -79,8 +79,8 @@ def summary(options: SummaryOptions) -> None:
     terminal.out.print(f"{title}, for images of {height}x{width} pixels, {len(subject.class_names)} classes")
     terminal.out.print(_table(layers, timing.shares), soft_wrap=False)
     terminal.out.print(
-        f"Time: for {timing.images:,} images at once, in float32, on this machine. Each layer was measured alone; the "
-        f"fastest of {timing.passes:,} passes counts."
+        f"Time: for {timing.images:,} images at once, in float32, on this machine. Each layer was measured alone; "
+        f"the fastest of {timing.passes:,} passes counts."
     )
     parameters, multiplications = _totals(layers)
     if output:
