@@ -15,7 +15,8 @@ from sphinx.cmd.build import main as build_site
 from cnnmnist.cli import main
 from cnnmnist.recipes import recipe_names
 from conftest import Result, run_cli
-from support.clusters import ended, free_addresses, started
+from support.addresses import free_addresses
+from support.clusters import ended, started
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
