@@ -8,19 +8,17 @@ movement that an answer includes until the browser shows the answer.
 
 import argparse
 import math
-import os
-import re
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
+from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from support.pages import opened
 
 POINTS = 40  # per digit
 PACE = 12  # milliseconds between two points
-FLAGS = ["--disable-gpu", "--no-first-run", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
 SHAPES = (
     lambda t: (0.25 + 1.1 * t, 0.22) if t < 0.4 else (0.69 - 0.4 * (t - 0.4), 0.22 + (t - 0.4)),
     lambda t: (0.5 - 0.05 * t, 0.2 + 0.6 * t),
@@ -47,26 +45,10 @@ def main() -> None:
     parser.add_argument("--digits", type=int, default=30)
     parser.add_argument("--run", default="pretrained")
     options = parser.parse_args()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "cnnmnist", "draw", "--no-open", "--port", "0", "--run", options.run],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout
-        (address,) = re.findall(r"http://\S+", server.stdout.readline())
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
-            page.goto(address)
-            page.locator("#bars li").first.wait_for()
-            for number in range(options.digits):
-                draw(page, number)
-            times = page.evaluate("performance.getEntriesByName('pen to answer').map(entry => entry.duration)")
-            browser.close()
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait()
+    with opened(options.run, viewport={"width": 1440, "height": 900}) as page:
+        for number in range(options.digits):
+            draw(page, number)
+        times = page.evaluate("performance.getEntriesByName('pen to answer').map(entry => entry.duration)")
     percentile = statistics.quantiles(times, n=20)[-1]
     print(f"{options.digits} digits, {len(times)} answers: median {statistics.median(times):.0f} ms, ", end="")
     print(f"95th percentile {percentile:.0f} ms, longest {max(times):.0f} ms")

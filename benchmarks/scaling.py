@@ -5,10 +5,8 @@ every contender trains once, one at a time, in random order. A ratio compares tw
 """
 
 import argparse
-import contextlib
 import json
 import random
-import socket
 import statistics
 import sys
 import tempfile
@@ -19,6 +17,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from throughput import BUSY_LOAD, WARM_UP, Contender, machine, spread
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from support.addresses import free_addresses, tf_config
 
 REDUCTIONS = 300
 
@@ -40,7 +41,7 @@ class Cluster:
                 "cnnmnist_loop.py",
                 "own",
                 ("float32", *arguments),
-                tf_config(addresses, index) if workers > 1 else {"TF_CONFIG": ""},
+                {"TF_CONFIG": tf_config(addresses, index) if workers > 1 else ""},
                 ("taskset", "-c", cores[index]),  # the program uses one thread per core
             )
             for index in range(workers)
@@ -66,19 +67,6 @@ class Cluster:
         member.process.stdin.flush()
         answer = member._answer()
         return answer["iterations"] / answer["seconds"]
-
-
-def free_addresses(count: int) -> list[str]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-
-
-def tf_config(addresses: list[str], index: int) -> dict[str, str]:
-    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-    return {"TF_CONFIG": json.dumps(config)}
 
 
 def contenders(batch: int) -> list[Cluster]:

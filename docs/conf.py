@@ -21,6 +21,7 @@ PAGES = [
     "docs/performance",
     "benchmarks/README",
     "docs/reliability",
+    "docs/architecture",
     "src/cnnmnist/data/mnist5k/README",
     "CONTRIBUTING",
     "CHANGELOG",

@@ -1,5 +1,8 @@
-"""Write docs/cli.md from the help of the commands; a test fails if the page differs from their help."""
+"""Write docs/cli.md from the output of the program; a test fails if the page differs from it."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,26 +11,32 @@ import click
 from cnnmnist.cli import main
 
 PATH = Path(__file__).parents[1] / "docs" / "cli.md"
+TITLE = "# Command-line reference\n\nWritten by `scripts/build_cli_reference.py` from the commands' own help.\n"
+# The program under the name that it has after an installation. Help is never wider than 80 columns.
+PROGRAM = "import sys; from cnnmnist.cli import main; sys.argv[0] = 'cnnmnist'; main()"
+ENVIRONMENT = os.environ | {"COLUMNS": "80"}
 
 
 def reference() -> str:
     """The help of every command, as Markdown."""
-    parts = [
-        "# Command-line reference\n\nWritten by `scripts/build_cli_reference.py` from the commands' own help.\n"
-    ]
-    context = click.Context(main, info_name="cnnmnist", terminal_width=100, max_content_width=100)
-    return "\n".join([*parts, *_sections(context)])
+    return "\n".join([TITLE, *(_section(names) for names in _commands(main, []))])
 
 
-def _sections(context: click.Context) -> Iterator[str]:
-    """The help of a command, then the help of its subcommands."""
-    command = context.command
-    yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+def _commands(command: click.Command, names: list[str]) -> Iterator[list[str]]:
+    """The words that name a command, then the words of each command under it."""
+    yield names
     if isinstance(command, click.Group):
+        context = click.Context(command)
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner
-            yield from _sections(click.Context(inner, parent=context, info_name=name))
+            yield from _commands(inner, [*names, name])
+
+
+def _section(names: list[str]) -> str:
+    arguments = [sys.executable, "-c", PROGRAM, *names, "--help"]
+    done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    return f"## {' '.join(['cnnmnist', *names])}\n\n```text\n{done.stdout}```\n"
 
 
 if __name__ == "__main__":

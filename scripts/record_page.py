@@ -6,19 +6,16 @@ python scripts/record_page.py --run pretrained docs/draw.png
 import argparse
 import io
 import math
-import os
-import re
-import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from support.pages import opened
 
 SIZE = {"width": 1440, "height": 770}
-FLAGS = ["--disable-gpu", "--no-first-run", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
 # The digit 3 as two arcs.
 POINTS = [
     (0.5 - 0.17 * math.sin(turn), 0.35 - 0.15 * math.cos(turn)) for turn in (0.9 - step / 8 for step in range(32))
@@ -47,25 +44,9 @@ def main() -> None:
     parser.add_argument("--run", default="pretrained")
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "cnnmnist", "draw", "--no-open", "--port", "0", "--run", options.run],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout
-        (address,) = re.findall(r"http://\S+", server.stdout.readline())
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-            page = browser.new_page(viewport=SIZE, color_scheme="light")
-            page.goto(address)
-            page.locator("#bars li").first.wait_for()
-            draw(page)
-            picture = Image.open(io.BytesIO(page.screenshot()))
-            browser.close()
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait()
+    with opened(options.run, viewport=SIZE, color_scheme="light") as page:
+        draw(page)
+        picture = Image.open(io.BytesIO(page.screenshot()))
     picture.convert("RGB").quantize(64).save(options.output, optimize=True)
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from cnnmnist.data.loading import EMBEDDED
 from conftest import SMALL, Cli, command, only_run
-from support.clusters import cluster, ended, free_addresses, run_cluster, started, tf_config
+from support.addresses import free_addresses, tf_config
+from support.clusters import cluster, ended, run_cluster, started
 
 pytestmark = pytest.mark.xdist_group("clusters")
 TRAIN = ["train", *SMALL, "--dataset", "mnist5k"]

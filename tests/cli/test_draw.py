@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,21 +14,10 @@ from typing import Any
 
 import pytest
 
-from conftest import Cli, command
+from conftest import Cli
+from support.pages import CHROMIUM, FLAGS, served
 
 pytestmark = pytest.mark.xdist_group("draw")  # one server for all of them
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-]
-if hasattr(os, "geteuid") and os.geteuid() == 0:
-    FLAGS.append("--no-sandbox")  # Chromium has none for root
 
 PROMPTLY = 5.0  # seconds
 NOTHING = "\N{EN DASH}"
@@ -39,23 +26,6 @@ STROKES = {
     "1": [[(0.5, 0.2), (0.48, 0.8)]],
     "0": [[(0.5 + 0.2 * math.sin(turn / 3), 0.5 - 0.3 * math.cos(turn / 3)) for turn in range(20)]],
 }
-
-
-def started(folder: Path, *arguments: object) -> tuple[subprocess.Popen[str], str]:
-    """The command on a free port, and the address that it prints when it is ready."""
-    process = subprocess.Popen(
-        command("draw", "--no-open", "--port", 0, *arguments),
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    line = process.stdout.readline()
-    if not line.startswith("Draw at http://127.0.0.1:"):
-        process.kill()
-        raise AssertionError((line, process.communicate()))
-    return process, line.split()[2]
 
 
 def answers(address: str) -> bool:
@@ -68,20 +38,22 @@ def answers(address: str) -> bool:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, address = started(tmp_path_factory.mktemp("draw"))
-    yield address
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + PROMPTLY
-    while answers(address):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert out == ""
-    # Other versions than those of the run are worth a warning, and no error here.
-    words = [line for line in err.splitlines() if not line.startswith("Warning: the run pretrained was made with")]
-    assert words == ["Using the run pretrained.", "Interrupted."]
+    with served(folder=tmp_path_factory.mktemp("draw")) as (process, address):
+        yield address
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + PROMPTLY
+        while answers(address):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert out == ""
+        # Other versions than those of the run are worth a warning, and no error here.
+        words = [
+            line for line in err.splitlines() if not line.startswith("Warning: the run pretrained was made with")
+        ]
+        assert words == ["Using the run pretrained.", "Interrupted."]
 
 
 def test_it_answers_on_the_loopback_address_alone(address: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from cnnmnist.distributed.cluster import Cluster, cluster_from_environment
 from cnnmnist.errors import ClusterError
-from support.clusters import free_addresses, tf_config
+from support.addresses import free_addresses, tf_config
 
 TWO = ["10.0.0.1:5000", "10.0.0.2:5000"]
 

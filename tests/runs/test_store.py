@@ -1,29 +1,23 @@
-"""Run directories: names, finding, and which images a run has seen."""
+"""Run directories: names, finding, and metadata of strangers."""
 
 import copy
-import dataclasses
 import functools
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import DataError, RunError, WriteError
-from cnnmnist.files import locked
+from cnnmnist.errors import RunError, WriteError
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.metadata import RunMetadata
-from cnnmnist.runs.metrics import append_metrics
 from cnnmnist.runs.store import create_run, load_run
 
 DATASET = load_dataset("mnist5k")
-MNIST = dataclasses.replace(DATASET, name="mnist", digest="0" * 64)
-OTHER = dataclasses.replace(DATASET, name="letters", digest="1" * 64)
 
 
 def test_runs_made_at_the_same_second_do_not_touch_each_other(tmp_path: Path) -> None:
@@ -45,25 +39,6 @@ def test_a_name_is_used_once(tmp_path: Path) -> None:
     create_run(tmp_path, "mine", load_recipe(), DATASET)
     with pytest.raises(RunError, match="There is already a run 'mine'"):
         create_run(tmp_path, "mine", load_recipe(), DATASET)
-
-
-@pytest.mark.parametrize(
-    ("trained_on", "including_validation", "evaluated_on", "seen"),
-    [
-        (DATASET, False, DATASET, {"train"}),
-        (DATASET, True, DATASET, {"train", "validation"}),
-        (MNIST, False, DATASET, {"train", "validation", "test"}),
-        (DATASET, False, MNIST, {"train", "validation"}),
-        (MNIST, False, OTHER, set()),
-    ],
-)
-def test_it_is_known_which_images_a_run_has_seen(
-    tmp_path: Path, trained_on: object, including_validation: bool, evaluated_on: object, seen: set[str]
-) -> None:
-    recipe = load_recipe(overrides={"training.include_validation": including_validation})
-    run = create_run(tmp_path, None, recipe, trained_on)  # type: ignore[arg-type]
-    splits = ("train", "validation", "test")
-    assert {each for each in splits if run.has_seen(evaluated_on, each)} == seen  # type: ignore[arg-type]
 
 
 GOOD = RunMetadata.model_validate(
@@ -217,66 +192,3 @@ def test_a_runs_directory_that_cannot_be_written_is_said_in_a_sentence(tmp_path:
     for runs_dir in (tmp_path / "file", tmp_path / "file" / "runs", tmp_path / ("x" * 300), Path("/proc/runs")):
         with pytest.raises(WriteError, match="Cannot write to the runs directory"):
             create_run(runs_dir, None, load_recipe(), DATASET)
-
-
-def test_a_run_that_another_process_is_training_is_left_alone(tmp_path: Path) -> None:
-    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
-    with locked(run.directory), pytest.raises(RunError, match="Another process"), locked(run.directory):
-        pass
-    with locked(run.directory):
-        pass
-
-
-def test_digits_that_do_not_fit_the_network_are_refused(tmp_path: Path) -> None:
-    run = create_run(tmp_path, None, load_recipe(), DATASET)
-    run.metadata.dataset.image_shape = [27, 28]
-    with pytest.raises(DataError, match=r"is for 10 classes of images of \[27, 28\] pixels"):
-        run.load_dataset("mnist5k")
-    run.metadata.dataset.image_shape = [28, 28]
-    run.metadata.dataset.class_names = ["even", "odd"]
-    with pytest.raises(DataError, match="is for 2 classes"):
-        run.load_dataset("mnist5k")
-    run.metadata.dataset.class_names = [*"0123456789", "none"]
-    assert run.load_dataset("mnist5k").class_names[-1] == "none"
-
-
-def test_what_changed_since_a_run_was_made_is_named(tmp_path: Path) -> None:
-    run = create_run(tmp_path, None, load_recipe(), DATASET)
-    assert run.version_changes() == ""
-    run.metadata.versions["keras"] = "3.0.0"
-    assert run.version_changes().startswith("keras 3.0.0 (now ")
-
-
-def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
-    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
-    assert len(run.load_metrics().losses) == 0
-    losses, accuracies = np.array([2.5, 1.25], np.float32), np.array([0.0, 1.0], np.float32)
-    append_metrics(run.metrics_file, 2, losses, accuracies, 10.0)
-    append_metrics(run.metrics_file, 4, losses, accuracies, 10.0)
-    metrics = run.load_metrics()
-    assert metrics.losses.tolist() == [2.5, 1.25, 2.5, 1.25]
-    assert metrics.accuracies.tolist() == [0.0, 1.0, 0.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"iteration": 3, "loss": 1, "accuracy": 1}',
-        '{"iteration": 2, "loss": NaN, "accuracy": 1}',
-        '{"iteration": 2, "loss": 1e999, "accuracy": 1}',
-        '{"iteration": 2, "loss": 1, "accuracy": 1.5}',
-        '{"iteration": 2, "loss": [], "accuracy": 1}',
-        '{"iteration": 2}',
-        "[]",
-        "",
-        "[" * 900,
-        " " * 100_000,
-        "\x00\udcff",
-    ],
-)
-def test_damaged_metrics_are_named_with_their_line(tmp_path: Path, line: str) -> None:
-    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
-    first = '{"iteration": 1, "loss": 2.0, "accuracy": 0.1, "iterations_per_second": 9.0}'
-    run.metrics_file.write_text(f"{first}\n{line}\n", errors="surrogateescape")
-    with pytest.raises(RunError, match=r"metrics\.jsonl is damaged in line 2\.$"):
-        run.load_metrics()

@@ -1,29 +1,16 @@
 """Real clusters on loopback: one process per worker, all ended when the test is."""
 
 import contextlib
-import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from conftest import Result
+from support.addresses import free_addresses, tf_config
 
 PATIENCE = 240  # seconds for a cluster to end
-
-
-def free_addresses(count: int) -> list[str]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-
-
-def tf_config(addresses: list[str], index: int) -> str:
-    return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
 
 
 @contextlib.contextmanager
