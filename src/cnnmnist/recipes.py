@@ -31,7 +31,8 @@ def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, A
     """
     path = find_recipe(str(name_or_file))
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_RECIPE_BYTES + 1)
     except OSError as error:
         raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.") from error
     values = parse_yaml(content, str(path))
@@ -158,7 +159,7 @@ def parse_yaml(content: bytes | str, where: str) -> Any:
         RecipeError: it is not valid, or larger than any recipe needs to be.
     """
     if len(content) > MAX_RECIPE_BYTES:
-        raise RecipeError(f"{where} has {len(content):,} bytes: a recipe has at most {MAX_RECIPE_BYTES:,}.")
+        raise RecipeError(f"{where} is too large: a recipe has at most {MAX_RECIPE_BYTES:,} bytes.")
     try:
         return yaml.load(content, Loader=_RecipeLoader)
     except yaml.MarkedYAMLError as error:
