@@ -47,7 +47,7 @@ def layers() -> list[list[str]]:
 
 
 def imports(graph: grimp.ImportGraph, names: list[str]) -> dict[str, list[str]]:
-    """The names that each name imports, without those that follow from others, from left to right."""
+    """The boxes that each box imports, from left to right, without the imports that follow from others."""
     direct: dict[str, set[str]] = {name: set() for name in names}
     for module in graph.modules:
         for other in graph.find_modules_directly_imported_by(module):
