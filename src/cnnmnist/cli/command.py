@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from cnnmnist.cli.terminal import QUIET, printable
 from cnnmnist.errors import CnnMnistError, MissingExtraError, reason
 
 DOCUMENTATION = "https://github.com/cnnmnist/cnnmnist#readme"
 EPILOG = f"Documentation: {DOCUMENTATION}"
+QUIET = "cnnmnist.quiet"  # the key of a context's metadata
 
 
 class Command(click.Command):
@@ -62,6 +62,13 @@ def _printable_errors() -> Iterator[None]:
     except click.ClickException as error:
         error.message = printable(error.message)  # type: ignore[misc]  # it quotes what was typed
         raise
+
+
+def printable(text: str) -> str:
+    """Show control characters, and bytes of file names that are not UTF-8, as escapes: none reaches a terminal."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def show_error(message: object) -> None:

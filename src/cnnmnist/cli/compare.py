@@ -8,10 +8,10 @@ import click
 from rich.measure import Measurement
 
 import cnnmnist
-from cnnmnist.cli.command import Command
+from cnnmnist.cli.command import Command, printable
 from cnnmnist.cli.options import json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
-from cnnmnist.cli.terminal import Terminal, printable
+from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import RunError
 
 LONGEST_NAME = 64  # in the figure

@@ -7,7 +7,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import cnnmnist
-from cnnmnist.cli.terminal import Terminal, printable
+from cnnmnist.cli.command import printable
+from cnnmnist.cli.terminal import Terminal
 
 
 def resume_hint(run: "cnnmnist.Run") -> str:

@@ -9,10 +9,10 @@ import click
 from rich.table import Table
 
 import cnnmnist
-from cnnmnist.cli.command import Command
+from cnnmnist.cli.command import Command, printable
 from cnnmnist.cli.options import DIRECTORY, CommonOptions, json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
-from cnnmnist.cli.terminal import Terminal, printable
+from cnnmnist.cli.terminal import Terminal
 from cnnmnist.data.registry import DATASETS, DIGITS
 from cnnmnist.errors import MissingRunError
 

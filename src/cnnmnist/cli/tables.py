@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cnnmnist.cli.terminal import printable
+from cnnmnist.cli.command import printable
 
 Cell = str | Text
 

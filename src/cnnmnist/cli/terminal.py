@@ -12,16 +12,8 @@ from rich.panel import Panel
 from rich.text import Text
 
 import cnnmnist
+from cnnmnist.cli.command import QUIET, printable
 from cnnmnist.errors import MissingRunError
-
-QUIET = "cnnmnist.quiet"  # the key of a context's metadata
-
-
-def printable(text: str) -> str:
-    """Show control characters, and bytes of file names that are not UTF-8, as escapes: none reaches a terminal."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 class _PrintableConsole(Console):
