@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.pictures import read_picture
-from cnnmnist.data.preprocessing import prepare_digits
+from cnnmnist.data.preprocessing import prepare_picture
 from cnnmnist.errors import PictureError
 
 TEST = load_dataset("mnist5k").test
@@ -32,7 +32,7 @@ def digit(index=0, side=200, margin=60, invert=False):
 
 def read(image, path, **options):
     image.save(path, **options)
-    return prepare_digits(read_picture(path))
+    return prepare_picture(read_picture(path))
 
 
 def likeness(one, other):
@@ -43,7 +43,7 @@ def likeness(one, other):
 
 @pytest.fixture(scope="module")
 def reference():
-    (image,) = prepare_digits(np.asarray(digit().convert("RGB"), np.float32) / 255)
+    (image,) = prepare_picture(np.asarray(digit().convert("RGB"), np.float32) / 255)
     return image
 
 
@@ -185,7 +185,7 @@ def test_a_pen_too_thin_for_28_pixels_leaves_a_clear_stroke(tmp_path):
 @pytest.mark.parametrize("image_shape", [(8, 8), (28, 28), (32, 48), (64, 64)])
 def test_any_size_of_image_that_a_network_wants(image_shape):
     pixels = np.asarray(digit().convert("RGB"), np.float32) / 255
-    (prepared,) = prepare_digits(pixels, image_shape)
+    (prepared,) = prepare_picture(pixels, image_shape)
     assert prepared.shape == image_shape
     assert prepared.any(axis=1).sum() == round(min(image_shape) * 20 / 28)
 
@@ -281,7 +281,7 @@ def test_any_pixels_are_prepared_or_refused(shape, seed, spread):
         np.random.default_rng(seed).uniform(0.5 - spread / 2, 0.5 + spread / 2, (*shape, 3)).astype(np.float32)
     )
     try:
-        prepared = prepare_digits(pixels)
+        prepared = prepare_picture(pixels)
     except PictureError:
         return
     assert prepared.shape[1:] == (28, 28)

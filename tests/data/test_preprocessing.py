@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from cnnmnist.data.preprocessing import prepare_digits
+from cnnmnist.data.preprocessing import prepare_picture
 from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.store import load_run
 
@@ -18,7 +18,7 @@ def test_handwriting_that_is_not_mnist_is_read() -> None:
     for pixels, label in zip(digits.images[::6], digits.target[::6], strict=True):
         small = Image.fromarray(np.rint(pixels * 255 / 16).astype(np.uint8))
         large = np.asarray(small.resize((28, 28), Image.Resampling.BICUBIC).convert("RGB"), np.float32) / 255
-        found = prepare_digits(large)
+        found = prepare_picture(large)
         if len(found) == 1:
             prepared.append(found[0])
             labels.append(label)
