@@ -1,4 +1,4 @@
-"""The runs directory: making a new run, finding one by name, and listing all."""
+"""The runs directory: new runs, runs by name, and all runs."""
 
 import contextlib
 import itertools
@@ -21,16 +21,19 @@ MAX_METADATA_BYTES = 1_000_000
 
 
 def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Dataset) -> Run:
-    """Make a new run directory, named after the time and the recipe unless ``name`` is given.
+    """Make a new run directory; its default name is the time and the recipe's name.
 
     Raises:
-        RunError: the name is not valid or taken.
+        RunError: the name is not valid, or there is a run of this name.
         WriteError: the directory cannot be written.
     """
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
-    if name is not None:
-        _check_name(name)
+    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest"):
+        raise RunError(
+            f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
+            "other than 'latest'."
+        )
     run = Run(_make_directory(runs_dir, name, f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"), metadata)
     try:
         run.figures.mkdir()
@@ -46,12 +49,12 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """Load a run.
 
     Args:
-        name: a run directory, a run's name under ``runs_dir``, ``latest`` for the newest there, or ``pretrained``.
-        runs_dir: where runs are kept.
+        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``pretrained``, or a run directory.
+        runs_dir: folder of the runs.
 
     Raises:
         MissingRunError: there is no such run.
-        RunError: its metadata are damaged.
+        RunError: the metadata of the run are damaged.
     """
     name, runs_dir = str(name), Path(runs_dir)
     if name == "latest":
@@ -65,7 +68,7 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
         return _read_run(runs_dir / name)
     if name == "pretrained":
-        # The program's own folder is not the place for what a user makes.
+        # A figure that the user draws must not go to the folder of the program.
         return Run(PRETRAINED, _read_run(PRETRAINED).metadata, figures=runs_dir / "pretrained" / "figures")
     if _is_run(Path(name)):
         return _read_run(Path(name))
@@ -81,7 +84,7 @@ class DamagedRun:
 
 
 def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
-    """All runs of a directory, newest first; none if it does not exist."""
+    """Load all runs of a directory, newest first; return no runs if it does not exist."""
     runs: list[Run | DamagedRun] = []
     for directory in sorted(run_directories(runs_dir), key=_started, reverse=True):
         try:
@@ -89,14 +92,6 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
         except RunError as error:
             runs.append(DamagedRun(directory, str(error)))
     return runs
-
-
-def _check_name(name: str) -> None:
-    if not re.fullmatch(NAME_PATTERN, name) or name == "latest":
-        raise RunError(
-            f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
-            "other than 'latest'."
-        )
 
 
 def _make_directory(runs_dir: Path, name: str | None, default: str) -> Path:
@@ -119,7 +114,7 @@ def _is_run(directory: Path) -> bool:
 
 
 def run_directories(runs_dir: Path) -> list[Path]:
-    """The directories of all runs, readable or not; none if ``runs_dir`` does not exist."""
+    """List the directories of all runs, readable or not; return none if ``runs_dir`` does not exist."""
     try:
         return [path for path in runs_dir.iterdir() if _is_run(path)]
     except OSError:
@@ -127,7 +122,7 @@ def run_directories(runs_dir: Path) -> list[Path]:
 
 
 def _started(directory: Path) -> str:
-    """When a run started, as text that sorts; for metadata that cannot be read, when their file changed."""
+    """The time when a run started, as text that sorts; if its metadata are damaged, the time of the file."""
     try:
         return _read_run(directory).metadata.started
     except RunError:
