@@ -100,7 +100,7 @@ def _background(grey: Floats) -> Floats:
 
 
 def _most_varied_grey(pixels: Floats) -> Floats:
-    """Mix red, green and blue into the grey that varies most, so that any color differs from any other."""
+    """Mix red, green and blue into the grey that varies most, so that any colour differs from any other."""
     sample = pixels.reshape(-1, 3)[:: 1 + pixels.size // 300_000]
     _, axes = np.linalg.eigh(np.cov(sample, rowvar=False) if len(sample) > 1 else np.eye(3))
     weights = axes[:, -1] / np.abs(axes[:, -1]).sum() * (np.sign(axes[:, -1].sum()) or 1)
