@@ -82,13 +82,8 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     Raises:
         WriteError: the file cannot be written.
     """
-    arrays = {
-        "iteration": np.array(snapshot.iteration, np.int64),
-        "accuracy": np.array(snapshot.accuracy),
-        "hardest": snapshot.hardest,
-        "predicted": snapshot.predicted,
-        "losses": snapshot.losses,
-    }
+    names = ("iteration", "accuracy", "hardest", "predicted", "losses")
+    arrays = {name: np.array(getattr(snapshot, name)) for name in names}
     for number, (kernel, bias) in enumerate(zip(snapshot.kernels, snapshot.biases, strict=True)):
         arrays |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
     save_numbered(folder, arrays)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import operator
 import os
 import re
 from dataclasses import dataclass
@@ -58,13 +59,12 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """
     name, runs_dir = str(name), Path(runs_dir)
     if name == "latest":
-        newest = max(run_directories(runs_dir), key=_started, default=None)
-        if newest is None:
+        runs = list_runs(runs_dir)
+        if not runs:
             raise MissingRunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
-        try:
-            return _read_run(newest)
-        except RunError as error:
-            raise RunError(f"The latest run cannot be used, so name another one: {error}") from error
+        if isinstance(runs[0], DamagedRun):
+            raise RunError(f"The latest run cannot be used, so name another one: {runs[0].reason}")
+        return runs[0]
     if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
         return _read_run(runs_dir / name)
     if name == "pretrained":
@@ -84,14 +84,25 @@ class DamagedRun:
 
 
 def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
-    """Load all runs of a directory, newest first; return no runs if it does not exist."""
-    runs: list[Run | DamagedRun] = []
-    for directory in sorted(run_directories(runs_dir), key=_started, reverse=True):
+    """Load all runs of a directory, newest first; return no runs if it does not exist.
+
+    A damaged run is as old as its file ``run.json``.
+    """
+    directories: list[Path] = []
+    with contextlib.suppress(OSError):
+        directories = [path for path in runs_dir.iterdir() if _is_run(path)]
+    runs: list[tuple[str, Run | DamagedRun]] = []
+    for directory in directories:
         try:
-            runs.append(_read_run(directory))
+            run = _read_run(directory)
+            runs.append((run.metadata.started, run))
         except RunError as error:
-            runs.append(DamagedRun(directory, str(error)))
-    return runs
+            started = ""
+            with contextlib.suppress(OSError):
+                changed = datetime.fromtimestamp((directory / "run.json").stat().st_mtime, UTC)
+                started = changed.isoformat(timespec="milliseconds")
+            runs.append((started, DamagedRun(directory, str(error))))
+    return [run for _, run in sorted(runs, key=operator.itemgetter(0), reverse=True)]
 
 
 def _make_directory(runs_dir: Path, name: str | None, default: str) -> Path:
@@ -111,25 +122,6 @@ def _make_directory(runs_dir: Path, name: str | None, default: str) -> Path:
 
 def _is_run(directory: Path) -> bool:
     return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
-
-
-def run_directories(runs_dir: Path) -> list[Path]:
-    """List the directories of all runs, readable or not; return none if ``runs_dir`` does not exist."""
-    try:
-        return [path for path in runs_dir.iterdir() if _is_run(path)]
-    except OSError:
-        return []
-
-
-def _started(directory: Path) -> str:
-    """The time when a run started, as text that sorts; if its metadata are damaged, the time of the file."""
-    try:
-        return _read_run(directory).metadata.started
-    except RunError:
-        with contextlib.suppress(OSError):
-            changed = (directory / "run.json").stat().st_mtime
-            return datetime.fromtimestamp(changed, UTC).isoformat(timespec="milliseconds")
-        return ""
 
 
 def _read_run(directory: Path) -> Run:
