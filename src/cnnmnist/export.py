@@ -116,13 +116,10 @@ def export_weights(model: keras.Model, path: Path) -> dict[str, tuple[int, ...]]
 
 def _probabilities(model: keras.Model) -> Any:
     """The network with its softmax as a ``tf.function``."""
-    image = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-
-    @tf.function(input_signature=[image])  # type: ignore[untyped-decorator]
-    def probabilities(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {OUTPUT: tf.nn.softmax(model(image, training=False))}
-
-    return probabilities
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
+    return tf.function(
+        lambda image: {OUTPUT: tf.nn.softmax(model(image, training=False))}, input_signature=[signature]
+    )
 
 
 def _write_saved_model(model: keras.Model, folder: Path) -> None:

@@ -45,13 +45,9 @@ class Part:
         return self.bottom - self.top
 
     def __or__(self, other: "Part") -> "Part":
-        return Part(
-            self.labels + other.labels,
-            min(self.top, other.top),
-            max(self.bottom, other.bottom),
-            min(self.left, other.left),
-            max(self.right, other.right),
-        )
+        top, bottom = min(self.top, other.top), max(self.bottom, other.bottom)
+        left, right = min(self.left, other.left), max(self.right, other.right)
+        return Part(self.labels + other.labels, top, bottom, left, right)
 
 
 def find_ink(pixels: Floats) -> Floats:

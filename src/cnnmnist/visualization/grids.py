@@ -5,7 +5,7 @@ An :class:`ImageGrid` describes them; :mod:`cnnmnist.visualization.figures` draw
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,9 +69,7 @@ def image_grid(
     if len(images) > MAX_IMAGES:
         raise SelectionError(f"{len(images):,} images do not fit in one figure: choose at most {MAX_IMAGES}.")
 
-    def name(label: int) -> str:
-        return class_names[label] if class_names else str(label)
-
+    name: Callable[[Any], str] = class_names.__getitem__ if class_names else str
     titles = [f"True: {name(label)}" for label in labels]
     if predicted is not None:
         titles = [f"{true}, Pred: {name(label)}" for true, label in zip(titles, predicted, strict=True)]

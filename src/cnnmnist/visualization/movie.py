@@ -17,14 +17,7 @@ from cnnmnist.model import build_model
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
 from cnnmnist.visualization.figures import Drawing, Layout
-from cnnmnist.visualization.grids import (
-    Array,
-    ImageGrid,
-    activation_grid,
-    filter_grid,
-    image_grid,
-    symmetric_range,
-)
+from cnnmnist.visualization.grids import ImageGrid, activation_grid, filter_grid, image_grid, symmetric_range
 
 LAYOUT = Layout(dpi=110, row=255, smallest_panel=40, largest_panel=84, gap=10, margin=22)
 FRAME, LAST_FRAME = 160, 3_000  # milliseconds
@@ -33,7 +26,7 @@ DIGIT_SPACE, COMMA_SPACE = "\u2007", "\u2008"  # as wide as a digit and a comma,
 
 
 def movie_grids(
-    run: Run, dataset: Dataset, layer: str, image: Array, image_name: str, input_channel: int = 0
+    run: Run, dataset: Dataset, layer: str, image: np.ndarray, image_name: str, input_channel: int = 0
 ) -> list[ImageGrid]:
     """Make the grids of each frame: filters of a layer, its outputs for an image, and the hardest test images.
 
