@@ -34,7 +34,7 @@ def predict_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.nda
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax of logits, float32 (n, classes), over the classes: float32 (n, classes)."""
+    """Compute the softmax of logits, float32 (n, classes), over the classes, float32 (n, classes)."""
     return np.asarray(tf.nn.softmax(logits))
 
 

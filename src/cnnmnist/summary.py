@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnmnist.runtime import keras, tf
 
-# They limit the images computed at once: 128 with the tutorial's network, which take longer than calling a layer.
+# Limits of the images computed at once: 128 with the tutorial's network, which take longer than the call itself.
 MULTIPLICATIONS_AT_ONCE, VALUES_AT_ONCE = 2**29, 2**24
 LEAST_SECONDS, LEAST_PASSES = 2.0, 3
 
@@ -30,8 +30,8 @@ class LayerSummary:
     multiplications: int
     """Multiplications of values by weights for one image.
 
-    Each weight of a filter counts once for each place of the output, even if it is beyond the edge of the image.
-    Biases, pooling (average pooling, too) and activations count as none.
+    Each weight of a filter counts once for each place of the output, even where the filter reaches beyond the edge
+    of the image. Biases, pooling (average pooling, too) and activations have none.
     """
 
 

@@ -41,7 +41,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(WEIGHTS_MEMBER).file_size
             if size > limit:
-                raise ValueError(f"{WEIGHTS_MEMBER} has {size:,} bytes where at most {limit:,} belong")
+                raise ValueError(f"{WEIGHTS_MEMBER} has {size:,} bytes, more than {limit:,}")
             with archive.open(WEIGHTS_MEMBER) as member:
                 content = member.read(limit + 1)
         with h5py.File(io.BytesIO(content), "r") as file:

@@ -54,7 +54,7 @@ def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -
         pytest.param(
             [], ["--seed", 3], "The workers differ in training.seed: 3 on worker 1 (", marks=pytest.mark.long
         ),
-        ([], ["--data-dir", "{data}", "--set", "dataset=mnist5k"], "The workers differ in the digits' digest: "),
+        ([], ["--data-dir", "{data}", "--set", "dataset=mnist5k"], "workers differ in the data set's digest: "),
     ],
 )
 def test_workers_that_would_train_something_else_all_stop_before_the_first_iteration(
@@ -84,8 +84,8 @@ def test_a_worker_that_never_appears_is_named(tmp_path: Path, cli: Cli) -> None:
     assert time.monotonic() - before < 60
     assert result.status == 1
     assert result.err.splitlines() == [
-        f"Error: worker 1 ({present}): Gave up after 2 seconds of waiting for worker 0 ({absent}): start what is "
-        "missing, check its address and port, or wait longer with --cluster-timeout."
+        f"Error: worker 1 ({present}): Gave up after 2 seconds of waiting for worker 0 ({absent}): start all "
+        "workers, check their addresses and ports, or wait longer with --cluster-timeout."
     ]
     assert list(tmp_path.iterdir()) == []
 

@@ -103,7 +103,7 @@ def test_without_it_nothing_is_recorded(tmp_path: Path) -> None:
     run = new_run(tmp_path, **{"training.record_at": [], "training.iterations": 2})
     list(training_events(run, DATASET))
     assert not run.snapshots.exists()
-    with pytest.raises(RunError, match=r"has no snapshots: train one that has with `cnnmnist train --record`\.$"):
+    with pytest.raises(RunError, match=r"has no snapshots: train with `cnnmnist train --record` to keep some\.$"):
         frames_of(run)
 
 

@@ -44,8 +44,8 @@ def read_folder(folder: Path, name: str | None = None) -> FolderContent:
     """Read the four IDX files of a folder or, if it has a subfolder ``train``, its pictures.
 
     The names of the IDX files may have a common prefix, as EMNIST's have, and may end in .gz. Pictures are in
-    ``train/CLASS/`` and ``test/CLASS/``. They become grey and, unless all have one size of 8 to 64 pixels, 28x28
-    pixels large. The cache keeps the result.
+    ``train/CLASS/`` and ``test/CLASS/``. They become grey images of 28x28 pixels, or keep their size if all have
+    the same size, with sides of 8 to 64 pixels. The cache keeps the images.
 
     Args:
         folder: absolute path.

@@ -30,8 +30,8 @@ CHUNK = 1 << 20
 def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
     """Read labels or images from an IDX file of unsigned bytes.
 
-    The first bytes tell whether the file is compressed. The function allocates no more memory than the file holds
-    values, whatever its header says.
+    The first bytes tell whether the file is compressed. A header that announces more values than the file holds
+    does not make the function allocate memory for them.
 
     Args:
         path: the file.

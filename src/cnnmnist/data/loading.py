@@ -47,7 +47,7 @@ class Dataset:
     """The first training images. By default they only measure the network."""
     test: Split
     data_dir: Path | None = None
-    """Absolute path of the folder, if the user named one."""
+    """Absolute path of the folder, if the user named a folder."""
     from_pictures: bool = False
     """Whether :func:`cnnmnist.data.pictures.fit_picture` made the images from pictures of any size."""
     fallback_reason: str | None = None
@@ -68,8 +68,8 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set from a folder or a cache, or download it.
 
-    A data set from a folder gets the first name that there is: the name of the known data set with the same
-    content, the argument ``name``, the prefix of the files, the name of the folder.
+    A data set from a folder gets the first of these names that exists: the name of the known data set with the
+    same content, the argument ``name``, the prefix of the files, the name of the folder.
 
     Args:
         name: a known data set. The default is MNIST or, if it cannot be downloaded, the embedded digits.
@@ -83,7 +83,7 @@ def load_dataset(
     """
     if name is not None and name not in DATASETS and data_dir is None:
         hint = suggestion(name, DATASETS) or "."
-        raise DataError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
+        raise DataError(f"There is no data set {name!r}{hint} Known data sets: {', '.join(DATASETS)}.")
     if name == "mnist5k" and data_dir is None:
         return _embedded()
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
@@ -115,7 +115,7 @@ def _embedded() -> Dataset:
 
 def _from_folder(folder: Path, name: str | None) -> Dataset:
     if not str(folder).isprintable():
-        raise DataError(f"The folder {str(folder)!r} has control characters in its name: give it another one.")
+        raise DataError(f"The folder {str(folder)!r} has control characters in its name: rename it.")
     content = read_folder(folder, name)
     # Without the training images, because some copies of MNIST lack a few of their faint pixels.
     fingerprint = _digest(content.arrays[1:])
@@ -140,7 +140,7 @@ def _is_complete(folder: Path, name: str) -> bool:
 
 
 def _keras_file() -> Path | None:
-    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")  # noqa: PTH111 - Path's may raise
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")  # noqa: PTH111 - Path.home may raise
     path = Path(home, "datasets", "mnist.npz")
     return path if has_digest(path, KERAS_CACHE_DIGEST) else None
 

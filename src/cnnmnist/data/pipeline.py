@@ -7,8 +7,7 @@ from cnnmnist.data.loading import Dataset
 from cnnmnist.runtime import tf
 
 ROUNDS = 8  # of RandomIndexShuffle; with its default of 4, the orders of two epochs correlate measurably
-# They distinguish the random streams of one seed.
-SHUFFLE_STREAM, AUGMENTATION_STREAM = 1, 2
+SHUFFLE_STREAM, AUGMENTATION_STREAM = 1, 2  # they distinguish the random numbers of one seed
 
 
 def batch_indices(seed: int, iteration: tf.Tensor | int, batch_size: int, size: int) -> tf.Tensor:
@@ -88,7 +87,7 @@ class Batches:
             start: number of iterations already done.
             shards: number of equal slices of a batch, one for each replica.
             first_shard: first slice of this process.
-            local_shards: number of slices of this process; each is an element of its own.
+            local_shards: number of slices of this process; each is an element of the data set.
         """
 
         def element(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

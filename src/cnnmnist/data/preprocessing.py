@@ -34,7 +34,7 @@ def prepare_picture(
         pixels: float32 (height, width, 3) in [0, 1], as :func:`cnnmnist.data.pictures.read_picture` returns them;
             the digits may be dark or light, and the light uneven.
         image_shape: height and width of the network's input in pixels.
-        from_pictures: the network was trained on whole pictures: prepare one image, of the whole picture.
+        from_pictures: whether the network was trained on whole pictures; then the result is one image.
         name: name of the picture in an error message.
 
     Returns:
@@ -52,12 +52,12 @@ def prepare_picture(
     ink = np.clip((ink / full - FAINT) / (1 - FAINT), 0, 1)
     labels, digits = find_digits(ink)
     if not digits:
-        raise PictureError(f"{name} shows no digits but a pattern: cut the digits out of it.")
+        raise PictureError(f"{name} shows a pattern instead of digits: cut out the digits.")
     return np.stack([_normalize(cut_out(ink, labels, digit), image_shape) for digit in digits])
 
 
 def _normalize(ink: Floats, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale a digit, its strokes not too thin, and move its centre of mass to the middle of the image."""
+    """Scale a digit, correct the width of its strokes, and move its centre of mass to the middle of the image."""
     side = round(BOX * min(image_shape))
     # Scaling must not lose the finest strokes.
     ink = ndimage.maximum_filter(ink, math.ceil(max(ink.shape) / (side * FINE)))

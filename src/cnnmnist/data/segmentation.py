@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 WINDOW = 0.75  # of the picture's shorter side; anything wider and higher is background, not a stroke
 FEW_PIXELS = 10_000  # smaller pictures are enlarged to this size
 EVEN = 0.01  # largest difference within an even background, where 1 is white minus black
-LEAST_LIGHT = 0.1  # smallest brightness that ink is divided by, where 1 is white
+LEAST_LIGHT = 0.1  # least brightness of a background by which ink is divided, where 1 is white
 LEAST_CONTRAST = 0.04  # of ink, where 1 is white minus black
 CERTAIN_CONTRAST = 0.25  # anything fainter may be grain
 LEAST_SEPARATION = 4.0  # of ink and paper, in standard deviations; grain that is cut in two has less
@@ -24,7 +24,7 @@ MOST_PARTS = 200
 LEAST_HEIGHT = 0.4  # of the tallest digit; anything lower is a dot, a sign or dirt
 LEAST_AREA = 0.03  # of the largest piece of ink; anything smaller is a speck
 EDGE = 0.03  # of the picture's shorter side; a frame is within this distance of the edge
-LEAST_IN_FRAME = 0.15  # of the picture's height; anything taller inside a frame makes the frame unimportant
+LEAST_IN_FRAME = 0.15  # of the picture's height; if anything inside a frame is taller, the frame is no digit
 LARGEST_GAP = 0.25  # of the tallest digit's height, between strokes above each other
 GAP = 0.03  # of the tallest digit's height; strokes with a smaller gap belong to one digit
 
@@ -57,7 +57,7 @@ def find_ink(pixels: Floats) -> Floats:
         pixels: float32 (height, width, 3) in [0, 1].
 
     Returns:
-        float32 (height, width), at least 0. It has more pixels than a small picture.
+        float32 (height, width), at least 0. The function enlarges a small picture.
     """
     grey = _most_varied_grey(pixels)
     if grey.size < FEW_PIXELS:

@@ -19,7 +19,7 @@ Address = Annotated[str, Field(pattern=rf"^{HOST}:[1-9]\d{{0,4}}$", max_length=3
 
 
 class Task(BaseModel):
-    """One worker of a cluster: the chief or another one."""
+    """One member of a cluster: the chief or another worker."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -94,8 +94,8 @@ class Cluster(BaseModel):
             server = socket.create_server(("", port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
         except OSError as error:
             raise ClusterError(
-                f"Cannot listen on port {port}, which the cluster has for this worker: "
-                f"{error.strerror or error}: end what uses it, or choose another port."
+                f"Cannot listen on port {port} of this worker: {error.strerror or error}; end the program that "
+                "uses the port, or choose another port."
             ) from error
         with server:
             server.settimeout(0.2)
@@ -103,8 +103,8 @@ class Cluster(BaseModel):
                 if time.monotonic() > deadline:
                     names = ", ".join(name for name, _ in missing)
                     raise ClusterError(
-                        f"Gave up after {seconds:g} seconds of waiting for {names}: start what is missing, check "
-                        "its address and port, or wait longer with --cluster-timeout."
+                        f"Gave up after {seconds:g} seconds of waiting for {names}: start all workers, check "
+                        "their addresses and ports, or wait longer with --cluster-timeout."
                     )
                 with contextlib.suppress(TimeoutError):
                     while True:

@@ -26,8 +26,8 @@ from cnnmnist.runtime import tf
 
 Kind = Literal["single", "mirrored", "multi-worker"]
 State = dict[str, np.ndarray]
-CHECK_SECONDS, CHECKS = 10, 2  # time between checks of the other workers, and time for their answers; retries
-ANSWER_SECONDS = 3  # time for answers when a worker is lost
+CHECK_SECONDS, CHECKS = 10, 2  # between checks of the other workers, and for their answers; number of retries
+ANSWER_SECONDS = 3  # for the answer of each worker, after an error
 WORD = 8  # bytes of an int64, which every transport of TensorFlow takes
 MALLOPT = {-1: 2**30, -2: 2**25, -3: 2**25}  # glibc's M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, in bytes
 
@@ -60,7 +60,7 @@ class Distribution:
         Raises:
             ClusterError: they differ; the message, the same in every process, names the first difference.
         """
-        self._compare({"the digits' digest": dataset.digest} | flatten(recipe.model_dump(mode="json")))
+        self._compare({"the data set's digest": dataset.digest} | flatten(recipe.model_dump(mode="json")))
 
     def broadcast(self, message: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send the chief's message, a JSON document, to all workers and return it; only the chief passes it."""

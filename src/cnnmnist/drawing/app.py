@@ -41,7 +41,7 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
     """Make the application.
 
     ``/`` is the page. ``GET /api/network`` describes the network. ``POST /api/drawing`` reads a drawing, which has
-    one byte for each pixel. ``GET /api/test-images/N`` reads a test image. Answers are JSON documents, of errors
+    one byte for each pixel. ``GET /api/test-images/N`` reads a test image. Answers are JSON documents; an error is
     ``{"error": sentence}``.
 
     Args:
@@ -55,7 +55,7 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
 
     async def drawing(request: Request) -> Response:
         if request.headers.get("content-type") != PIXELS:
-            raise HTTPException(415, f"A drawing is sent as {PIXELS}.")
+            raise HTTPException(415, f"A drawing must have the type {PIXELS}.")
         content = await _content(request, height * width)
         pixels = np.frombuffer(content, np.uint8).reshape(height, width)
         return JSONResponse(_document(await run_in_threadpool(reader.read_drawing, pixels), reader))
@@ -86,13 +86,13 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
             HTTPException: _http_error,
             PictureError: _error_handler(422),
             ClientDisconnect: _error_handler(400, "The connection ended before the drawing."),
-            Exception: _error_handler(500, "The program failed at this; the terminal in which it runs says why."),
+            Exception: _error_handler(500, "The program failed: its terminal shows the reason."),
         },
     )
 
 
 class _OwnPageOnly:
-    """Refuse requests of other pages, by DNS rebinding, too, and let our page load its own files only."""
+    """Refuse requests of other pages, even after DNS rebinding, and let our page load its own files only."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -105,7 +105,7 @@ class _OwnPageOnly:
 
         app = self._app
         if scope["type"] == "http" and not _is_own(Headers(scope=scope)):
-            app = _error(403, "Only the page of this program may ask: open it as http://127.0.0.1 with its port.")
+            app = _error(403, "Only the page of this program may send requests: open it as http://127.0.0.1:PORT.")
         await app(scope, receive, send_guarded)
 
 
@@ -113,7 +113,7 @@ def _is_own(headers: Headers) -> bool:
     hosts, origins = headers.getlist("host"), headers.getlist("origin")
     if len(hosts) != 1 or not re.fullmatch(r"[a-z0-9.]+(:[0-9]{1,5})?", hosts[0].lower()):
         return False
-    # Any port is allowed, because a tunnel to the page may have another one.
+    # Any port is allowed, because a tunnel to the page may have another port.
     return hosts[0].lower().partition(":")[0] in OWN_NAMES and all(
         origin.lower() == f"http://{hosts[0].lower()}" for origin in origins
     )

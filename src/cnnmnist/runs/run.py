@@ -78,7 +78,8 @@ class Run:
             data_dir: as for :func:`cnnmnist.data.loading.load_dataset`.
 
         Raises:
-            DataError: the data set is missing, differs from the one of the training, or does not fit the network.
+            DataError: the data set is missing, differs from the data set of the training, or does not fit the
+                network.
         """
         own = self.metadata.dataset
         if name or data_dir:
@@ -90,23 +91,23 @@ class Run:
                 self.check_same(dataset)
         if list(dataset.image_shape) != own.image_shape or len(dataset.class_names) > len(own.class_names):
             raise DataError(
-                f"The run {self.name} is for {len(own.class_names)} classes of images of "
-                f"{own.image_shape} pixels, and the data of {dataset.source} are not: choose others."
+                f"The run {self.name} is for {len(own.class_names)} classes of images of {own.image_shape} "
+                f"pixels, which {dataset.source} does not hold: choose other data with --data-dir or --dataset."
             )
         if len(dataset.class_names) < len(own.class_names):  # a folder without the last labels
             dataset = replace(dataset, class_names=tuple(own.class_names))
         return dataset
 
     def check_same(self, dataset: Dataset) -> None:
-        """Refuse a data set that differs from the one of the training.
+        """Refuse a data set that differs from the data set of the training.
 
         Raises:
             DataError: a pixel or a label differs.
         """
         if dataset.digest != self.metadata.dataset.digest:
             raise DataError(
-                f"The run {self.name} was trained on other data than those of {dataset.source}: "
-                "name the data to use with --data-dir or --dataset."
+                f"The run {self.name} was trained on other data than {dataset.source}: name its data with "
+                "--data-dir or --dataset."
             )
 
     def has_seen(self, dataset: Dataset, split: str) -> bool:

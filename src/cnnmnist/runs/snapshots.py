@@ -109,7 +109,7 @@ def snapshot_files(run: Run) -> list[Path]:
     """
     times = run.metadata.recipe.training.record_at
     if not times:
-        raise RunError(f"The run {run.name} has no snapshots: train one that has with `cnnmnist train --record`.")
+        raise RunError(f"The run {run.name} has no snapshots: train with `cnnmnist train --record` to keep some.")
     files = [numbered(run.snapshots, iteration) for iteration in times if has_snapshot(run.snapshots, iteration)]
     if not files:
         raise RunError(

@@ -141,5 +141,5 @@ def _read_run(directory: Path) -> Run:
         raise RunError(f"Cannot read {path}: {reason(error)}.") from error
     for part in (run.model_file, run.metrics_file, run.checkpoints, run.snapshots, run.figures):
         if part.is_symlink():
-            raise RunError(f"{part} is a symbolic link: put what it leads to in its place, if you trust it.")
+            raise RunError(f"{part} is a symbolic link: replace it by its target, if you trust the target.")
     return run

@@ -1,4 +1,4 @@
-"""The training loop: trains a run to its last iteration, evaluates it and saves it."""
+"""Training loop: trains, evaluates and saves a run."""
 
 import contextlib
 import signal
@@ -77,7 +77,8 @@ def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | Non
     Raises:
         DataError: the data set is missing, or differs from the run's.
         TrainingError: the loss is no longer a finite number.
-        RunError: another process is training the run, or all its checkpoints are damaged.
+        RunError: another process is training the run, its checkpoints are damaged, or it has more iterations than
+            its recipe.
         WriteError: the run directory cannot be written.
     """
     dataset = dataset or run.load_dataset()
@@ -138,7 +139,7 @@ def training_events(
 
     Raises:
         TrainingError: the loss is no longer a finite number.
-        RunError: all checkpoints are damaged, or the run has more iterations than its recipe.
+        RunError: the checkpoints are damaged, or the run has more iterations than its recipe.
         WriteError: the run directory cannot be written; the last checkpoint is unchanged.
         ClusterError: another worker is lost; the last checkpoint is unchanged.
     """
@@ -276,7 +277,7 @@ class _Loop:
         self.saved_at = self.trainer.iteration
 
     def _check_finite(self, arrays: Iterable[np.ndarray]) -> None:
-        # A finite loss is no proof, because it was computed before the last step.
+        # The loss may be finite although the weights are not, because it was computed before the last step.
         if not all(np.isfinite(array).all() for array in arrays):
             raise TrainingError(
                 f"The weights or Adam's averages are no longer finite after iteration {self.trainer.iteration}: "

@@ -41,11 +41,11 @@ TILE, GAP = 60, 4  # pixels of a filter, and between two filters
 class TensorBoardWriter:
     """A context that writes the events of :func:`cnnmnist.training.loop.training_events`.
 
-    Each iteration has a point for its loss and one for its batch accuracy. Each checkpoint has an image of the
-    filters, and the finished run an image of the first misclassified test images.
+    Each iteration has points for its loss and its batch accuracy. Each checkpoint has an image of the filters, and
+    the finished run has an image of the first misclassified test images.
 
-    A run that continues, after a crash, too, has each point once: the writer drops the points after the iteration
-    from which the run continues, and adds the points that nobody wrote from the run's metrics.
+    If a run continues, even after a crash, it has each point once: the writer removes the points after the
+    iteration from which the run continues, and adds missing points from the run's metrics.
 
     Args:
         run: the run in training.
@@ -89,7 +89,7 @@ class TensorBoardWriter:
                 self._writer.flush()
 
     def _open(self, iteration: int) -> None:
-        """Open an event file, after so many iterations, unless one is open."""
+        """Open an event file after ``iteration`` iterations, unless a file is open."""
         if self._writer:
             return
         directory = self.run.directory

@@ -18,7 +18,7 @@ from cnnmnist.training.optimizer import Adam
 
 DROPOUT_STREAM = 3
 REPORT_EVERY = 100
-SECONDS_PER_CALL = 0.25  # the caller can stop the training about as often
+SECONDS_PER_CALL = 0.25  # about; between two calls of TensorFlow the caller can stop the training
 ITERATIONS_PER_CALL = 10  # while the speed is unknown, or for workers, which may differ in speed
 
 
@@ -190,7 +190,7 @@ class Trainer:
     def _gradients(
         self, images: tf.Tensor, labels: tf.Tensor, iteration: tf.Tensor, first_row: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Compute the part that the batch's rows from ``first_row`` on have in gradients, loss and accuracy."""
+        """Compute the contribution of the batch's rows from ``first_row`` on to gradients, loss and accuracy."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
             logits = self._forward(images, iteration, first_row)
@@ -234,7 +234,7 @@ class Trainer:
     def _update_averages(self, iteration: tf.Tensor) -> None:
         """Move the averages towards the weights, faster at first, so that they soon forget the initial weights.
 
-        The decay is that of TensorFlow 1's ``tf.train.ExponentialMovingAverage`` with ``num_updates``.
+        The decay is the same as in ``tf.train.ExponentialMovingAverage`` with ``num_updates``.
         """
         done = tf.cast(iteration + 1, tf.float32)
         decay = tf.minimum(self.recipe.training.ema_decay, (1.0 + done) / (10.0 + done))
@@ -246,11 +246,11 @@ def check_divisible(batch_size: int, replicas: int) -> None:
     """Refuse a batch that cannot be divided evenly among the replicas.
 
     Raises:
-        RecipeError: the message has the nearest batch size that can.
+        RecipeError: it cannot be divided; the message has the nearest batch size that fits.
     """
     if batch_size % replicas:
         nearest = max(1, round(batch_size / replicas)) * replicas
         raise RecipeError(
             f"A batch of {batch_size} images cannot be divided among {replicas} replicas: "
-            f"the nearest batch size that can is {nearest}."
+            f"the nearest batch size that fits is {nearest}."
         )

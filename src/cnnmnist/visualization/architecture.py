@@ -38,8 +38,9 @@ COLORS = {
 def draw_network(model: "keras.Model", title: str = "", image: Array | None = None) -> Figure:
     """Draw a network from left to right.
 
-    The sides of a map are in proportion to its pixels. The diagram shows up to 16 maps or units of a layer; of n
-    more than 16 it shows 4 log2(n). A small rectangle marks the pixels from which the next layer computes a value.
+    The sides of a map are in proportion to its pixels. The diagram shows all maps or units of a layer with up to
+    16, and 4 log2(n) of a layer with n. A small rectangle marks the pixels from which the next layer computes a
+    value.
 
     Args:
         model: as :func:`cnnmnist.model.build_model` returns it.

@@ -64,11 +64,11 @@ class LearningCurve:
     accuracies: Array
     """Accuracy of each iteration on its batch, float (n,)."""
     ladder: Sequence[tuple[int, float]]
-    """Numbers of iterations, each with the accuracy on the test split after them."""
+    """Pairs of a number of iterations and the accuracy on the test split after them."""
 
 
 def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
-    """Draw losses and accuracies of trainings over their iterations, at least one training.
+    """Draw losses and accuracies of one or more trainings over their iterations.
 
     Lines are running means of losses and accuracies on batches, over a fiftieth of the longest training. Circles
     are accuracies on the test split. The accuracies have a logit scale, so that 98 % and 99 % are far from each
@@ -140,7 +140,7 @@ def draw_embedding(
     edge: dict[str, Any] = {"s": size + 14, "edgecolor": "black", "linewidth": 0.8}
     for number in np.unique(labels):
         right, missed = (points[(labels == number) & chosen] for chosen in (~wrong, wrong))
-        # Viewers are slow with thousands of points unless these are pixels.
+        # Rasterized, because viewers are slow with the outlines of thousands of points.
         style: dict[str, Any] = {"color": colors(number), "rasterized": True, "clip_on": False}
         axes.scatter(right[:, 0], right[:, 1], size, linewidth=0, alpha=0.7, zorder=1, **style)
         axes.scatter(missed[:, 0], missed[:, 1], zorder=2, **style, **edge)

@@ -52,7 +52,7 @@ def movie_grids(
             model.get_layer(f"conv{number}").set_weights(weights)
         kernel = np.asarray(model.get_layer(layer).kernel)
         largest = max(largest, *symmetric_range(kernel))
-        # Indexing by a list copies one channel, so that the memory of the others is free again.
+        # The index is a list, which copies one channel, so that the memory of all others is released.
         filters = replace(filter_grid(kernel[:, :, [input_channel]]), scale="", heading=f"Filters of {layer}")
         outputs = activation_grid(layer_outputs(model, layer, image[np.newaxis])[0], image)
         hardest = image_grid(
