@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
 
-from cnnmnist.data.preprocessing import prepare_digits
+from cnnmnist.data.preprocessing import prepare_picture
 from cnnmnist.errors import PictureError
 from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.store import load_run
@@ -54,7 +54,7 @@ def correct(model: Any, pictures: Pictures) -> list[bool]:
     results = []
     for picture, label in pictures:
         try:
-            digits = prepare_digits(np.asarray(picture.convert("RGB"), np.float32) / 255)
+            digits = prepare_picture(np.asarray(picture.convert("RGB"), np.float32) / 255)
         except PictureError:
             digits = np.empty((0, 28, 28), np.uint8)
         results.append(len(digits) == 1 and int(predict_logits(model, digits).argmax()) == label)

@@ -1,49 +1,49 @@
-"""Evaluation: what a network gets right and wrong on a split."""
+"""Evaluation: the predictions of a network for a split, and its scores."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnmnist.data.loading import Split
 from cnnmnist.prediction import predict_logits
-
-if TYPE_CHECKING:
-    from cnnmnist.runtime import keras
+from cnnmnist.runtime import keras
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is recognised; every score is a fraction of 1."""
+    """The scores of one class: fractions of 1, and 0 where a fraction would be 0/0."""
 
     precision: float
+    """Fraction of the images predicted as this class that belong to it."""
     recall: float
+    """Fraction of the images of this class that are predicted as it."""
     f1: float
+    """Harmonic mean of precision and recall."""
     support: int
-    """Images of the class."""
+    """Number of images of this class."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The predictions of a network for a split, and how often they are right."""
+    """The predictions of a network for a split, and its scores."""
 
     labels: np.ndarray
     """True classes, uint8 (n,)."""
     predicted: np.ndarray
     """Classes with the largest logit, int64 (n,)."""
     confusion_matrix: np.ndarray
-    """Images by true class (rows) and predicted class (columns), int64 (classes, classes)."""
+    """Number of images by true class (rows) and predicted class (columns), int64 (classes, classes)."""
     class_scores: list[ClassScore]
     """One for each class."""
 
     @property
     def correct(self) -> int:
-        """Images whose predicted class is the true one."""
+        """Number of images whose predicted class is the true one."""
         return int((self.predicted == self.labels).sum())
 
     @property
     def accuracy(self) -> float:
-        """Fraction of the images that are correct."""
+        """Fraction of the images whose predicted class is the true one."""
         return self.correct / len(self.labels)
 
     @property
@@ -52,30 +52,19 @@ class Report:
         return np.flatnonzero(self.predicted != self.labels)
 
 
-def evaluate(model: "keras.Model", split: Split) -> Report:
+def evaluate(model: keras.Model, split: Split) -> Report:
     """Classify every image of a split.
 
     Args:
         model: from images to logits, one for each class, as :func:`cnnmnist.model.build_model` returns it.
-        split: images, uint8 (n, height, width), and labels, uint8 (n,).
+        split: images, uint8 (n, height, width), and labels, uint8 (n,), n at least 1.
     """
-    # scikit-learn takes a second to import, which a training need not wait for.
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
     predicted = predict_logits(model, split.images).argmax(axis=1)
-    numbers = np.arange(model.output_shape[-1])
-    scores = precision_recall_fscore_support(split.labels, predicted, labels=numbers, zero_division=0.0)
-    return Report(
-        labels=split.labels,
-        predicted=predicted,
-        confusion_matrix=confusion_matrix(split.labels, predicted, labels=numbers),
-        class_scores=[
-            ClassScore(float(precision), float(recall), float(f1), int(support))
-            for precision, recall, f1, support in zip(*scores, strict=True)
-        ],
-    )
-
-
-def accuracy(model: "keras.Model", split: Split) -> float:
-    """Fraction of a split's images that the network classifies correctly."""
-    return float((predict_logits(model, split.images).argmax(axis=1) == split.labels).mean())
+    matrix = np.zeros((model.output_shape[-1],) * 2, np.int64)
+    np.add.at(matrix, (split.labels, predicted), 1)
+    correct, support, predictions = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    precision = correct / np.maximum(predictions, 1)
+    recall = correct / np.maximum(support, 1)
+    f1 = 2 * correct / np.maximum(support + predictions, 1)
+    scores = map(ClassScore, precision.tolist(), recall.tolist(), f1.tolist(), support.tolist())
+    return Report(split.labels, predicted, matrix, list(scores))

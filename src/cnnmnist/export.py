@@ -1,11 +1,10 @@
 """Export: a trained network in the formats of other programs, from images in [0, 1] to probabilities.
 
-Every graph has one input, ``image``, float32 (n, height, width, 1), and one output, ``probabilities``, float32
-(n, classes), the softmax included and n free. A file or folder appears under its name only when it is whole.
+Every exported network has one input, ``image``, float32 (n, height, width, 1), and one output, ``probabilities``,
+float32 (n, classes), after the softmax; n is free. Files and folders are written whole or not at all.
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,10 @@ def export_saved_model(model: keras.Model, folder: Path) -> None:
 
     Args:
         model: from images to logits, as :func:`cnnmnist.model.build_model` returns it.
-        folder: a new one, or a SavedModel to replace.
+        folder: the new folder; it replaces a folder of that name.
 
     Raises:
-        WriteError: it cannot be written.
+        WriteError: the folder cannot be written.
     """
     with replacing_folder(folder) as temporary:
         _write_saved_model(model, temporary)
@@ -39,13 +38,13 @@ def export_onnx(model: keras.Model, path: Path) -> None:
     """Write an ONNX file; needs tf2onnx and onnx.
 
     Raises:
-        WriteError: it cannot be written.
+        WriteError: the file cannot be written.
     """
     with quiet_standard_error():
         import tf2onnx
 
-        function, signature = _probabilities(model)
-        converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+        function = _probabilities(model)
+        converted, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     _write(path, converted.SerializeToString())
@@ -56,33 +55,36 @@ def export_tflite(model: keras.Model, path: Path, calibration: np.ndarray | None
 
     Args:
         model: from images to logits.
-        path: the file.
-        calibration: training images, uint8 (n, height, width), from which the ranges of the layers' outputs are
-            taken to compute in int8; without them, all is float32. Input and output are float32 in both.
+        path: the new file; it replaces a file of that name.
+        calibration: training images, uint8 (n, height, width). With them, the network computes in int8, and the
+            outputs of its layers for these images give the ranges of the integers; without them, it computes in
+            float32. Its input and output are float32 in both.
 
     Raises:
-        WriteError: it cannot be written.
+        WriteError: the file cannot be written.
     """
-
-    def images() -> Iterator[list[tf.Tensor]]:
-        assert calibration is not None
-        for image in calibration:
-            yield [scale(image[None])]
-
     with quiet_standard_error(), tempfile.TemporaryDirectory() as folder:
-        # Variables of Keras 3 are lost on the way from a concrete function; through a SavedModel they are not.
+        # From a concrete function, the converter would lose the variables of Keras 3.
         _write_saved_model(model, Path(folder) / "model")
         converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))
         if calibration is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = images
+            converter.representative_dataset = lambda: ([scale(image[None])] for image in calibration)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         content = converter.convert()
     _write(path, content)
 
 
 def tflite_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
-    """What a TFLite file makes of images, uint8 (n, height, width): float32 (n, classes); needs ai-edge-litert."""
+    """Compute probabilities with a TFLite file; needs ai-edge-litert.
+
+    Args:
+        path: the file.
+        images: uint8 (n, height, width).
+
+    Returns:
+        float32 (n, classes).
+    """
     with quiet_standard_error():
         from ai_edge_litert.interpreter import Interpreter
 
@@ -96,10 +98,10 @@ def export_weights(model: keras.Model, path: Path) -> dict[str, tuple[int, ...]]
 
     Returns:
         The shape of each array by its name, such as ``conv1.kernel``; all are float32. Kernels of convolutions
-        are (height, width, input channels, filters), those of dense layers (inputs, units).
+        are (height, width, input channels, filters), kernels of dense layers (inputs, units).
 
     Raises:
-        WriteError: it cannot be written.
+        WriteError: the file cannot be written.
     """
     from safetensors.numpy import save
 
@@ -112,27 +114,22 @@ def export_weights(model: keras.Model, path: Path) -> dict[str, tuple[int, ...]]
     return {name: array.shape for name, array in arrays.items()}
 
 
-def _probabilities(model: keras.Model) -> tuple[Any, list[Any]]:
-    """The network with its softmax as a ``tf.function``, and its signature."""
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def probabilities(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {OUTPUT: tf.nn.softmax(model(image, training=False))}
-
-    return probabilities, signature
+def _probabilities(model: keras.Model) -> Any:
+    """The network with its softmax as a ``tf.function``."""
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
+    return tf.function(
+        lambda image: {OUTPUT: tf.nn.softmax(model(image, training=False))}, input_signature=[signature]
+    )
 
 
 def _write_saved_model(model: keras.Model, folder: Path) -> None:
-    function, _ = _probabilities(model)
-    # Keras' own ExportArchive writes every weight twice.
-    module = tf.Module()
+    module = tf.Module()  # Keras' own ExportArchive writes every weight twice
     module.weights = [each.value for each in model.trainable_variables]
-    module.serve = function
+    module.serve = _probabilities(model)
     try:
         with quiet_standard_error():
-            tf.saved_model.save(module, str(folder), signatures=function)
-    except tf.errors.OpError as error:  # what TensorFlow makes of a full disk or a missing permission
+            tf.saved_model.save(module, str(folder), signatures=module.serve)
+    except tf.errors.OpError as error:  # such as a full disk or a missing permission
         raise OSError(error.message) from error
 
 

@@ -1,4 +1,4 @@
-"""Writing files so that they are either whole or not there, and folders that one process has for itself."""
+"""Files: written whole or not at all. Folders: locked against other processes."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ from cnnmnist.errors import RunError, WriteError, reason
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to, renamed to ``path`` when the block ends without an error.
+    """Yield a temporary path to write to, and rename it to ``path`` when the block ends without an error.
 
     Raises:
-        WriteError: the file cannot be written; ``path`` is as it was before.
+        WriteError: the file cannot be written; ``path`` is unchanged.
     """
     # The suffix stays last, because Keras and matplotlib choose the format by it.
     temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp{path.suffix}")
@@ -32,10 +32,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """The same for a folder: a name to make a new one under, which takes the place of ``folder`` at the end.
+    """Yield a path for a new folder, which replaces ``folder`` when the block ends without an error.
 
     Raises:
-        WriteError: it cannot be written; what was there is there still.
+        WriteError: the folder cannot be written; ``folder`` is unchanged.
     """
     folder = folder.resolve()
     temporary, old = (folder.with_name(f".{folder.name}-{os.getpid()}.{kind}.tmp") for kind in ("new", "old"))
@@ -64,12 +64,12 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same out of a folder; the system frees it when this process ends.
+    """Lock a folder during the block; the system unlocks it, too, when this process ends.
 
-    Where the system or the file system knows no such locks, nothing is kept out.
+    On Windows and on file systems without locks, the block runs without a lock.
 
     Raises:
-        RunError: another process has it.
+        RunError: another process has locked the folder.
     """
     try:
         import fcntl

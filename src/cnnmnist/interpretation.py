@@ -1,4 +1,4 @@
-"""Interpretation: the outputs of layers, and which pixels excite a filter or decide for a class.
+"""Interpretation: outputs of layers, pixels that excite a filter or decide for a class, and embeddings.
 
 All functions take a float32 network of :func:`cnnmnist.model.build_model`, such as
 :meth:`cnnmnist.runs.run.Run.load_model` returns.
@@ -11,16 +11,16 @@ from cnnmnist.data.pipeline import scale
 from cnnmnist.prediction import predict_logits
 from cnnmnist.runtime import keras, tf
 
-STEPS, STEP = 150, 0.15  # of gradient ascent
-SMOOTHNESS = 0.004  # price of a difference between neighbouring pixels, as a share of what a filter can gain
-PERPLEXITY = 30  # about how many neighbours of each image t-SNE keeps together
-DESCENT = 500  # steps of it
-COMPONENTS = 50  # principal ones that it is given
+ASCENT_STEPS, ASCENT_RATE = 150, 0.15  # of Adam in the gradient ascent of maximize()
+SMOOTHNESS = 0.004  # weight of the total variation, as a fraction of the response that a filter can gain
+PERPLEXITY = 30  # t-SNE's effective number of neighbours of an image; scikit-learn's default
+TSNE_STEPS = 500
+TSNE_COMPONENTS = 50  # principal components that t-SNE gets, as the documentation of scikit-learn suggests
 LARGEST_EMBEDDING = 10_000  # images; t-SNE takes about half a minute of processor time for them
 
 
 def layer_outputs(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
-    """Outputs of a convolutional layer, after its pooling and its activation.
+    """Compute the outputs of a convolutional layer, after its pooling and its activation.
 
     Args:
         model: the network.
@@ -28,7 +28,7 @@ def layer_outputs(model: keras.Model, layer: str, images: np.ndarray) -> np.ndar
         images: uint8 (n, height, width).
 
     Returns:
-        float32 (n, height, width, filters).
+        float32 (n, height, width, filters), with the height and width of the layer's output.
 
     Raises:
         ValueError: the network has no such layer.
@@ -38,7 +38,7 @@ def layer_outputs(model: keras.Model, layer: str, images: np.ndarray) -> np.ndar
 
 
 def layer_output(model: keras.Model, layer: str) -> keras.KerasTensor:
-    """The symbolic output of a convolutional layer, after its pooling and its activation.
+    """Find the symbolic output of a convolutional layer, after its pooling and its activation.
 
     Raises:
         ValueError: the network has no such layer.
@@ -48,7 +48,7 @@ def layer_output(model: keras.Model, layer: str) -> keras.KerasTensor:
 
 
 def last_activations(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The inputs of the logits: the activations of the last dense layer or, without one, all features.
+    """Compute the inputs of the logits: the activations of the last dense layer or, without one, all features.
 
     Args:
         model: the network.
@@ -61,7 +61,7 @@ def last_activations(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def gradient(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
-    """How much a class's logit changes for each pixel's ink, to first order.
+    """Compute the gradient of a class's logit with respect to the pixels.
 
     The saliency map of Simonyan, Vedaldi and Zisserman, 2013, https://arxiv.org/abs/1312.6034, with its sign.
 
@@ -71,7 +71,7 @@ def gradient(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
         target: the class.
 
     Returns:
-        float32 (height, width), logits per pixel value from 0 to 1.
+        float32 (height, width), in logits per pixel value, where pixel values go from 0 to 1.
     """
     pixels = scale(tf.constant(image[np.newaxis]))
     with tf.GradientTape() as tape:
@@ -81,11 +81,11 @@ def gradient(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
 
 
 def occlusion(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
-    """How much a class's logit drops when a square around each pixel is hidden.
+    """Measure how much a class's logit drops when a square around each pixel is hidden.
 
-    Zeiler and Fergus, 2014, https://arxiv.org/abs/1311.2901, section 4.2, move a grey square over a photograph and
-    show the probability. Here the square has the value of the image's edge, which is background, and the logit is
-    shown, because the probability of what is recognised well stays near 1 wherever the square is.
+    Zeiler and Fergus, 2014, https://arxiv.org/abs/1311.2901, section 4.2, hide squares of photographs with grey
+    and show the probability. This function hides squares with the median along the image's edge, which is
+    background. It shows the logit, because the probability of a clear image stays near 1 wherever the square is.
 
     Args:
         model: the network.
@@ -93,8 +93,8 @@ def occlusion(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
         target: the class.
 
     Returns:
-        float32 (height, width): at each pixel, the logit of the image less that of the image on which a square of
-        :func:`occluding_side` about this pixel is hidden, cut off at the edges.
+        float32 (height, width): for each pixel, the logit of the image minus the logit after hiding a square of
+        :func:`occluding_side` around the pixel. The edge of the image cuts the square off.
     """
     reach = occluding_side(image.shape) // 2
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
@@ -108,28 +108,29 @@ def occlusion(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
 
 
 def occluding_side(image_shape: tuple[int, ...]) -> int:
-    """Pixels of the occluding square's side: an odd number, about a sixth of the image's; 5 of 28."""
+    """Side of the occluding square in pixels: odd, and about a sixth of the image's shorter side (5 for 28)."""
     return 2 * round((min(image_shape) / 6 - 1) / 2) + 1
 
 
 def maximize(model: keras.Model, config: ModelConfig, layer: str, filters: int) -> np.ndarray:
-    """The inputs that excite filters most, by gradient ascent on the pixels from an even grey.
+    """Compute the inputs that excite filters most, by gradient ascent on the pixels of a grey image.
 
-    Erhan, Bengio, Courville and Vincent, 2009, Visualizing Higher-Layer Features of a Deep Network. Maximised is
-    the response of a filter, before pooling and activation, at the middle of its layer; so only the pixels that it
-    sees there matter, and only they are returned. Differences between neighbouring pixels have a price (Mahendran
-    and Vedaldi, 2015, https://arxiv.org/abs/1412.0035): pixels that hardly matter stay grey instead of becoming
-    noise. The price is a share of what the filter gains without one, so that weak filters are drawn as clearly as
-    strong ones.
+    Activation maximization: Erhan, Bengio, Courville and Vincent, 2009, Visualizing Higher-Layer Features of a
+    Deep Network. The ascent maximises the response of each filter in the middle of the layer, before pooling and
+    activation. Only the pixels of :func:`receptive_field` change this response, and only they are returned.
+
+    The total variation of the pixels is a penalty (Mahendran and Vedaldi, 2015, https://arxiv.org/abs/1412.0035):
+    pixels that hardly matter stay grey instead of becoming noise. The penalty is in proportion to the response
+    that the filter gains without it, so that weak filters look as clear as strong ones.
 
     Args:
         model: the network.
-        config: what it was built from.
+        config: the layers of the network.
         layer: ``conv1``, ``conv2``, ...
-        filters: how many of its filters, from the first.
+        filters: number of filters, from the first.
 
     Returns:
-        float32 (filters, height, width) in [0, 1]: the pixels of :func:`receptive_field`; always the same ones.
+        float32 (filters, height, width) in [0, 1]; the same arguments give the same pixels.
 
     Raises:
         ValueError: the network has no such layer.
@@ -146,19 +147,19 @@ def maximize(model: keras.Model, config: ModelConfig, layer: str, filters: int) 
     def response(pixels: tf.Tensor) -> tf.Tensor:
         return tf.linalg.diag_part(responses(tf.pad(pixels, around))[:, middle[0], middle[1], :filters])
 
-    def ascend(price: tf.Tensor | float) -> tf.Tensor:
-        """The responses that are reached from grey."""
-        optimizer = keras.optimizers.Adam(STEP)
+    def ascend(penalty: tf.Tensor | float) -> tf.Tensor:
+        """Start from grey, and return the responses at the end."""
+        optimizer = keras.optimizers.Adam(ASCENT_RATE)
         values.assign(tf.zeros(shape))
 
         def step() -> None:
             with tf.GradientTape() as tape:
                 pixels = tf.sigmoid(values)
-                loss = price * tf.image.total_variation(pixels) - response(pixels)
+                loss = penalty * tf.image.total_variation(pixels) - response(pixels)
             optimizer.apply_gradients([(tape.gradient(loss, values), values)])
 
         compiled = tf.function(step)
-        for _ in range(STEPS):
+        for _ in range(ASCENT_STEPS):
             compiled()
         return response(tf.sigmoid(values))
 
@@ -168,39 +169,39 @@ def maximize(model: keras.Model, config: ModelConfig, layer: str, filters: int) 
 
 
 def receptive_field(config: ModelConfig, image_shape: tuple[int, int], layer: str) -> tuple[slice, slice]:
-    """Rows and columns of the image that the middle of a convolutional layer sees, before its pooling.
+    """Find the rows and columns of the image that the middle of a convolutional layer sees, before its pooling.
 
     Args:
-        config: the network.
+        config: the layers of the network.
         image_shape: height and width in pixels.
         layer: ``conv1``, ``conv2``, ...
     """
     layers = config.convolutions[: int(layer.removeprefix("conv"))]
 
-    def seen(size: int) -> slice:
-        steps = []  # from the image on: what each convolution or pooling reads, how far apart, of how many
+    def visible(size: int) -> slice:
+        windows = []  # size, stride and input size of each convolution and pooling, from the image on
         for number, convolution in enumerate(layers, 1):
-            steps.append((convolution.filter_size, convolution.stride, size))
+            windows.append((convolution.filter_size, convolution.stride, size))
             size = -(-size // convolution.stride)
             if convolution.pooling != "none" and number < len(layers):
-                steps.append((2, 2, size))
+                windows.append((2, 2, size))
                 size = -(-size // 2)
         first = last = size // 2
-        for reads, stride, size in reversed(steps):
-            padding = max(0, (-(-size // stride) - 1) * stride + reads - size) // 2  # SAME, before the first
+        for window, stride, size in reversed(windows):
+            padding = max(0, (-(-size // stride) - 1) * stride + window - size) // 2  # SAME, before the first
             first = max(0, first * stride - padding)
-            last = min(size - 1, last * stride - padding + reads - 1)
+            last = min(size - 1, last * stride - padding + window - 1)
         return slice(first, last + 1)
 
     height, width = image_shape
-    return seen(height), seen(width)
+    return visible(height), visible(width)
 
 
 def embed(activations: np.ndarray) -> np.ndarray:
-    """Points in the plane, such that images with similar activations are near each other.
+    """Place images in the plane, so that images with similar activations are near each other.
 
     t-SNE (van der Maaten and Hinton, 2008, https://jmlr.org/papers/v9/vandermaaten08a.html) of the first principal
-    components, which are also where it starts. The same activations give the same points on the same machine.
+    components. It starts from the first two. The same activations give the same points on the same machine.
 
     Args:
         activations: float (n, units), n at least 2.
@@ -208,18 +209,17 @@ def embed(activations: np.ndarray) -> np.ndarray:
     Returns:
         float32 (n, 2).
     """
-    # scikit-learn takes a second to import, which no other function here needs.
+    # scikit-learn takes a second to import, and no other function needs it.
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     count = len(activations)
-    with np.errstate(invalid="ignore"):  # activations that are all equal have no variance to be shared out
-        components = PCA(min(COMPONENTS, *activations.shape), random_state=0).fit_transform(activations)
+    with np.errstate(invalid="ignore"):  # if all activations are equal, PCA divides by their variance of 0
+        components = PCA(min(TSNE_COMPONENTS, *activations.shape), random_state=0).fit_transform(activations)
     start = np.zeros((count, 2), np.float32)
     start[:, : components.shape[1]] = components[:, :2]
     start *= 1e-4 / (start.std() or 1.0)
-    # A coarser approximation than the default one: a third faster, and no worse in t-SNE's own measure.
-    tsne = TSNE(
-        perplexity=min(PERPLEXITY, (count - 1) / 3), init=start, random_state=0, max_iter=DESCENT, angle=0.8
-    )
+    perplexity = min(PERPLEXITY, (count - 1) / 3)
+    # angle=0.8 approximates more coarsely than the default: a third faster, and no worse in t-SNE's own measure.
+    tsne = TSNE(perplexity=perplexity, init=start, random_state=0, max_iter=TSNE_STEPS, angle=0.8)
     return np.asarray(tsne.fit_transform(components), np.float32)

@@ -1,15 +1,15 @@
-"""The network: from a ModelConfig to a plain ``keras.Model`` of named layers."""
+"""The network: a ``keras.Model`` with named layers, built from a ModelConfig."""
 
 import itertools
 from typing import Any
 
 import numpy as np
 
-from cnnmnist.config import ConvLayer, ModelConfig
+from cnnmnist.config import ModelConfig
 from cnnmnist.errors import RecipeError
 from cnnmnist.runtime import keras
 
-MAX_PARAMETERS = 100_000_000  # 400 MB, and three times that in training
+MAX_PARAMETERS = 100_000_000  # 400 MB of weights, and three times as much in training
 
 
 def build_model(
@@ -20,14 +20,13 @@ def build_model(
     precision: str = "float32",
     seed: int = 0,
 ) -> keras.Sequential:
-    """Build the network with fresh weights.
+    """Build the network with initial weights.
 
     Args:
         config: layers and initial values.
         image_shape: height and width in pixels.
         classes: number of logits.
-        precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``; weights and logits are float32
-            under both.
+        precision: Keras' dtype policy, ``float32`` or ``mixed_bfloat16``; weights and logits are float32 in both.
         seed: seed of the initial weights.
 
     Returns:
@@ -35,7 +34,7 @@ def build_model(
         (n, classes). Layers are named conv1, conv1_pooling, conv1_activation, ..., fc1, ..., logits.
 
     Raises:
-        RecipeError: the network would have more than 100 million parameters; nothing was allocated for it.
+        RecipeError: the network would have more than 100 million parameters. No memory is allocated for them.
     """
     _check_size(config, image_shape, classes)
     layers = keras.layers
@@ -44,38 +43,22 @@ def build_model(
 
     def initial_values() -> dict[str, Any]:
         normal = keras.initializers.TruncatedNormal(stddev=config.weight_stddev, seed=next(remaining_seeds))
-        return {
-            "kernel_initializer": normal,
-            "bias_initializer": keras.initializers.Constant(config.bias),
-        }
+        return {"kernel_initializer": normal, "bias_initializer": keras.initializers.Constant(config.bias)}
 
     def activation(name: str, layer: str, dtype: str = precision) -> list[keras.Layer]:
         return [] if name == "none" else [layers.Activation(name, name=f"{layer}_activation", dtype=dtype)]
 
-    def pooling(convolution: ConvLayer, layer: str) -> list[keras.Layer]:
-        kinds = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
-        if convolution.pooling == "none":
-            return []
-        kind = kinds[convolution.pooling]
-        return [kind(2, strides=2, padding="same", name=f"{layer}_pooling", dtype=precision)]
-
     sequence: list[keras.Layer] = [keras.Input((*image_shape, 1), name="image")]
     for number, convolution in enumerate(config.convolutions, 1):
-        name = f"conv{number}"
-        sequence.append(
-            layers.Conv2D(
-                convolution.filters,
-                convolution.filter_size,
-                strides=convolution.stride,
-                padding="same",
-                name=name,
-                dtype=precision,
-                **initial_values(),
-            )
-        )
-        after = [pooling(convolution, name), activation(convolution.activation, name)]
-        for sublayers in after if convolution.pooling_first else reversed(after):
-            sequence += sublayers
+        name, size = f"conv{number}", convolution.filter_size
+        options = {"strides": convolution.stride, "padding": "same", "name": name, "dtype": precision}
+        sequence.append(layers.Conv2D(convolution.filters, size, **options, **initial_values()))
+        pooling = []
+        if convolution.pooling != "none":
+            kind = layers.MaxPooling2D if convolution.pooling == "max" else layers.AveragePooling2D
+            pooling = [kind(2, strides=2, padding="same", name=f"{name}_pooling", dtype=precision)]
+        sublayers = [*pooling, *activation(convolution.activation, name)]
+        sequence += sublayers if convolution.pooling_first else reversed(sublayers)
     sequence.append(layers.Flatten(name="flatten", dtype=precision))
     for number, units in enumerate(config.dense, 1):
         name = f"fc{number}"

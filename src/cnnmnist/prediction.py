@@ -1,4 +1,4 @@
-"""Prediction: images to logits, to probabilities, and to answers."""
+"""Prediction: from images to logits, to probabilities, and to answers."""
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 from cnnmnist.data.pipeline import scale
 from cnnmnist.runtime import CORES, keras, tf
 
-BATCH_SIZE = 256
+BATCH_SIZE = 256  # images that one thread computes at once
 
 
-def predict_logits(model: keras.Model, images: np.ndarray | tf.Tensor, batch_size: int = BATCH_SIZE) -> np.ndarray:
-    """The logits of images.
+def predict_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.ndarray:
+    """Compute the logits of images, on all cores.
 
     Args:
-        model: from images to logits.
-        images: uint8 (n, height, width), or float32 (n, height, width, 1) in [0, 1].
-        batch_size: images at once, on each thread.
+        model: from images to logits, as :func:`cnnmnist.model.build_model` returns it.
+        images: uint8 (n, height, width), or float32 (n, height, width, 1) in [0, 1]; n at least 1.
 
     Returns:
         float32 (n, classes).
@@ -27,15 +26,15 @@ def predict_logits(model: keras.Model, images: np.ndarray | tf.Tensor, batch_siz
     infer = _inference(model)
 
     def logits(first: int) -> np.ndarray:
-        part = images[first : first + batch_size]
+        part = images[first : first + BATCH_SIZE]
         return np.asarray(infer(scale(part) if part.dtype == np.uint8 else part))
 
     with ThreadPoolExecutor(CORES) as threads:
-        return np.concatenate(list(threads.map(logits, range(0, len(images), batch_size))))
+        return np.concatenate(list(threads.map(logits, range(0, len(images), BATCH_SIZE))))
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the classes, float32 (n, classes)."""
+    """Compute the softmax of logits, float32 (n, classes), over the classes, float32 (n, classes)."""
     return np.asarray(tf.nn.softmax(logits))
 
 
@@ -46,11 +45,11 @@ def _inference(model: keras.Model) -> Any:
 
 
 def answers(rows: NDArray[np.float32], names: list[str]) -> list[dict[str, Any]]:
-    """The answer for each image, as JSON documents hold it.
+    """Answers of a network as parts of a JSON document, one for each image.
 
     Args:
         rows: probabilities, float32 (n, classes).
-        names: of the classes.
+        names: names of the classes.
     """
     return [
         {
@@ -64,11 +63,11 @@ def answers(rows: NDArray[np.float32], names: list[str]) -> list[dict[str, Any]]
 
 
 def answer_text(rows: NDArray[np.float32], names: list[str]) -> str:
-    """All answers as one text: names of one character form a number, longer names are separated by spaces.
+    """Answers of a network as one text: spaces separate names, unless each has a single character.
 
     Args:
         rows: probabilities, float32 (n, classes).
-        names: of the classes.
+        names: names of the classes.
     """
     separator = "" if all(len(name) == 1 for name in names) else " "
     return separator.join(names[row.argmax()] for row in rows)

@@ -1,4 +1,4 @@
-"""A network layer by layer: output shapes, parameters, multiplications, and the time of a forward pass."""
+"""Summary of a network: output shape, parameters, multiplications and time of each layer."""
 
 import functools
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnmnist.runtime import keras, tf
 
-# Images go through in numbers that keep a layer busy for longer than its call: 128 for the tutorial's network.
+# Limits of the images computed at once: 128 with the tutorial's network, which take longer than the call itself.
 MULTIPLICATIONS_AT_ONCE, VALUES_AT_ONCE = 2**29, 2**24
 LEAST_SECONDS, LEAST_PASSES = 2.0, 3
 
@@ -24,55 +24,50 @@ class LayerSummary:
     kind: str
     """Keras' class, such as ``MaxPooling2D``."""
     output_shape: tuple[int, ...]
-    """Of one image: (height, width, channels), or (units,)."""
+    """Shape for one image: (height, width, channels), or (units,)."""
     parameters: int
-    """Weights and biases."""
+    """Number of weights and biases."""
     multiplications: int
-    """Of values by weights, for one image. A filter's weights count once in each place of the output, also where
-    part of the filter is beyond the image. Biases, pooling (an average, too) and activations have none."""
+    """Multiplications of values by weights for one image.
+
+    Each weight of a filter counts once for each place of the output, even where the filter reaches beyond the edge
+    of the image. Biases, pooling (average pooling, too) and activations have none.
+    """
 
 
 def summarize(model: keras.Model) -> list[LayerSummary]:
-    """The layers of a network in order, without the input.
+    """Describe the layers of a network in order, without the input.
 
     Args:
         model: as :func:`cnnmnist.model.build_model` returns it.
     """
-    return [
-        LayerSummary(
-            name=layer.name,
-            kind=type(layer).__name__,
-            output_shape=tuple(layer.output.shape[1:]),
-            parameters=layer.count_params(),
-            multiplications=_multiplications(layer),
-        )
-        for layer in model.layers
-    ]
-
-
-def _multiplications(layer: keras.Layer) -> int:
-    """Each weight of a kernel is used once in every place of the output; a dense layer's has a single place."""
-    kernel = getattr(layer, "kernel", None)
-    return 0 if kernel is None else math.prod(kernel.shape) * math.prod(layer.output.shape[1:-1])
+    summaries = []
+    for layer in model.layers:
+        shape = tuple(layer.output.shape[1:])
+        multiplications = math.prod((*layer.kernel.shape, *shape[:-1])) if hasattr(layer, "kernel") else 0
+        kind = type(layer).__name__
+        summaries.append(LayerSummary(layer.name, kind, shape, layer.count_params(), multiplications))
+    return summaries
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the time of a forward pass goes."""
+    """The time of a forward pass, by layer."""
 
     shares: list[float]
-    """Of each layer, as a fraction of their sum."""
+    """Fraction of the time that each layer takes."""
     images: int
-    """How many went through the network at once."""
+    """Images computed at once."""
     passes: int
-    """How often they did."""
+    """Forward passes measured."""
 
 
 def time_layers(model: keras.Model) -> Timing:
-    """Measure each layer by itself, on random images and in the network's own precision.
+    """Measure the time of each layer alone, on random images, in the precision of the network.
 
-    A layer's time is that of its quickest pass, because whatever else the machine does can only add to it, less
-    that of a call that does nothing. It takes two seconds, or three passes of a network that needs longer.
+    The time of a layer is its shortest time over all passes, because other programs can only make it longer,
+    minus the time of a call that computes nothing. The measurement takes two seconds, or three passes if they
+    take longer.
 
     Args:
         model: as :func:`cnnmnist.model.build_model` returns it.
@@ -97,9 +92,9 @@ def time_layers(model: keras.Model) -> Timing:
     end = time.perf_counter() + LEAST_SECONDS
     while len(passes) < LEAST_PASSES or time.perf_counter() < end:
         passes.append([seconds(function, argument) for function, argument in calls])
-    nothing, *quickest = np.min(passes, axis=0)
-    own = np.maximum(np.array(quickest) - nothing, 1e-9)
-    return Timing((own / own.sum()).tolist(), images, len(passes))
+    empty_call, *shortest = np.min(passes, axis=0)
+    times = np.maximum(np.array(shortest) - empty_call, 1e-9)
+    return Timing((times / times.sum()).tolist(), images, len(passes))
 
 
 def _images_at_once(model: keras.Model) -> int:

@@ -1,8 +1,8 @@
-"""The weights of a network: written to a ``.keras`` file, and read from a stranger's as data, never as code."""
+"""Weights: written as part of a ``.keras`` file, and read as data, because the file may come from a stranger."""
 
+import collections
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -16,54 +16,52 @@ WEIGHTS_MEMBER = "model.weights.h5"
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a float32 network as a ``.keras`` file that plain Keras opens; ``path`` never holds half a file.
+    """Write a float32 network as a ``.keras`` file that Keras can load, whole or not at all.
 
     Raises:
-        WriteError: it cannot be written.
+        WriteError: the file cannot be written.
     """
     with replacing(path) as temporary:
         model.save(temporary)
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Fill a network with the weights of a ``.keras`` file, and read nothing else of that file.
+    """Read the weights of a network from a ``.keras`` file, and nothing else.
 
-    The file counts as data from a stranger: its configuration is not deserialised, so that none of its code can
-    run, and the weights must be plain float32 arrays of exactly the names and shapes that the network has.
+    The file may come from a stranger. Its configuration is not deserialised, so that no code from it can run. Its
+    weights must be plain float32 arrays, all finite, with exactly the names and shapes of the network's weights.
 
     Raises:
-        RunError: the file is missing, damaged, or holds anything but this network's weights.
+        RunError: the file is missing or damaged, or its weights are not valid for this network.
     """
-    arrays = _read_weights(path, {name: variable.shape for name, variable in _named_variables(model)})
-    for name, variable in _named_variables(model):
-        variable.assign(arrays[name])
-
-
-def _named_variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
-    """Each weight with its place in the HDF5 file: Keras counts layers by class, not by their names."""
-    counts: dict[str, int] = {}
-    for layer in model.layers:
-        kind = type(layer).__name__.lower()
-        number = counts[kind] = counts.get(kind, -1) + 1
-        for index, variable in enumerate(layer.trainable_variables):
-            yield f"layers/{kind}{f'_{number}' if number else ''}/vars/{index}", variable
-
-
-def _read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    variables = _named_variables(model)
     # HDF5's own structures and the unused optimizer groups need some space beside the arrays.
-    limit = 4 * sum(int(np.prod(shape)) for shape in shapes.values()) + 1_000_000
+    limit = 4 * model.count_params() + 1_000_000
     try:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(WEIGHTS_MEMBER).file_size
             if size > limit:
-                raise ValueError(f"{WEIGHTS_MEMBER} has {size:,} bytes where at most {limit:,} belong")
+                raise ValueError(f"{WEIGHTS_MEMBER} has {size:,} bytes, more than {limit:,}")
             with archive.open(WEIGHTS_MEMBER) as member:
                 content = member.read(limit + 1)
         with h5py.File(io.BytesIO(content), "r") as file:
-            return {name: _read_array(file, name, shape) for name, shape in shapes.items()}
-    # h5py and zipfile raise nearly anything for a damaged file; all of it means the same here.
-    except Exception as error:
+            arrays = [_read_array(file, name, variable.shape) for name, variable in variables.items()]
+    except Exception as error:  # h5py and zipfile raise nearly anything for a damaged file
         raise RunError(f"{path} is not this run's trained network: {reason(error)}.") from error
+    for variable, array in zip(variables.values(), arrays, strict=True):
+        variable.assign(array)
+
+
+def _named_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """The weights by path in the HDF5 file: Keras numbers the layers of each class, and ignores their names."""
+    variables: dict[str, keras.Variable] = {}
+    counts = collections.Counter[str]()
+    for layer in model.layers:
+        kind = type(layer).__name__.lower()
+        name = f"{kind}_{counts[kind]}" if counts[kind] else kind
+        counts[kind] += 1
+        variables |= {f"layers/{name}/vars/{i}": variable for i, variable in enumerate(layer.trainable_variables)}
+    return variables
 
 
 def _read_array(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -77,8 +75,7 @@ def _read_array(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarra
         raise ValueError(f"the weights {name} are not float32 of shape {tuple(shape)}")
     if array.external or array.is_virtual:
         raise ValueError(f"the weights {name} lie outside the file")
-    values = np.empty(shape, np.float32)
-    array.read_direct(values)
+    values: np.ndarray = array[()]
     if not np.isfinite(values).all():
         raise ValueError(f"the weights {name} are not all finite")
     return values

@@ -55,7 +55,7 @@ def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -
         pytest.param(
             [], ["--seed", 3], "The workers differ in training.seed: 3 on worker 1 (", marks=pytest.mark.long
         ),
-        ([], ["--data-dir", "{data}", "--set", "dataset=mnist5k"], "The workers differ in the digits' digest: "),
+        ([], ["--data-dir", "{data}", "--set", "dataset=mnist5k"], "workers differ in the data set's digest: "),
         (
             [],
             ["--set", "model.convolutions=[{{filters: 4}}, {{filters: 8}}]"],

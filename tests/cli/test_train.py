@@ -115,7 +115,7 @@ def test_what_a_user_gets_wrong_is_one_sentence(
         (["--config", "fast"], 2, "--config cannot be given with --resume"),
         (["--name", "other"], 2, "--name cannot be given with --resume"),
         (["--dataset", "mnist"], 2, "--dataset cannot be given with --resume"),
-        (["--data-dir", "data"], 1, "The run mine was trained on other data than those of"),
+        (["--data-dir", "data"], 1, "The run mine was trained on other data than"),
     ],
 )
 def test_what_contradicts_the_resumed_run_is_refused_by_name(

@@ -102,7 +102,7 @@ def test_a_run_that_was_not_recorded_says_how_to_record_one(trained: tuple[Path,
     result = run_cli("visualize", "pretrained", "--movie", cwd=trained[0])
     assert result.status == 1
     assert result.err == (
-        "Error: The run pretrained has no snapshots: train one that has with `cnnmnist train --record`.\n"
+        "Error: The run pretrained has no snapshots: train with `cnnmnist train --record` to keep some.\n"
     )
 
 

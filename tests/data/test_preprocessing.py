@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits
 
-from cnnmnist.data.preprocessing import prepare_digits
+from cnnmnist.data.preprocessing import prepare_picture
 from cnnmnist.errors import PictureError
 from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.store import load_run
@@ -52,7 +52,7 @@ def test_a_pen_too_thin_for_28_pixels_leaves_a_clear_stroke(tmp_path):
 @pytest.mark.parametrize("image_shape", [(8, 8), (28, 28), (32, 48), (64, 64)])
 def test_any_size_of_image_that_a_network_wants(image_shape):
     pixels = np.asarray(digit().convert("RGB"), np.float32) / 255
-    (prepared,) = prepare_digits(pixels, image_shape)
+    (prepared,) = prepare_picture(pixels, image_shape)
     assert prepared.shape == image_shape
     assert prepared.any(axis=1).sum() == round(min(image_shape) * 20 / 28)
 
@@ -80,7 +80,7 @@ def test_any_pixels_are_prepared_or_refused(shape, seed, spread):
         np.random.default_rng(seed).uniform(0.5 - spread / 2, 0.5 + spread / 2, (*shape, 3)).astype(np.float32)
     )
     try:
-        prepared = prepare_digits(pixels)
+        prepared = prepare_picture(pixels)
     except PictureError:
         return
     assert prepared.shape[1:] == (28, 28)
@@ -94,7 +94,7 @@ def test_handwriting_that_is_not_mnist_is_read() -> None:
     for pixels, label in zip(digits.images[::6], digits.target[::6], strict=True):
         small = Image.fromarray(np.rint(pixels * 255 / 16).astype(np.uint8))
         large = np.asarray(small.resize((28, 28), Image.Resampling.BICUBIC).convert("RGB"), np.float32) / 255
-        found = prepare_digits(large)
+        found = prepare_picture(large)
         if len(found) == 1:
             prepared.append(found[0])
             labels.append(label)

@@ -21,7 +21,7 @@ from cnnmnist.distributed.cluster import cluster_from_environment
 from cnnmnist.recipes import load_recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.distributed.strategy import distribute
-from cnnmnist.evaluation import accuracy
+from cnnmnist.evaluation import evaluate
 from cnnmnist.runtime import tf
 from cnnmnist.training.trainer import Trainer
 
@@ -45,7 +45,7 @@ for progress in trainer.iterate((1,)):
         np.savez(out + "-1.npz", **trainer.state())
 np.savez(out + ".npz", **trainer.state())
 distribution.barrier()
-found = accuracy(trainer.trained_model(), digits.test)
+found = evaluate(trainer.trained_model(), digits.test).accuracy
 print(json.dumps({"replicas": distribution.replicas, "digests": digests, "accuracy": found}))
 """
 FEW, MANY = 30, 300

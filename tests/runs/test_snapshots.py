@@ -12,7 +12,7 @@ import pytest
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import CnnMnistError, DataError, RunError
-from cnnmnist.evaluation import accuracy
+from cnnmnist.evaluation import evaluate
 from cnnmnist.prediction import predict_logits
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.run import Run
@@ -90,7 +90,7 @@ def test_a_run_leaves_a_frame_of_each_iteration_asked_for(recorded: Run) -> None
     assert ladder.keys() == {0, 25, 60}
     assert all(frame.accuracy == ladder[frame.iteration] for frame in frames if frame.iteration in ladder)
     last, network = frames[-1], recorded.load_model()
-    assert last.accuracy == accuracy(network, DATASET.test)
+    assert last.accuracy == evaluate(network, DATASET.test).accuracy
     for layer, kernel, bias in zip(("conv1", "conv2"), last.kernels, last.biases, strict=True):
         np.testing.assert_array_equal(network.get_layer(layer).kernel, kernel, "the averages are what is recorded")
         np.testing.assert_array_equal(network.get_layer(layer).bias, bias)
@@ -103,7 +103,7 @@ def test_without_it_nothing_is_recorded(tmp_path: Path) -> None:
     run = new_run(tmp_path, **{"training.record_at": [], "training.iterations": 2})
     list(training_events(run, DATASET))
     assert not run.snapshots.exists()
-    with pytest.raises(RunError, match=r"has no snapshots: train one that has with `cnnmnist train --record`\.$"):
+    with pytest.raises(RunError, match=r"has no snapshots: train with `cnnmnist train --record` to keep some\.$"):
         frames_of(run)
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.pictures import read_picture
-from cnnmnist.data.preprocessing import prepare_digits
+from cnnmnist.data.preprocessing import prepare_picture
 
 TEST = load_dataset("mnist5k").test
 
@@ -22,7 +22,7 @@ def digit(index=0, side=200, margin=60, invert=False):
 
 def read(image, path, **options):
     image.save(path, **options)
-    return prepare_digits(read_picture(path))
+    return prepare_picture(read_picture(path))
 
 
 def likeness(one, other):

@@ -11,7 +11,7 @@ import pytest
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import DataError, RunError, TrainingError, WriteError
-from cnnmnist.evaluation import accuracy
+from cnnmnist.evaluation import evaluate
 from cnnmnist.files import locked
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.checkpoints import load_checkpoint
@@ -59,7 +59,7 @@ def test_what_a_run_leaves_behind(undisturbed: Run) -> None:
     record = run.metadata
     assert (record.status, record.iteration) == ("finished", 60)
     assert [rung.iteration for rung in record.ladder] == [0, 1, 25, 60]
-    assert record.ladder[-1].accuracy == accuracy(run.load_model(), DATASET.test)
+    assert record.ladder[-1].accuracy == evaluate(run.load_model(), DATASET.test).accuracy
     assert record.dataset.splits == {"train": 3_500, "validation": 500, "test": 1_000}
     assert record.dataset.digest == DATASET.digest
     assert {"cnnmnist", "python", "tensorflow", "keras"} <= record.versions.keys()

@@ -133,5 +133,5 @@ def test_a_batch_that_cannot_be_divided_is_refused() -> None:
     class Three:
         num_replicas_in_sync = 3
 
-    with pytest.raises(RecipeError, match="the nearest batch size that can is 63"):
+    with pytest.raises(RecipeError, match="the nearest batch size that fits is 63"):
         Trainer(recipe(1), DATASET, Three())

@@ -115,7 +115,6 @@ def _check_output(path: Path, kind: str) -> None:
 def _write(model: "keras.Model", kind: str, path: Path, dataset: "cnnmnist.Dataset | None") -> dict[str, Any]:
     """Write the network; return what the JSON document says of it beside its input and output."""
     from cnnmnist import export  # imports TensorFlow
-    from cnnmnist.evaluation import accuracy
 
     if kind == "weights":
         return {"arrays": {name: list(shape) for name, shape in export.export_weights(model, path).items()}}
@@ -124,7 +123,7 @@ def _write(model: "keras.Model", kind: str, path: Path, dataset: "cnnmnist.Datas
         predicted = export.tflite_probabilities(path, dataset.test.images).argmax(axis=1)
         return {
             "accuracy": float((predicted == dataset.test.labels).mean()),
-            "float_accuracy": accuracy(model, dataset.test),
+            "float_accuracy": cnnmnist.evaluate(model, dataset.test).accuracy,
         }
     write = {
         "onnx": export.export_onnx,

@@ -1,1 +1,1 @@
-"""The digits: their file format, where they come from, and how they become batches."""
+"""Data sets: their files and mirrors, pictures, and batches."""

@@ -1,4 +1,4 @@
-"""Fetching the files of a data set from its mirrors: digest first, use later, and nothing half-written."""
+"""Downloads: the files of a data set, fetched from its mirrors and kept in the cache if their digest is right."""
 
 import hashlib
 import os
@@ -15,20 +15,20 @@ from cnnmnist.files import replacing
 if TYPE_CHECKING:
     from requests import Response, Session
 
-MAX_DOWNLOAD_BYTES = 1 << 26  # the largest file known here has 26 MB
+MAX_DOWNLOAD_BYTES = 1 << 26  # the largest file of a known data set has 26 MB
 TIMEOUTS = (5.0, 30.0)  # seconds to connect, and between two pieces of an answer
 
 DownloadProgress = Callable[[int, int | None], object]
-"""Called with the bytes of a file that have arrived, and with its size or, where the server names none, None."""
+"""Called with the number of bytes of a file that have arrived, and with its size, or None if it is unknown."""
 
 
 def cache_directory() -> Path:
-    """Where downloads are kept: ``$CNNMNIST_CACHE_DIR`` or the user's cache folder."""
+    """Return the folder of the downloads: ``$CNNMNIST_CACHE_DIR``, or the user's cache folder."""
     return Path(os.environ.get("CNNMNIST_CACHE_DIR") or platformdirs.user_cache_path("cnnmnist"))
 
 
 def has_digest(path: Path, sha256: str) -> bool:
-    """Whether a file is there and its SHA-256, in hexadecimal, is this one."""
+    """Whether a file exists and has this SHA-256, in hexadecimal."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
@@ -43,19 +43,19 @@ def fetch(
     folder: Path,
     progress: DownloadProgress | None = None,
 ) -> None:
-    """Download what is not in the folder yet, from the first mirror that has all of it.
+    """Download the files that the folder does not hold yet, from the first mirror that has them.
 
     Args:
-        name: of the data set, for errors.
-        mirrors: base URLs, each ending in a slash.
-        files: the SHA-256 of each file, in hexadecimal, by its name.
-        folder: where the files are kept.
-        progress: told how far the download of each file is.
+        name: name of the data set in an error message.
+        mirrors: base URLs; each ends in a slash.
+        files: SHA-256 of each file, in hexadecimal, by name of the file.
+        folder: folder of the files; it never holds half a file.
+        progress: called during the download of each file.
 
     Raises:
-        DownloadError: every mirror failed; the folder holds nothing half-written.
+        DownloadError: all mirrors failed.
     """
-    import requests  # 0.05 s, which a data set in the cache does not cost
+    import requests  # takes 0.05 s, and a data set in the cache does not need it
     from urllib3.exceptions import HTTPError
 
     failures = []
@@ -75,8 +75,7 @@ def fetch(
 
 
 def _download(session: "Session", url: str, path: Path, sha256: str, progress: DownloadProgress | None) -> None:
-    # requests knows other names for this variable, which OpenSSL and Python share.
-    verify = os.environ.get("SSL_CERT_FILE") or True
+    verify = os.environ.get("SSL_CERT_FILE") or True  # OpenSSL's and Python's variable; requests has another one
     hooks = {"response": _check_redirect}
     with session.get(url, stream=True, timeout=TIMEOUTS, verify=verify, hooks=hooks) as answer:
         if answer.status_code != 200:
@@ -84,7 +83,7 @@ def _download(session: "Session", url: str, path: Path, sha256: str, progress: D
         size, received, digest = answer.raw.length_remaining, 0, hashlib.sha256()
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, temporary.open("wb") as file:
-            # As sent: some servers call a .gz file a gzip'd answer, which requests would decompress.
+            # Some servers declare a .gz file as a compressed answer, which requests would decompress.
             for part in answer.raw.stream(1 << 16, decode_content=False):
                 received += len(part)
                 if received > MAX_DOWNLOAD_BYTES:
@@ -100,14 +99,14 @@ def _download(session: "Session", url: str, path: Path, sha256: str, progress: D
 def _check_redirect(answer: "Response", **_: Any) -> None:
     """Refuse a redirect to another scheme, unless it is from http to https."""
     if answer.is_redirect:
-        answer.raw.close()  # requests would read the whole body, however long it is
+        answer.raw.close()  # otherwise requests would read the whole body
         target = urlsplit(answer.headers["location"]).scheme
         if target not in ("", "https", urlsplit(answer.url).scheme):
             raise ValueError(f"it redirects to {target}")
 
 
 def _first_reason(error: BaseException) -> str:
-    """The reason of the first error in a chain, as ``Connection refused``, which requests wraps four times."""
+    """The reason of the first error in a chain, such as ``Connection refused``; requests wraps it four times."""
     while error.__context__ is not None:
         error = error.__context__
     return reason(error)

@@ -1,4 +1,4 @@
-"""A folder that the user names -> the four arrays in it, from IDX files or from pictures sorted by class."""
+"""Folders of a data set: four IDX files, or pictures sorted by class, read as four arrays."""
 
 import contextlib
 import hashlib
@@ -17,47 +17,43 @@ from cnnmnist.errors import DataError, WriteError, reason
 from cnnmnist.files import replacing
 
 Images = NDArray[np.uint8]
-STEMS = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 # Such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte.gz.
 IDX_NAME = re.compile(r"(?:(.+)-)?(train|t10k|test)-(images[-.]idx3|labels[-.]idx1)-ubyte(?:\.gz)?")
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
-CLASSES = range(2, 101)
-SIDES = range(8, 65)  # pixels that an image may be high and wide
-PICTURE_SHAPE = (28, 28)  # of pictures that are not all of one allowed size
+CLASSES = range(2, 101)  # allowed numbers of classes
+SIDES = range(8, 65)  # allowed heights and widths of an image in pixels
+PICTURE_SHAPE = (28, 28)  # for pictures that do not all have one allowed size
 MAX_MAPPING_BYTES = 65_536
 
 
 @dataclass(frozen=True)
 class FolderContent:
-    """What a folder holds."""
+    """The content of a folder."""
 
     arrays: list[Images]
-    """In the order of ``STEMS``."""
+    """Images, uint8 (n, height, width), and labels, uint8 (n,), in the order of ``STEMS``."""
     name: str | None = None
-    """What the files' names call it."""
+    """Common prefix of the files' names."""
     class_names: tuple[str, ...] | None = None
-    """None: the classes have only their numbers."""
+    """None if the folder does not name the classes."""
     from_pictures: bool = False
 
 
 def read_folder(folder: Path, name: str | None = None) -> FolderContent:
     """Read the four IDX files of a folder or, if it has a subfolder ``train``, its pictures.
 
-    IDX files may be gzip'd and may have a common prefix, as EMNIST's have. Pictures are in ``train/CLASS/`` and
-    ``test/CLASS/``; they are made grey and, unless all have one size of 8 to 64 pixels, scaled into 28x28. That is
-    done once and kept in the cache.
+    The names of the IDX files may have a common prefix, as EMNIST's have, and may end in .gz. Pictures are in
+    ``train/CLASS/`` and ``test/CLASS/``. They become grey images of 28x28 pixels, or keep their size if all have
+    the same size, with sides of 8 to 64 pixels. The cache keeps the images.
 
     Args:
         folder: absolute path.
-        name: which prefix to take where there are several.
+        name: the prefix to choose if there are several.
 
     Raises:
         DataError: a file is missing or damaged, or the folder holds several data sets.
+        PictureError: a picture cannot be read.
     """
     if os.path.isdir(folder / "train"):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return _read_pictures(folder)
@@ -65,19 +61,18 @@ def read_folder(folder: Path, name: str | None = None) -> FolderContent:
 
 
 def _read_idx_files(folder: Path, name: str | None) -> FolderContent:
-    found: dict[str, dict[str, Path]] = {}
+    datasets: dict[str, dict[str, Path]] = {}
     with contextlib.suppress(OSError):  # a folder that cannot be read has no files
         for path in sorted(folder.iterdir()):
             if match := IDX_NAME.fullmatch(path.name):
-                part = match[2].replace("test", "t10k")
-                stem = f"{part}-{match[3].replace('.', '-')}-ubyte"
-                found.setdefault(match[1] or "", {}).setdefault(stem, path)
-    prefix = name if name in found else "" if "" in found or not found else next(iter(found))
-    if len(found) > 1 and prefix not in ("", name):
+                stem = f"{match[2].replace('test', 't10k')}-{match[3].replace('.', '-')}-ubyte"
+                datasets.setdefault(match[1] or "", {}).setdefault(stem, path)
+    prefix = name if name in datasets else "" if "" in datasets or not datasets else next(iter(datasets))
+    if len(datasets) > 1 and prefix not in ("", name):
         raise DataError(
-            f"There are several data sets in {folder}: choose one of {', '.join(found)} with --dataset."
+            f"There are several data sets in {folder}: choose one of {', '.join(datasets)} with --dataset."
         )
-    files = found.get(prefix, {})
+    files = datasets.get(prefix, {})
     for stem in STEMS:
         if stem not in files:
             missing = f"{prefix}-{stem}" if prefix else stem
@@ -94,7 +89,7 @@ def _read_idx_files(folder: Path, name: str | None) -> FolderContent:
 
 
 def _emnist_class_names(path: Path, arrays: list[Images]) -> tuple[str, ...] | None:
-    """The characters that EMNIST's labels stand for: each line has a label, then character codes."""
+    """Read the characters of EMNIST's labels: each line has a label, then character codes."""
     try:
         with path.open(encoding="ascii") as file:
             rows = [[int(number) for number in line.split()] for line in file.read(MAX_MAPPING_BYTES).splitlines()]
@@ -103,7 +98,7 @@ def _emnist_class_names(path: Path, arrays: list[Images]) -> tuple[str, ...] | N
         return None
     except (OSError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{path} is no mapping of labels to character codes: {reason(error)}.") from error
-    labels = range(max(int(arrays[part].max(initial=0)) for part in (1, 3)) + 1)
+    labels = range(max(int(labels.max(initial=0)) for labels in arrays[1::2]) + 1)
     return tuple(characters.get(label, str(label)) for label in labels)
 
 
@@ -118,18 +113,23 @@ def _read_pictures(folder: Path) -> FolderContent:
     if unknown:
         raise DataError(f"{folder / 'test' / unknown[0]} is of a class that {folder / 'train'} does not have.")
     splits = [_picture_files(folder / split, classes) for split in ("train", "test")]
-    listing = hashlib.sha256()
-    for path in splits[0] + splits[1]:
+    paths = splits[0] + splits[1]
+    digest = hashlib.sha256()
+    for path in paths:
         status = path.stat()
-        listing.update(f"{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        digest.update(f"{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    listing = digest.hexdigest()
     cached = cache_directory() / "pictures" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.npz"
-    arrays = _from_cache(cached, listing.hexdigest())
+    arrays = _read_cache(cached, listing)
     if arrays is None:
-        images = _prepare(splits[0] + splits[1])
-        train = len(splits[0])
+        images = np.split(_prepare(paths), [len(splits[0])])
         labels = [np.array([classes.index(path.parent.name) for path in split], np.uint8) for split in splits]
-        arrays = [images[:train], labels[0], images[train:], labels[1]]
-        _to_cache(cached, listing.hexdigest(), arrays)
+        arrays = [images[0], labels[0], images[1], labels[1]]
+        content: dict[str, Any] = dict(zip(STEMS, arrays, strict=True))
+        # Without a cache the pictures are prepared again the next time.
+        with contextlib.suppress(WriteError), replacing(cached) as temporary:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(temporary, listing=np.array(listing), **content)
     return FolderContent(arrays, None, tuple(classes), from_pictures=True)
 
 
@@ -141,7 +141,7 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _picture_files(folder: Path, classes: list[str]) -> list[Path]:
-    """Every picture, in an order that mixes the classes and depends on the names alone."""
+    """All pictures, in an order that mixes the classes and depends on the names alone."""
     paths = [
         path
         for name in classes
@@ -154,31 +154,23 @@ def _picture_files(folder: Path, classes: list[str]) -> list[Path]:
 
 
 def _prepare(paths: list[Path]) -> Images:
-    """The pictures as they are if all have one allowed size, else scaled, uint8 (n, height, width)."""
-    from cnnmnist.data.pictures import fit_picture, read_picture
+    """Read pictures, uint8 (n, height, width), and scale them unless all have one allowed size."""
+    from cnnmnist.data.pictures import fit_picture, read_picture  # imports Pillow
 
-    whole: list[Images] = []
+    unscaled: list[Images] = []
     scaled: list[Images] = []
     for path in paths:
         pixels = read_picture(path)
         scaled.append(fit_picture(pixels, PICTURE_SHAPE))
         shape = pixels.shape[:2]
-        if all(side in SIDES for side in shape) and (not whole or shape == whole[0].shape):
-            whole.append(fit_picture(pixels, shape))
-    return np.stack(whole if len(whole) == len(paths) else scaled)
+        if all(side in SIDES for side in shape) and (not unscaled or shape == unscaled[0].shape):
+            unscaled.append(fit_picture(pixels, shape))
+    return np.stack(unscaled if len(unscaled) == len(paths) else scaled)
 
 
-def _from_cache(path: Path, listing: str) -> list[Images] | None:
-    # A damaged archive makes zipfile and NumPy raise nearly anything; the pictures are still there.
+def _read_cache(path: Path, listing: str) -> list[Images] | None:
+    # zipfile and NumPy raise nearly anything for a damaged archive; then the pictures are read again.
     with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as cached:
         if str(cached["listing"]) == listing:
             return [cached[stem] for stem in STEMS]
     return None
-
-
-def _to_cache(path: Path, listing: str, arrays: list[Images]) -> None:
-    # Without a cache the pictures are prepared anew the next time.
-    with contextlib.suppress(WriteError), replacing(path) as temporary:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content: dict[str, Any] = dict(zip(STEMS, arrays, strict=True))
-        np.savez(temporary, listing=np.array(listing), **content)

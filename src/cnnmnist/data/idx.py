@@ -1,8 +1,8 @@
-"""The IDX file format: read, write, refuse.
+"""IDX files: how to read and write them.
 
-A file is two zero bytes, a type (8: unsigned bytes, the only one here), the number of dimensions, each
-dimension as a big-endian 32-bit number, then the values, last dimension fastest; all of it may be gzip'd.
-It is described on the site of the MNIST database, http://yann.lecun.com/exdb/mnist/.
+A file has two zero bytes, a type (8: unsigned bytes, the only type here), the number of dimensions, each
+dimension as a big-endian 32-bit number, then the values, last dimension fastest. It may be compressed with gzip.
+The site of the MNIST database, http://yann.lecun.com/exdb/mnist/, describes the format.
 """
 
 import gzip
@@ -20,33 +20,35 @@ from cnnmnist.errors import DataError
 from cnnmnist.files import replacing
 
 UNSIGNED_BYTE = 0x08
-CONTENT = {1: "labels", 3: "images"}  # what the files of a data set hold, by their number of dimensions
-MAX_BYTES = 1 << 30  # the largest relative of MNIST, EMNIST ByClass, needs half of it
+CONTENT = {1: "labels", 3: "images"}  # content of the files of a data set, by number of dimensions
+MAX_BYTES = 1 << 30  # twice the size of EMNIST ByClass, the largest data set of MNIST's format
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_EXPANSION = 1032  # deflate spends at least 2 bits on 258 bytes: https://zlib.net/zlib_tech.html
+MAX_EXPANSION = 1032  # deflate needs at least 2 bits for 258 bytes: https://zlib.net/zlib_tech.html
 CHUNK = 1 << 20
 
 
 def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
-    """Return the array in an IDX file of unsigned bytes: labels, uint8 (n,), or images, uint8 (n, height, width).
+    """Read labels or images from an IDX file of unsigned bytes.
 
-    The content tells whether it is gzip'd. A file is refused before memory is allocated for more than it holds.
+    The first bytes tell whether the file is compressed. A header that announces more values than the file holds
+    does not make the function allocate memory for them.
 
     Args:
         path: the file.
-        ndim: the dimensions that it must have, 1 or 3; None accepts both.
+        ndim: the required number of dimensions, 1 or 3; None accepts both.
+
+    Returns:
+        Labels, uint8 (n,), or images, uint8 (n, height, width).
 
     Raises:
-        DataError: it is no such file; the byte named is one of the uncompressed content.
+        DataError: the file is missing or not valid; the message counts bytes of the uncompressed content.
     """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{path} is not a regular file, so it cannot be read as IDX data.")
         with path.open("rb") as file:
-            compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            file.seek(0)
-            if not compressed:
+            if not file.peek(2).startswith(GZIP_MAGIC):
                 return _parse(file, path, ndim, capacity=status.st_size)
             with gzip.GzipFile(fileobj=file) as stream:
                 return _parse(stream, path, ndim, capacity=status.st_size * MAX_EXPANSION)
@@ -55,11 +57,14 @@ def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
-    """Write labels (n,) or images (n, height, width), uint8, as an IDX file, gzip'd if `path` ends in .gz.
+    """Write an IDX file, whole or not at all; the same array gives the same bytes.
 
-    The same array gives the same bytes, and `path` never holds half a file.
+    Args:
+        path: the file; a name that ends in .gz compresses it with gzip.
+        array: labels, uint8 (n,), or images, uint8 (n, height, width).
 
     Raises:
+        ValueError: the array has another shape or dtype.
         WriteError: the file cannot be written.
     """
     if array.dtype != np.uint8 or array.ndim not in CONTENT:
@@ -74,7 +79,7 @@ def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
 
 
 def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, capacity: int) -> NDArray[np.uint8]:
-    """Parse the uncompressed content of `path`, of which there are at most `capacity` bytes."""
+    """Parse the uncompressed content of ``path``, which has at most ``capacity`` bytes."""
     magic = _read(stream, 4, path)
     if len(magic) < 4:
         raise DataError(f"{path} is not an IDX file: it ends at byte {len(magic)}, within its magic number.")
@@ -97,7 +102,7 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, ca
         raise DataError(f"{path} is truncated: it ends at byte {4 + len(sizes)}, within its header.")
     shape = struct.unpack(f">{dimensions}I", sizes)
     announced = f"the {' x '.join(f'{size:,}' for size in shape)} bytes that its header announces at byte 4"
-    if math.prod(max(size, 1) for size in shape) > MAX_BYTES:  # NumPy limits empty arrays' shapes, too
+    if math.prod(max(size, 1) for size in shape) > MAX_BYTES:  # NumPy limits the shapes of empty arrays, too
         raise DataError(f"{path} is refused: {announced} are more than {MAX_BYTES:,}.")
     count = math.prod(shape)
     if start + count > capacity:
@@ -111,7 +116,7 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, ca
 
 
 def _read(stream: BinaryIO | gzip.GzipFile, count: int, path: Path) -> bytearray:
-    """Read up to `count` bytes, fewer only at the end; memory grows with what arrives, not with `count`."""
+    """Read ``count`` bytes, or fewer at the end; memory grows with the bytes read, not with ``count``."""
     start = stream.tell()
     content = bytearray()
     try:

@@ -1,10 +1,9 @@
-"""Where a data set comes from: a folder, the cache, Keras' cache, a download, or the embedded digits."""
+"""Data sets: loaded from a folder, the cache, Keras' cache, a mirror, or the program itself, and checked."""
 
 import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from cnnmnist.data.idx import read_idx
 from cnnmnist.data.registry import DATASETS, KERAS_CACHE_DIGEST, KnownDataset
 from cnnmnist.errors import DataError, DownloadError, suggestion
 
-SplitName = Literal["train", "validation", "test"]
 EMBEDDED = Path(__file__).parent / "mnist5k"
 EMBEDDED_SOURCE = "the 5,000 digits embedded in the program"
 KERAS_SOURCE = "Keras' cache"
@@ -34,61 +32,58 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The digits, or other small pictures, in their three splits."""
+    """A data set of small images with labels, in three splits."""
 
     name: str
     """Such as ``mnist`` or ``mnist5k``."""
     source: str
-    """Where they were found, for people."""
+    """Folder or other origin, as messages show it."""
     digest: str
-    """SHA-256 of the shapes and bytes of the four arrays, however they were compressed."""
+    """SHA-256 of the shapes and bytes of the four arrays, whether their files are compressed or not."""
     class_names: tuple[str, ...]
-    """What a label stands for, by its number."""
+    """Names of the classes, in the order of the labels."""
     train: Split
     validation: Split
-    """The first training images, which only measure the network."""
+    """The first training images. By default they only measure the network."""
     test: Split
     data_dir: Path | None = None
-    """The folder that the user named, absolute."""
+    """Absolute path of the folder, if the user named a folder."""
     from_pictures: bool = False
     """Whether :func:`cnnmnist.data.pictures.fit_picture` made the images from pictures of any size."""
     fallback_reason: str | None = None
-    """Why these are the embedded digits where MNIST was wanted."""
+    """The reason why MNIST was replaced by the embedded digits, if it was."""
 
     def split(self, name: str) -> Split:
-        """The split called train, validation or test."""
+        """Return the split of this name: train, validation or test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     @property
     def image_shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+        """Height and width of an image in pixels."""
         return self.train.images.shape[1], self.train.images.shape[2]
 
 
 def load_dataset(
-    name: str | None = None,
-    data_dir: str | Path | None = None,
-    *,
-    progress: DownloadProgress | None = None,
+    name: str | None = None, data_dir: str | Path | None = None, *, progress: DownloadProgress | None = None
 ) -> Dataset:
-    """Find a data set: in a folder, in the caches, or by downloading it.
+    """Load a data set from a folder or a cache, or download it.
 
-    A folder's data set goes by the name of the known one that it is, then by that asked for, then by the prefix of
-    its files, then by the folder's.
+    A data set from a folder gets the first of these names that exists: the name of the known data set with the
+    same content, the argument ``name``, the prefix of the files, the name of the folder.
 
     Args:
-        name: a known data set; none for MNIST or, where it cannot be had, the embedded digits.
-        data_dir: folder as :func:`cnnmnist.data.folders.read_folder` takes it; none for ``$CNNMNIST_DATA_DIR``
-            where MNIST is wanted.
-        progress: told how far a download is.
+        name: a known data set. The default is MNIST or, if it cannot be downloaded, the embedded digits.
+        data_dir: a folder, as :func:`cnnmnist.data.folders.read_folder` reads it. The default for MNIST is
+            ``$CNNMNIST_DATA_DIR``.
+        progress: called during a download.
 
     Raises:
-        DataError: no data set has that name, or a file is missing, damaged, or does not fit the others.
-        DownloadError: the data set is in no cache and no mirror has it.
+        DataError: no data set has this name, or a file is missing or damaged or does not fit the others.
+        DownloadError: no cache and no mirror has the data set.
     """
     if name is not None and name not in DATASETS and data_dir is None:
         hint = suggestion(name, DATASETS) or "."
-        raise DataError(f"There is no data set {name!r}{hint} Known are {', '.join(DATASETS)}.")
+        raise DataError(f"There is no data set {name!r}{hint} Known data sets: {', '.join(DATASETS)}.")
     if name == "mnist5k" and data_dir is None:
         return _embedded()
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
@@ -104,7 +99,7 @@ def load_dataset(
 
 
 def locate(name: str) -> str | None:
-    """Where a known data set is on this machine, for people; none if it would have to be downloaded."""
+    """Return the place of a known data set on this machine, as messages show it, or None if it has none."""
     if name == "mnist5k":
         return EMBEDDED_SOURCE
     if name == "mnist" and os.environ.get("CNNMNIST_DATA_DIR"):
@@ -120,14 +115,13 @@ def _embedded() -> Dataset:
 
 def _from_folder(folder: Path, name: str | None) -> Dataset:
     if not str(folder).isprintable():
-        raise DataError(f"The folder {str(folder)!r} has control characters in its name: give it another one.")
+        raise DataError(f"The folder {str(folder)!r} has control characters in its name: rename it.")
     content = read_folder(folder, name)
-    # Without the training images, because copies of MNIST are about in which a few faint pixels of them are lost.
+    # Without the training images, because some copies of MNIST lack a few of their faint pixels.
     fingerprint = _digest(content.arrays[1:])
     known = next((key for key, each in DATASETS.items() if each.fingerprint == fingerprint), None)
-    dataset = _dataset(
-        known or name or content.name or folder.name, str(folder), content.arrays, content.class_names
-    )
+    name = known or name or content.name or folder.name
+    dataset = _dataset(name, str(folder), content.arrays, content.class_names)
     return replace(dataset, data_dir=folder, from_pictures=content.from_pictures)
 
 
@@ -146,11 +140,8 @@ def _is_complete(folder: Path, name: str) -> bool:
 
 
 def _keras_file() -> Path | None:
-    try:
-        keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    except RuntimeError:  # there is no home
-        return None
-    path = keras_home / "datasets" / "mnist.npz"
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")  # noqa: PTH111 - Path.home may raise
+    path = Path(home, "datasets", "mnist.npz")
     return path if has_digest(path, KERAS_CACHE_DIGEST) else None
 
 
@@ -161,8 +152,8 @@ def _dataset(name: str, source: str, arrays: list[Images], class_names: tuple[st
     if known:
         class_names = known.class_names
     elif class_names is None:
-        classes = max(CLASSES.start, *(int(labels.max()) + 1 for labels in (train_labels, test_labels)))
-        class_names = tuple(str(number) for number in range(classes))
+        classes = max(CLASSES.start, int(train_labels.max()) + 1, int(test_labels.max()) + 1)
+        class_names = tuple(map(str, range(classes)))
     first = known.validation if known and known.validation < len(train_labels) else max(1, len(train_labels) // 12)
     return Dataset(
         name=name,
@@ -177,8 +168,8 @@ def _dataset(name: str, source: str, arrays: list[Images], class_names: tuple[st
 
 def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> None:
     limit = len(known.class_names) if known else CLASSES.stop - 1
-    for part, images, labels in ((0, arrays[0], arrays[1]), (2, arrays[2], arrays[3])):
-        image_file, label_file = STEMS[part], STEMS[part + 1]
+    for part in (0, 2):
+        (images, labels), (image_file, label_file) = arrays[part : part + 2], STEMS[part : part + 2]
         if len(images) != len(labels):
             raise DataError(
                 f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "

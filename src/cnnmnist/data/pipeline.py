@@ -1,4 +1,4 @@
-"""The input pipeline: (seed, iteration) -> batch, so that no batch needs the ones before it."""
+"""Input pipeline: each batch is a function of the seed and the iteration, and needs no batch before it."""
 
 import numpy as np
 
@@ -7,99 +7,87 @@ from cnnmnist.data.loading import Dataset
 from cnnmnist.runtime import tf
 
 ROUNDS = 8  # of RandomIndexShuffle; with its default of 4, the orders of two epochs correlate measurably
-# Distinguish the random streams that are drawn from one seed.
-SHUFFLE_STREAM, AUGMENTATION_STREAM = 1, 2
-
-
-def training_arrays(dataset: Dataset, include_validation: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (n, height, width) and labels uint8 (n,) to train on."""
-    splits = [dataset.validation, dataset.train] if include_validation else [dataset.train]
-    images = np.concatenate([split.images for split in splits])
-    return images, np.concatenate([split.labels for split in splits])
+SHUFFLE_STREAM, AUGMENTATION_STREAM = 1, 2  # they distinguish the random numbers of one seed
 
 
 def batch_indices(seed: int, iteration: tf.Tensor | int, batch_size: int, size: int) -> tf.Tensor:
-    """Indices of the images in the batch of an iteration, int64 (batch_size,), all below ``size``.
+    """Compute the indices of the images in the batch of an iteration, int64 (batch_size,), all below ``size``.
 
-    Each epoch is a permutation of the images that depends on the seed and the epoch's number alone. Batches
-    straddle epochs, so that no image is dropped or repeated within one.
+    Each epoch is a permutation of the images that depends on the seed and the number of the epoch alone. A batch
+    may cross from one epoch to the next, so that each epoch has each image once.
 
     Args:
-        seed: of the order.
+        seed: seed of the order.
         iteration: number of iterations before this one, integer scalar.
         batch_size: images per batch.
         size: number of images.
     """
     positions = tf.cast(iteration, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
-    epochs = positions // size
-    seeds = tf.stack(
-        [
-            tf.fill([batch_size], tf.cast(seed, tf.int64)),
-            epochs,
-            tf.fill([batch_size], np.int64(SHUFFLE_STREAM)),
-        ],
-        axis=1,
-    )
+    parts = (tf.cast(each, tf.int64) for each in (seed, positions // size, SHUFFLE_STREAM))
+    seeds = tf.stack([tf.broadcast_to(part, [batch_size]) for part in parts], axis=1)
     return tf.raw_ops.RandomIndexShuffle(
         index=positions % size, seed=seeds, max_index=tf.constant(size - 1, tf.int64), rounds=ROUNDS
     )
 
 
 def scale(images: np.ndarray | tf.Tensor) -> tf.Tensor:
-    """From uint8 (n, height, width) to what the network takes: float32 (n, height, width, 1) in [0, 1]."""
+    """Scale images, uint8 (n, height, width), to the network's input, float32 (n, height, width, 1) in [0, 1]."""
     return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
 
 
 class Batches:
-    """The batches of a recipe over a data set that stays in memory.
+    """The batches of a training; the images stay in memory.
 
     Args:
-        dataset: the digits.
-        recipe: seed, batch size, augmentation, and whether to train on the validation split too.
+        dataset: the data set.
+        recipe: seed, batch size and augmentation, and whether to train on the validation split, too.
     """
 
     def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
         self.recipe = recipe
-        images, labels = training_arrays(dataset, recipe.training.include_validation)
-        self.size = len(images)
-        self._images, self._labels = tf.constant(images), tf.constant(labels)
+        splits = [dataset.validation, dataset.train] if recipe.training.include_validation else [dataset.train]
+        self.size = sum(map(len, splits))
+        self._images = tf.constant(np.concatenate([split.images for split in splits]))
+        self._labels = tf.constant(np.concatenate([split.labels for split in splits]))
 
     def batch(
         self, iteration: tf.Tensor | int, shard: tf.Tensor | int = 0, shards: int = 1
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One slice of the batch of the step that follows ``iteration`` others.
+        """Compute a slice of the batch after ``iteration`` iterations.
+
+        Args:
+            iteration: number of iterations before this one, integer scalar.
+            shard: number of the slice, integer scalar.
+            shards: number of equal slices of a batch.
 
         Returns:
             Images, float32 (batch_size / shards, height, width, 1) in [0, 1], and labels, int32.
         """
-        training = self.recipe.training
-        rows = training.batch_size // shards
-        mine = slice(shard * rows, (shard + 1) * rows)
-        indices = batch_indices(training.seed, iteration, training.batch_size, self.size)[mine]
+        training, augmentation = self.recipe.training, self.recipe.augmentation
+        size = training.batch_size // shards
+        rows = slice(shard * size, (shard + 1) * size)
+        indices = batch_indices(training.seed, iteration, training.batch_size, self.size)[rows]
         images = scale(tf.gather(self._images, indices))
-        if self.recipe.augmentation.enabled:
+        if augmentation.enabled:
             seed = tf.stack([training.seed + AUGMENTATION_STREAM * 2**32, tf.cast(iteration, tf.int64)])
-            strength = self._strength(iteration)
-            images = augment(images, self.recipe.augmentation, seed, training.batch_size, mine, strength)
+            strength = 1.0
+            if augmentation.fade:
+                left = 1.0 - tf.cast(iteration, tf.float32) / training.iterations
+                faded = tf.minimum(1.0, left / augmentation.fade)
+                strength = augmentation.fade_to + (1.0 - augmentation.fade_to) * faded
+            images = augment(images, augmentation, seed, training.batch_size, rows, strength)
         return images, tf.cast(tf.gather(self._labels, indices), tf.int32)
-
-    def _strength(self, iteration: tf.Tensor | int) -> tf.Tensor | float:
-        config = self.recipe.augmentation
-        if not config.fade:
-            return 1.0
-        left = 1.0 - tf.cast(iteration, tf.float32) / self.recipe.training.iterations
-        return config.fade_to + (1.0 - config.fade_to) * tf.minimum(1.0, left / config.fade)
 
     def stream(
         self, start: int = 0, *, shards: int = 1, first_shard: int = 0, local_shards: int = 1
     ) -> tf.data.Dataset:
-        """The batches from iteration ``start`` on, as an endless ``tf.data.Dataset``.
+        """Return the batches from iteration ``start`` on as an endless ``tf.data.Dataset``.
 
         Args:
             start: number of iterations already done.
-            shards: into how many equal slices every batch is cut, one per replica.
-            first_shard: first of the slices that this process takes.
-            local_shards: how many slices of every batch this process takes, one element each.
+            shards: number of equal slices of a batch, one for each replica.
+            first_shard: first slice of this process.
+            local_shards: number of slices of this process; each is an element of the data set.
         """
 
         def element(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -122,16 +110,19 @@ def augment(
 ) -> tf.Tensor:
     """Distort images: rotation, zoom, shear and shift in one bilinear sampling, then elastic distortion.
 
+    Elastic distortion: Simard, Steinkraus and Platt, 2003, Best Practices for Convolutional Neural Networks
+    Applied to Visual Document Analysis.
+
     Args:
-        images: float32 (n, height, width, 1), the given rows of a batch.
+        images: float32 (n, height, width, 1), some rows of a batch.
         config: bounds of the distortion.
-        seed: int64 (2,); the same seed distorts the same row alike, however the batch is cut.
-        batch_size: rows of the whole batch.
-        rows: which of them ``images`` holds.
-        strength: what all bounds are multiplied by, float32 scalar.
+        seed: int64 (2,); the distortion of a row depends on the seed and its place in the batch alone.
+        batch_size: number of rows of the whole batch.
+        rows: the rows that ``images`` holds.
+        strength: factor of all bounds, float32 scalar.
 
     Returns:
-        float32 of the same shape; what enters from outside is background, 0.
+        float32 of the same shape. Pixels from beyond the edge are background, 0.
     """
     seeds = tf.random.split(seed, 2)
     height, width = images.shape[1], images.shape[2]
@@ -140,7 +131,7 @@ def augment(
     zoom_x, zoom_y = 1.0 + uniform[:, 1] * config.zoom, 1.0 + uniform[:, 2] * config.zoom
     shear, shift = uniform[:, 3] * config.shear, uniform[:, 4:] * config.shift
     cos, sin = tf.cos(angle), tf.sin(angle)
-    # Output pixel -> input pixel, about the centre: rotation, then shear, then zoom.
+    # From output to input pixels, around the centre: rotation, then shear, then zoom.
     a, b = zoom_x * cos, zoom_x * (shear * cos - sin)
     c, d = zoom_y * sin, zoom_y * (shear * sin + cos)
     x, y = (width - 1) / 2, (height - 1) / 2
@@ -164,9 +155,9 @@ def augment(
 
 
 def _displace(images: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
-    """Sample each image bilinearly at every pixel plus its displacement (rows, columns)."""
+    """Sample each image bilinearly at every pixel plus its displacement, float32 (n, height, width, 2)."""
     height, width = images.shape[1], images.shape[2]
-    # A frame of background takes all that would be read from outside.
+    # Positions beyond the image are read from a border of background.
     flat = tf.reshape(tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]]), [-1])
     rows = tf.clip_by_value(field[..., 0] + tf.range(1.0, height + 1)[:, tf.newaxis], 0.0, height + 0.999)
     columns = tf.clip_by_value(field[..., 1] + tf.range(1.0, width + 1), 0.0, width + 0.999)

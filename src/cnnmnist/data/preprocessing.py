@@ -1,8 +1,8 @@
-"""Preprocessing: the pixels of any picture -> images like those that the network was trained on.
+"""Preprocessing: images like those of the training data, made from the pixels of a picture.
 
-MNIST's digits were scaled into 20x20 pixels with their aspect kept, which made their edges grey, and placed in
-28x28 pixels by their centre of mass: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten
-digits", 1998. :mod:`cnnmnist.data.segmentation` first finds the ink and the digits.
+The authors of MNIST scaled each digit into 20x20 pixels with its aspect kept, which made its edges grey, and moved
+its centre of mass to the middle of 28x28 pixels: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of
+handwritten digits", 1998.
 """
 
 import math
@@ -15,51 +15,36 @@ from cnnmnist.data.pictures import fit_picture
 from cnnmnist.data.segmentation import Floats, cut_out, find_digits, find_ink, full_ink, resize
 from cnnmnist.errors import PictureError
 
-BOX = 20 / 28  # of an image's side, which the longer side of a digit fills
-FINE = 6  # pixels for one of the prepared image, in which strokes are measured
-NARROW, WIDE = 2.6, 3.6  # widths of strokes in pixels of 28x28; in MNIST 5 % have less than 1.9, 5 % over 4.3
-FAINT = 0.35  # of full ink, up to which a pixel is background
+BOX = 20 / 28  # longer side of a digit, as a fraction of the image's shorter side
+FINE = 6  # pixels per pixel of the image, for measuring strokes
+NARROW, WIDE = 2.6, 3.6  # stroke widths in pixels of 28x28; in MNIST 5 % are below 1.9, and 5 % above 4.3
+FAINT = 0.35  # of full ink; fainter pixels are background
 
 
 def prepare_picture(
-    pixels: Floats, image_shape: tuple[int, int], *, from_pictures: bool, name: str = "The picture"
-) -> NDArray[np.uint8]:
-    """Prepare a picture as the data of a training were prepared.
-
-    Args:
-        pixels: float32 (height, width, 3) in [0, 1], as :func:`cnnmnist.data.pictures.read_picture` returns them.
-        image_shape: height and width that the network takes.
-        from_pictures: whether the network was trained on whole pictures instead of single digits.
-        name: how an error names the picture.
-
-    Returns:
-        uint8 (n, \\*image_shape), n at least 1: the digits from left to right, or one image of the whole picture.
-
-    Raises:
-        PictureError: the picture shows nothing.
-    """
-    if from_pictures:
-        return fit_picture(pixels, image_shape)[None]
-    return prepare_digits(pixels, image_shape, name)
-
-
-def prepare_digits(
-    pixels: Floats, image_shape: tuple[int, int] = (28, 28), name: str = "The picture"
+    pixels: Floats,
+    image_shape: tuple[int, int] = (28, 28),
+    *,
+    from_pictures: bool = False,
+    name: str = "The picture",
 ) -> NDArray[np.uint8]:
     """Find the digits in a picture, from left to right, and make each an image like MNIST's.
 
     Args:
         pixels: float32 (height, width, 3) in [0, 1], as :func:`cnnmnist.data.pictures.read_picture` returns them;
-            dark on light or light on dark, evenly lit or not.
-        image_shape: height and width that the network wants.
-        name: what an error calls the picture.
+            the digits may be dark or light, and the light uneven.
+        image_shape: height and width of the network's input in pixels.
+        from_pictures: whether the network was trained on whole pictures; then the result is one image.
+        name: name of the picture in an error message.
 
     Returns:
-        uint8 (digits, \\*image_shape), at least one digit; ink is 255.
+        uint8 (n, height, width), n at least 1; in a digit's image, the background is 0 and full ink is 255.
 
     Raises:
-        PictureError: there is nothing in the picture.
+        PictureError: the picture shows no digit.
     """
+    if from_pictures:
+        return fit_picture(pixels, image_shape)[None]
     ink = find_ink(pixels)
     full = full_ink(ink)
     if full is None:
@@ -67,14 +52,14 @@ def prepare_digits(
     ink = np.clip((ink / full - FAINT) / (1 - FAINT), 0, 1)
     labels, digits = find_digits(ink)
     if not digits:
-        raise PictureError(f"{name} shows no digits but a pattern: cut the digits out of it.")
+        raise PictureError(f"{name} shows a pattern instead of digits: cut out the digits.")
     return np.stack([_normalize(cut_out(ink, labels, digit), image_shape) for digit in digits])
 
 
 def _normalize(ink: Floats, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale a digit into the box, its strokes not too thin, and place it by its centre of mass."""
+    """Scale a digit, correct the width of its strokes, and move its centre of mass to the middle of the image."""
     side = round(BOX * min(image_shape))
-    # Even the finest stroke must not be lost between the pixels in which strokes are measured.
+    # Scaling must not lose the finest strokes.
     ink = ndimage.maximum_filter(ink, math.ceil(max(ink.shape) / (side * FINE)))
     fine = _with_usual_strokes(resize(ink, side * FINE), 28 / min(image_shape))
     digit = np.clip(resize(fine, side), 0, 1)
@@ -89,7 +74,7 @@ def _normalize(ink: Floats, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _with_usual_strokes(ink: Floats, unit: float) -> Floats:
-    """Widen strokes of which scaling would leave a shade, and thin those that would fill a loop of the digit."""
+    """Widen strokes that scaling would make faint, and thin strokes that would fill the loops of a digit."""
     inside = np.pad(ink > ink.max() / 2, 1)
     depths = ndimage.distance_transform_edt(inside)
     width = 4 * depths[inside].mean() / FINE * unit  # in a bar the mean distance to the edge is a quarter of it

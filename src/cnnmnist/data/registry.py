@@ -1,4 +1,4 @@
-"""The data sets that have a name: what is in them, and where they are published."""
+"""Known data sets: their class names, digests and mirrors."""
 
 from dataclasses import dataclass, field
 
@@ -7,20 +7,20 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """A data set that can be asked for by name."""
+    """A data set that the program knows by its name."""
 
     class_names: tuple[str, ...] = DIGITS
     validation: int = 5_000
-    """How many of the first training images are the validation split."""
+    """Number of the first training images that are the validation split."""
     fingerprint: str | None = None
-    """SHA-256 of the shapes and bytes of all arrays but the training images, by which any folder is known."""
+    """SHA-256 of the shapes and bytes of all arrays but the training images, which identifies a folder's data."""
     mirrors: tuple[str, ...] = ()
-    """Base URLs, in the order in which they are tried."""
+    """Base URLs, in the order in which a download tries them."""
     files: dict[str, str] = field(default_factory=dict)
-    """The SHA-256 of each file that a mirror has, in hexadecimal, by its name."""
+    """SHA-256 of each file of a mirror, in hexadecimal, by name of the file."""
 
 
-# The SHA-256 digests are those that TensorFlow Datasets publishes, in tensorflow_datasets/url_checksums of
+# TensorFlow Datasets publishes the SHA-256 of the files, in tensorflow_datasets/url_checksums of
 # https://github.com/tensorflow/datasets.
 DATASETS = {
     "mnist": KnownDataset(
@@ -57,7 +57,7 @@ DATASETS = {
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",  # Keras'
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # the authors'
         ),
-        # The same bytes have the MD5 digests that https://github.com/zalandoresearch/fashion-mnist publishes.
+        # https://github.com/zalandoresearch/fashion-mnist publishes the MD5 of the same files.
         files={
             "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
             "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -67,7 +67,10 @@ DATASETS = {
     ),
     "kmnist": KnownDataset(
         class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),  # the authors'
+        mirrors=(
+            "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",  # the authors'
+            "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        ),
         files={
             "train-images-idx3-ubyte.gz": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
             "train-labels-idx1-ubyte.gz": "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
@@ -76,5 +79,5 @@ DATASETS = {
         },
     ),
 }
-# SHA-256 of mnist.npz, which keras.datasets.mnist holds its download to.
+# SHA-256 of mnist.npz, with which keras.datasets.mnist checks its download.
 KERAS_CACHE_DIGEST = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"

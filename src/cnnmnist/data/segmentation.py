@@ -1,4 +1,4 @@
-"""Segmentation: the pixels of any picture -> its ink, and the digits that the ink forms.
+"""Segmentation: the ink in a picture, and the digits in the ink.
 
 Sizes are relative to the picture or to its tallest digit, so that the resolution does not matter.
 """
@@ -13,25 +13,25 @@ from scipy import ndimage
 
 Floats = NDArray[np.float32]
 
-WINDOW = 0.75  # of a picture's shorter side: what is wider both ways is background, not a stroke
-FEW_PIXELS = 10_000  # a smaller picture is enlarged to so many
-EVEN = 0.01  # of white over black, within which half of a picture's edge is even
-LEAST_LIGHT = 0.1  # of the brightest possible, for a background to be measured against
-LEAST_CONTRAST = 0.04  # of white over black
-CERTAIN_CONTRAST = 0.25  # what has less may be only grain
-LEAST_SEPARATION = 4.0  # of ink and paper in their deviations; grain, wherever it is cut in two, has less
+WINDOW = 0.75  # of the picture's shorter side; anything wider and higher is background, not a stroke
+FEW_PIXELS = 10_000  # smaller pictures are enlarged to this size
+EVEN = 0.01  # largest difference within an even background, where 1 is white minus black
+LEAST_LIGHT = 0.1  # least brightness of a background by which ink is divided, where 1 is white
+LEAST_CONTRAST = 0.04  # of ink, where 1 is white minus black
+CERTAIN_CONTRAST = 0.25  # anything fainter may be grain
+LEAST_SEPARATION = 4.0  # of ink and paper, in standard deviations; grain that is cut in two has less
 MOST_PARTS = 200
-LEAST_HEIGHT = 0.4  # of the tallest digit; what is lower is a point, a sign or dirt
-LEAST_AREA = 0.03  # of the largest piece of ink; the others are specks
-EDGE = 0.03  # of the picture's shorter side, within which a frame is along the edge
-LEAST_IN_FRAME = 0.15  # of the picture's height, for what is in a frame to be more important than the frame
+LEAST_HEIGHT = 0.4  # of the tallest digit; anything lower is a dot, a sign or dirt
+LEAST_AREA = 0.03  # of the largest piece of ink; anything smaller is a speck
+EDGE = 0.03  # of the picture's shorter side; a frame is within this distance of the edge
+LEAST_IN_FRAME = 0.15  # of the picture's height; if anything inside a frame is taller, the frame is no digit
 LARGEST_GAP = 0.25  # of the tallest digit's height, between strokes above each other
-GAP = 0.03  # of the tallest digit's height, over which strokes of one digit belong together
+GAP = 0.03  # of the tallest digit's height; strokes with a smaller gap belong to one digit
 
 
 @dataclass(frozen=True)
 class Part:
-    """A connected piece of ink, or several of one digit."""
+    """The box of one or several connected pieces of ink, in pixels, and their labels."""
 
     labels: tuple[int, ...]
     top: int
@@ -41,66 +41,62 @@ class Part:
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return self.bottom - self.top
 
-    @property
-    def width(self) -> int:
-        """In pixels."""
-        return self.right - self.left
-
     def __or__(self, other: "Part") -> "Part":
-        return Part(
-            self.labels + other.labels,
-            min(self.top, other.top),
-            max(self.bottom, other.bottom),
-            min(self.left, other.left),
-            max(self.right, other.right),
-        )
+        top, bottom = min(self.top, other.top), max(self.bottom, other.bottom)
+        left, right = min(self.left, other.left), max(self.right, other.right)
+        return Part(self.labels + other.labels, top, bottom, left, right)
 
 
 def find_ink(pixels: Floats) -> Floats:
-    """How far each pixel differs from the background towards the ink, float32 (height, width), at least 0."""
-    grey = _most_telling_grey(pixels)
+    """Measure how far each pixel differs from the background towards the ink.
+
+    Args:
+        pixels: float32 (height, width, 3) in [0, 1].
+
+    Returns:
+        float32 (height, width), at least 0. The function enlarges a small picture.
+    """
+    grey = _most_varied_grey(pixels)
     if grey.size < FEW_PIXELS:
         grey = resize(grey, round(max(grey.shape) * math.sqrt(FEW_PIXELS / grey.size)))
     is_dark = _is_ink_dark(grey)
-    in_proportion_to_light = is_dark and grey.min() >= 0
+    absorbs_light = is_dark and grey.min() >= 0
     if is_dark:
         grey = -grey
     background = _background(grey)
     ink: Floats = np.maximum(grey - background, 0)
-    # Dark ink takes a share of the light that falls on the paper: in a shadow the difference is smaller too.
-    if in_proportion_to_light:
+    # Dark ink absorbs a fraction of the light: in a shadow its difference from the paper is smaller, too.
+    if absorbs_light:
         ink /= np.maximum(-background, LEAST_LIGHT)
     return ink
 
 
 def _background(grey: Floats) -> Floats:
-    """The picture without its narrow bright structures: a morphological opening, which keeps steps and slopes."""
+    """Remove narrow bright structures by a morphological opening, which keeps steps and slopes."""
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     even = np.float32(np.median(edge))
-    # Drawn or scanned, with no light to be found out; a drawn frame is no background.
+    # A drawing or a scan has an even background; a frame along the edge is even, too, but covers less.
     if (np.abs(edge - even) < EVEN).mean() > 0.5 and (np.abs(grey - even) < EVEN).mean() > 0.2:
         return np.full_like(grey, even)
     size = max(3, round(WINDOW * min(grey.shape)))
-    # Grain would lower the minima that the opening takes.
+    # The opening takes minima, which grain would lower.
     smooth = ndimage.gaussian_filter(grey, min(grey.shape) / 300, mode="nearest")
-    # Beyond the picture goes on what is along its edge, without the strokes that touch the edge.
+    # Continue the picture beyond its edge with the pixels along the edge, without the strokes that touch it.
     for axis in (0, 1):
         smooth = np.pad(smooth, [(size, size) if each == axis else (0, 0) for each in (0, 1)], mode="edge")
-        ends = [slice(None, size), slice(-size, None)]
-        for end in ends:
+        for end in (np.s_[:size], np.s_[-size:]):
             part = np.moveaxis(smooth, axis, 0)[end]
             edge = np.pad(part[0], size, mode="edge")
             part[:] = ndimage.grey_opening(edge, size, mode="nearest")[size:-size]
-    inside = np.s_[size:-size, size:-size]
-    background: Floats = ndimage.grey_opening(smooth, (size, size), mode="nearest")[inside]
+    background: Floats = ndimage.grey_opening(smooth, (size, size), mode="nearest")[size:-size, size:-size]
     return background
 
 
-def _most_telling_grey(pixels: Floats) -> Floats:
-    """The mixture of red, green and blue that varies most, so that any colour shows on any other."""
+def _most_varied_grey(pixels: Floats) -> Floats:
+    """Mix red, green and blue into the grey that varies most, so that any colour differs from any other."""
     sample = pixels.reshape(-1, 3)[:: 1 + pixels.size // 300_000]
     _, axes = np.linalg.eigh(np.cov(sample, rowvar=False) if len(sample) > 1 else np.eye(3))
     weights = axes[:, -1] / np.abs(axes[:, -1]).sum() * (np.sign(axes[:, -1].sum()) or 1)
@@ -109,26 +105,25 @@ def _most_telling_grey(pixels: Floats) -> Floats:
 
 
 def _is_ink_dark(grey: Floats) -> bool:
-    """Whether what differs most from its surroundings' median is darker: ink is less than half of them."""
-    small, smaller = (_at_most(grey, pixels) for pixels in (1 << 16, 1 << 12))
-    median = ndimage.median_filter(smaller, max(3, min(smaller.shape) // 2), mode="reflect")
-    width, height = small.shape[::-1]
-    difference = small - np.asarray(Image.fromarray(median).resize((width, height), Image.Resampling.BILINEAR))
+    """Compare pixels with the median around them: the largest differences are ink, which covers less than half."""
+    image = Image.fromarray(grey)
+    small, smaller = (image.reduce(math.ceil(math.sqrt(grey.size / most))) for most in (1 << 16, 1 << 12))
+    median = ndimage.median_filter(np.asarray(smaller), max(3, min(smaller.size) // 2), mode="reflect")
+    enlarged = Image.fromarray(median).resize(small.size, Image.Resampling.BILINEAR)
+    difference = np.asarray(small) - np.asarray(enlarged)
     # Cubed, the few pixels of ink outweigh the many of light and shadow.
     return bool((difference.astype(np.float64) ** 3).sum() < 0)
 
 
-def _at_most(grey: Floats, pixels: int) -> Floats:
-    """Average squares of pixels so that no more than so many are left."""
-    return np.asarray(Image.fromarray(grey).reduce(math.ceil(math.sqrt(grey.size / pixels))))
-
-
 def full_ink(ink: Floats) -> float | None:
-    """The mean of what is ink; none if there is only background.
+    """Compute the mean of the ink in a picture, or None if there is only background.
 
-    Ink is what is above the level that is halfway between the means above and below it, found from the top down,
-    so that ink may be rare: T. W. Ridler and S. Calvard, "Picture thresholding using an iterative selection
-    method", 1978.
+    Pixels above a level are ink. The level is halfway between the mean of the pixels above it and the mean of the
+    others: T. W. Ridler and S. Calvard, "Picture thresholding using an iterative selection method", 1978. The
+    search for the level starts high, so that it finds a small amount of ink.
+
+    Args:
+        ink: float32 (height, width), as :func:`find_ink` returns it.
     """
     values = np.sort(ink, axis=None)
     if values[-1] < LEAST_CONTRAST:
@@ -145,9 +140,14 @@ def full_ink(ink: Floats) -> float | None:
 
 
 def find_digits(ink: Floats) -> tuple[NDArray[np.int32], list[Part]]:
-    """Label the connected pieces of ink, and put those of each digit together, from left to right.
+    """Label the connected pieces of ink, and group the pieces of each digit.
 
-    There are no digits where there are more pieces than anybody writes.
+    Args:
+        ink: float32 (height, width) in [0, 1].
+
+    Returns:
+        The labels of the pixels, int32 (height, width), and the digits from left to right. The list is empty if
+        there are more than 200 pieces, which no writing has.
     """
     connected = np.ones((3, 3), bool)
     labels, _ = ndimage.label(ink > 0, connected)
@@ -173,7 +173,7 @@ def find_digits(ink: Floats) -> tuple[NDArray[np.int32], list[Part]]:
 
 
 def _parts(ink: Floats, labels: NDArray[np.int32]) -> list[Part]:
-    """The pieces of ink without specks, and without a frame, a ruled line or the edge of a sheet around them."""
+    """Find the pieces of ink, without specks, and without a frame, a ruled line or the edge of a sheet."""
     boxes = ndimage.find_objects(labels)
     numbers = range(1, len(boxes) + 1)
     peaks = np.zeros(len(boxes) + 1, np.float32)
@@ -198,20 +198,20 @@ def _parts(ink: Floats, labels: NDArray[np.int32]) -> list[Part]:
 
 
 def _belongs(part: Part, digit: Part, tallest: int) -> bool:
-    """Whether a piece is a stroke of a digit: mostly above, below or inside of it, and not far."""
+    """Decide whether a piece is a stroke of a digit: near, and mostly above, below or inside the digit."""
     overlap = min(part.right, digit.right) - max(part.left, digit.left)
     gap = max(part.top, digit.top) - min(part.bottom, digit.bottom)
-    return overlap >= part.width / 2 and gap <= LARGEST_GAP * tallest
+    return overlap >= (part.right - part.left) / 2 and gap <= LARGEST_GAP * tallest
 
 
 def cut_out(ink: Floats, labels: NDArray[np.int32], digit: Part) -> Floats:
-    """The ink of a digit alone, float32 (height, width) of its box."""
+    """Copy the ink of a digit alone, float32 with the height and width of its box."""
     box = np.s_[digit.top : digit.bottom, digit.left : digit.right]
     return ink[box] * np.isin(labels[box], digit.labels)
 
 
 def resize(ink: Floats, side: int) -> Floats:
-    """Scale to a longer side of so many pixels, with the aspect kept and smooth edges."""
+    """Scale ink, float32 (height, width), to a longer side of ``side`` pixels, with its aspect kept."""
     factor = side / max(ink.shape)
     height, width = (max(1, round(length * factor)) for length in ink.shape)
     return np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC), np.float32)

@@ -1,1 +1,1 @@
-"""Several processes or devices: who takes part, and what they tell each other."""
+"""Training in several processes or on several devices: the workers, and their messages."""

@@ -1,26 +1,25 @@
-"""Who the workers of a cluster are: ``TF_CONFIG``, checked field by field, and which of them answer."""
+"""Clusters: the list of workers in ``TF_CONFIG`` or from Slurm, checked, and the wait for all workers."""
 
 import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cnnmnist.errors import ClusterError, reason
+from cnnmnist.errors import ClusterError, one_line, reason
 
 PROBE_SECONDS = 1.0
 BACKLOG = 1_024  # connections of other workers that wait to be accepted
-SLURM_PORT = 8888  # of the first worker on a node, as TensorFlow has it
+SLURM_PORT = 8888  # port of the first worker on a node; TensorFlow's default
 Job = Literal["chief", "worker"]
-HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]\x00-\x1f\x7f-\x9f]+)"  # a name, or an address of IPv4 or [IPv6]
+HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]\x00-\x1f\x7f-\x9f]+)"  # a name, an IPv4 address or an [IPv6 address]
 Address = Annotated[str, Field(pattern=rf"^{HOST}:[1-9]\d{{0,4}}$", max_length=300)]
 
 
 class Task(BaseModel):
-    """One process of a cluster."""
+    """One member of a cluster: the chief or another worker."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,9 +28,9 @@ class Task(BaseModel):
 
 
 class Cluster(BaseModel):
-    """The workers, and which of them this process is, in the form of ``TF_CONFIG``."""
+    """The workers of a cluster, and the task of this process, in the form of ``TF_CONFIG``."""
 
-    # Kubeflow adds the field "environment"; TensorFlow itself ignores what it does not know.
+    # Unknown fields are allowed, as in TensorFlow: Kubeflow adds "environment".
     model_config = ConfigDict(frozen=True)
 
     cluster: dict[Job, list[Address]]
@@ -54,7 +53,7 @@ class Cluster(BaseModel):
 
     @property
     def members(self) -> list[tuple[Task, str]]:
-        """Every task and its address, the chief first."""
+        """All tasks with their addresses, the chief first."""
         return [
             (Task(type=job, index=index), address)
             for job in ("chief", "worker")
@@ -63,38 +62,49 @@ class Cluster(BaseModel):
 
     @property
     def names(self) -> list[str]:
-        """What the members are called, such as ``worker 1 (10.0.0.2:5000)``, the chief first."""
+        """Names of all tasks, such as ``worker 1 (10.0.0.2:5000)``, the chief first."""
         return [f"{task.type} {task.index} ({address})" for task, address in self.members]
 
     @property
     def rank(self) -> int:
-        """Position of this process among the members; that of the chief is 0."""
+        """Position of this process among the members; the chief has 0."""
         return [task for task, _ in self.members].index(self.task)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is the chief, the only worker that writes."""
         return self.rank == 0
 
     def silent(self) -> list[str]:
-        """Names of the other members to whose address no connection can be made."""
+        """List the names of the other members that do not accept a connection."""
         return [name for name, address in self._others() if not _answers(address)]
 
     def wait(self, seconds: float) -> None:
-        """Wait until every other member is there, and let them find this one.
+        """Wait until all other members accept a connection, and accept connections, too.
 
         Raises:
-            ClusterError: this process's port is taken, or somebody did not appear in time.
+            ClusterError: another program uses this worker's port, or a member did not answer in time.
         """
         deadline = time.monotonic() + seconds
         missing = self._others()
-        with self._listening() as server:
+        port = int(self.members[self.rank][1].rpartition(":")[2])
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        try:
+            server = socket.create_server(("", port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        except OSError as error:
+            raise ClusterError(
+                f"Cannot listen on port {port} of this worker: {error.strerror or error}; end the program that "
+                "uses the port, or choose another port."
+            ) from error
+        with server:
+            server.settimeout(0.2)
             while missing := [(name, address) for name, address in missing if not _answers(address)]:
                 if time.monotonic() > deadline:
                     names = ", ".join(name for name, _ in missing)
                     raise ClusterError(
-                        f"Gave up after {seconds:g} seconds of waiting for {names}: start what is missing, check "
-                        "its address and port, or wait longer with --cluster-timeout."
+                        f"Gave up after {seconds:g} seconds of waiting for {names}: start all workers, check "
+                        "their addresses and ports, or wait longer with --cluster-timeout."
                     )
                 with contextlib.suppress(TimeoutError):
                     while True:
@@ -105,29 +115,12 @@ class Cluster(BaseModel):
         named = zip(self.names, self.members, strict=True)
         return [(name, address) for name, (task, address) in named if task != self.task]
 
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[socket.socket]:
-        """Be there on the own port until TensorFlow's server takes its place."""
-        port = int(self.members[self.rank][1].rpartition(":")[2])
-        both = socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both else socket.AF_INET
-        try:
-            server = socket.create_server(("", port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
-        except OSError as error:
-            raise ClusterError(
-                f"Cannot listen on port {port}, which the cluster has for this worker: "
-                f"{error.strerror or error}: end what uses it, or choose another port."
-            ) from error
-        with server:
-            server.settimeout(0.2)
-            yield server
-
 
 def cluster_from_environment() -> Cluster | None:
-    """The cluster that ``TF_CONFIG`` describes, or none if it is not set or names no workers.
+    """Read the cluster in ``TF_CONFIG``; return None if the variable is not set or names no workers.
 
     Raises:
-        ClusterError: it is no JSON, or a field is missing or not valid.
+        ClusterError: the variable is not JSON, or a field is missing or not valid.
     """
     text = os.environ.get("TF_CONFIG", "").strip()
     if text in ("", "{}"):
@@ -137,16 +130,15 @@ def cluster_from_environment() -> Cluster | None:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        where = f"{field}: " if field else ""
-        raise ClusterError(f"TF_CONFIG: {where}{reason(ValueError(message))}.") from error
+        message = one_line(first["msg"].removeprefix("Value error, "))
+        raise ClusterError(f"TF_CONFIG: {field + ': ' if field else ''}{message}.") from error
 
 
 def cluster_from_slurm() -> Cluster:
-    """The tasks of the Slurm job step that this process is one of.
+    """Read the cluster from Slurm's variables: its workers are the tasks of the job step of this process.
 
-    Ports count from the first that Slurm reserved for the step (``srun --resv-ports``), or from 8888. Slurm also
-    says which GPUs a task sees.
+    The ports begin with the first port that Slurm reserved for the step (``srun --resv-ports``), or with 8888.
+    Slurm decides which GPUs a task sees.
 
     Raises:
         ClusterError: this process is not in a Slurm job step.
@@ -155,7 +147,7 @@ def cluster_from_slurm() -> Cluster:
 
     try:
         first_port = int(os.environ.get("SLURM_STEP_RESV_PORTS", str(SLURM_PORT)).split("-")[0])
-        # Without GPUs of its own to hand out: TensorFlow's way of doing so fails on nodes that have none.
+        # These arguments keep TensorFlow from assigning GPUs, which fails on nodes that have none.
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=first_port, gpus_per_node=1_000_000, gpus_per_task=1, auto_set_gpu=False
         )

@@ -1,7 +1,7 @@
-"""The strategy: where the replicas of a training are, and the messages of their processes besides gradients.
+"""Distribution: the replicas of a training, and the messages of their processes besides gradients.
 
-TensorFlow's strategies do the work. Importing this module imports TensorFlow, and :func:`distribute` must be
-called before TensorFlow has computed anything.
+It uses TensorFlow's strategies. Importing this module imports TensorFlow, and :func:`distribute` must be called
+before TensorFlow has computed anything.
 """
 
 import contextlib
@@ -19,22 +19,22 @@ import numpy as np
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import Dataset
 from cnnmnist.distributed.cluster import Cluster, Task
-from cnnmnist.errors import ClusterError, reason
+from cnnmnist.errors import ClusterError, one_line
 from cnnmnist.recipes import flatten
 from cnnmnist.runs.metadata import versions
 from cnnmnist.runtime import tf
 
 Kind = Literal["single", "mirrored", "multi-worker"]
 State = dict[str, np.ndarray]
-CHECK_SECONDS, CHECKS = 10, 2  # between checks of the other workers, for each of which they have so long to answer
-ANSWER_SECONDS = 3  # for the sentence that names who is lost
-WORD = 8  # bytes; int64 is what every transport of TensorFlow takes
+CHECK_SECONDS, CHECKS = 10, 2  # between checks of the other workers, and for their answers; number of retries
+ANSWER_SECONDS = 3  # for the answer of each worker, after an error
+WORD = 8  # bytes of an int64, which every transport of TensorFlow takes
 MALLOPT = {-1: 2**30, -2: 2**25, -3: 2**25}  # glibc's M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, in bytes
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """The replicas of a training and, if they are in several processes, the messages between these."""
+    """The replicas of a training, and the messages between its processes, if there are several."""
 
     kind: Kind = "single"
     strategy: Any = None
@@ -43,7 +43,7 @@ class Distribution:
 
     @property
     def replicas(self) -> int:
-        """Copies of the network, in all processes together."""
+        """Number of copies of the network in all processes together."""
         return self.strategy.num_replicas_in_sync if self.strategy else 1
 
     def check_same_start(self, options: dict[str, Any]) -> None:
@@ -55,19 +55,19 @@ class Distribution:
         self._compare(options | {f"the version of {name}": each for name, each in versions().items()})
 
     def check_same_training(self, recipe: Recipe, dataset: Dataset) -> None:
-        """Check that all processes are about to train the same network on the same data.
+        """Check that all processes will train the same network on the same data set.
 
         Raises:
             ClusterError: they differ; the message, the same in every process, names the first difference.
         """
-        self._compare({"the digits' digest": dataset.digest} | flatten(recipe.model_dump(mode="json")))
+        self._compare({"the data set's digest": dataset.digest} | flatten(recipe.model_dump(mode="json")))
 
     def broadcast(self, message: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Send the chief's message to every process, and return it there; the others pass no message."""
+        """Send the chief's message, a JSON document, to all workers and return it; only the chief passes it."""
         return json.loads(self._all_gather(json.dumps(message).encode())[0])  # type: ignore[no-any-return]
 
     def broadcast_arrays(self, state: State | None) -> State | None:
-        """Send the chief's arrays to every process, and return them there: only the chief needs its files."""
+        """Send the chief's arrays to all workers and return them; the other workers need no files."""
         if not self.cluster:
             return state
         buffer = io.BytesIO()
@@ -80,16 +80,16 @@ class Distribution:
             return dict(arrays)
 
     def barrier(self) -> None:
-        """Wait for all processes, so that none ends while another one still needs it."""
+        """Wait for all processes, so that none ends while another process needs it."""
         if self.cluster:
             self._all_gather(b"")
 
     @contextlib.contextmanager
     def lost_workers_named(self) -> Iterator[None]:
-        """Turn TensorFlow's error for a lost process into a sentence.
+        """Replace TensorFlow's error for a lost worker.
 
         Raises:
-            ClusterError: another process is lost; the message names the ones that no longer answer.
+            ClusterError: another worker is lost; the message has its name.
         """
         try:
             yield
@@ -102,37 +102,37 @@ class Distribution:
             ) from error
 
     def _lost(self, error: Exception) -> str:
-        """The workers that do not answer, else the ones that TensorFlow names."""
+        """Name the workers that do not answer or, if all answer, the workers that TensorFlow names."""
         assert self.cluster
         tasks = [_task_name(task) for task, _ in self.cluster.members]
         names = dict(zip(tasks, self.cluster.names, strict=True))
-        told = {name for task, name in names.items() if re.search(rf"{task}\b", str(error))}
-        lost = [name for task, name in names.items() if not _is_healthy(task)] or sorted(told)
-        return ", ".join(lost) or f"a worker ({reason(_last_line(error))})"
+        named = {name for task, name in names.items() if re.search(rf"{task}\b", str(error))}
+        lost = [name for task, name in names.items() if not _is_healthy(task)] or sorted(named)
+        return ", ".join(lost) or f"a worker ({_last_line(error)})"
 
     def _compare(self, facts: dict[str, Any]) -> None:
         if not self.cluster:
             return
-        everyone = [json.loads(each) for each in self._all_gather(json.dumps(facts).encode())]
-        chief, chiefs = self.cluster.names[0], everyone[0]
-        for name, theirs in zip(self.cluster.names, everyone, strict=True):
-            for key in chiefs | theirs:
-                if theirs.get(key) != chiefs.get(key):
+        chief, *others = [json.loads(each) for each in self._all_gather(json.dumps(facts).encode())]
+        chief_name, *names = self.cluster.names
+        for name, worker in zip(names, others, strict=True):
+            for key in chief | worker:
+                if worker.get(key) != chief.get(key):
                     raise ClusterError(
-                        f"The workers differ in {key}: {theirs.get(key)} on {name}, but {chiefs.get(key)} on "
-                        f"{chief}; start all of them with the same command, program and data."
+                        f"The workers differ in {key}: {worker.get(key)} on {name}, but {chief.get(key)} on "
+                        f"{chief_name}; start all of them with the same command, program and data."
                     )
 
     def _all_gather(self, payload: bytes) -> list[bytes]:
-        """The payloads of all processes, the chief's first; each is of any length."""
+        """Gather the payloads of all processes, the chief's first; they may differ in length."""
         with self.lost_workers_named():
-            payloads = self._gather_once(payload)
-        # Nobody may leave before everybody has the answer.
+            payloads = self._gather(payload)
+        # No process may end before all have the payloads.
         with contextlib.suppress(tf.errors.OpError):
-            self._gather_once(b"")
+            self._gather(b"")
         return payloads
 
-    def _gather_once(self, payload: bytes) -> list[bytes]:
+    def _gather(self, payload: bytes) -> list[bytes]:
         assert self.cluster
         padded = payload.ljust(-(-len(payload) // WORD) * WORD, b"\0")
         words = np.concatenate([np.array([len(payload)]), np.frombuffer(padded, np.int64)])
@@ -147,47 +147,42 @@ class Distribution:
 
 
 def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0) -> Distribution:
-    """Choose where the replicas are, and connect them.
+    """Choose TensorFlow's strategy, and connect the workers.
 
     Args:
-        kind: ``auto``, ``single``, ``mirrored`` or ``multi-worker``; auto takes all workers of a cluster that has
-            several, else all GPUs if there are several.
-        cluster: the workers.
+        kind: ``auto``, ``single``, ``mirrored`` or ``multi-worker``. auto is multi-worker with a cluster, else
+            mirrored with several GPUs, else single.
+        cluster: the workers; multi-worker needs them.
         timeout: seconds to wait for the other workers.
 
     Raises:
-        ClusterError: multi-worker without a cluster, or a worker did not appear.
+        ClusterError: a worker cannot be reached, or this worker's port is taken.
     """
     if kind == "auto":
-        several = len(tf.config.list_logical_devices("GPU")) > 1 if not cluster else False
+        several = not cluster and len(tf.config.list_logical_devices("GPU")) > 1
         kind = "multi-worker" if cluster else "mirrored" if several else "single"
     if kind == "mirrored":
-        os.environ.pop("TF_CONFIG", None)  # TensorFlow would read it, and these devices are all of this process
+        os.environ.pop("TF_CONFIG", None)  # TensorFlow would read it, but there are no other workers
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return Distribution("mirrored", tf.distribute.MirroredStrategy([each.name for each in devices]))
     if kind == "multi-worker":
         assert cluster
         cluster.wait(timeout)
-        return Distribution("multi-worker", _connected(cluster, timeout), cluster)
+        try:
+            return Distribution("multi-worker", _multi_worker_strategy(cluster, timeout), cluster)
+        except (tf.errors.OpError, RuntimeError) as error:
+            lost = ", ".join(cluster.silent()) or "the other workers"
+            raise ClusterError(f"Cannot join {lost}: {_last_line(error)}.") from error
     return Distribution()
 
 
-def _connected(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
-    """TensorFlow's strategy, once all workers have joined it."""
-    try:
-        return _multi_worker_strategy(cluster, timeout)
-    except (tf.errors.OpError, RuntimeError) as error:
-        gone = ", ".join(cluster.silent()) or "the other workers"
-        raise ClusterError(f"Cannot join {gone}: {reason(_last_line(error))}.") from error
-
-
 def _task_name(task: Task) -> str:
-    """What TensorFlow calls a worker."""
+    """TensorFlow's name of a worker."""
     return f"/job:{task.type}/replica:0/task:{task.index}"
 
 
 def _is_healthy(task: str) -> bool:
-    """Whether a worker's TensorFlow answers: a process that is frozen still takes connections."""
+    """Whether TensorFlow answers in a worker; a frozen process still accepts connections."""
     from tensorflow.python.eager import context
 
     try:
@@ -198,10 +193,10 @@ def _is_healthy(task: str) -> bool:
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library, where it is glibc, keep what TensorFlow frees after each message to another worker.
+    """Let glibc keep the memory that TensorFlow frees after each message to another worker.
 
-    By default it goes back to the system, which has to find and clear as much again for the next message: a tenth
-    of an iteration (docs/distributed.md).
+    By default glibc returns it to the system, which has to find and clear memory for the next message: a tenth of
+    an iteration (docs/distributed.md). With another C library, nothing happens.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None)
@@ -211,7 +206,7 @@ def _keep_freed_memory() -> None:
 
 def _multi_worker_strategy(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     _keep_freed_memory()
-    # TensorFlow would wait for an hour, hearing no signal, and has no public way to change that.
+    # TensorFlow would wait for an hour, and ignore signals; it has no public function to change this.
     from tensorflow.python.eager import context
 
     jobs = tf.compat.v1.ConfigProto().experimental.coordination_config.coordinated_job_list
@@ -230,13 +225,13 @@ def _multi_worker_strategy(cluster: Cluster, timeout: float) -> tf.distribute.St
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    # What would be sent through a proxy for the outside world never arrives.
+    # Messages through an HTTP proxy would not arrive.
     hosts = [address.rpartition(":")[0] for _, address in cluster.members]
     os.environ["no_grpc_proxy"] = ",".join(hosts)  # noqa: SIM112 - gRPC's spelling
-    tf.get_logger().setLevel("CRITICAL")  # lost_workers_named() says what goes wrong
+    tf.get_logger().setLevel("CRITICAL")  # lost_workers_named() reports the errors
     strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
-    # A process that is killed closes its connections. A machine that vanishes or freezes does not, and TensorFlow
-    # would wait for it for ever: it leaves its own health check off.
+    # A killed process closes its connections, but a lost or frozen machine does not. TensorFlow would wait for it
+    # for ever, because its health check is off by default.
     extended = strategy.extended
     extended._check_health_interval = extended._check_health_timeout = CHECK_SECONDS
     extended._check_health_retry_limit = CHECKS
@@ -245,6 +240,6 @@ def _multi_worker_strategy(cluster: Cluster, timeout: float) -> tf.distribute.St
     return strategy
 
 
-def _last_line(error: Exception) -> Exception:
+def _last_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line and not line.startswith((":", " ", "Additional"))]
-    return ValueError(lines[-1] if lines else type(error).__name__)
+    return one_line(lines[-1] if lines else type(error).__name__)

@@ -1,1 +1,1 @@
-"""A page on which one draws, and watches a run's network read."""
+"""The page of ``cnnmnist draw``: its server, its requests, and the network that reads drawings."""

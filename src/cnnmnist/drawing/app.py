@@ -1,7 +1,8 @@
-"""The page and its few questions as an ASGI application: a function of a reader and its test images."""
+"""The web application of ``cnnmnist draw``: the page, and the requests of the page."""
 
 import base64
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,15 @@ HEADERS = {
 
 
 def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
-    """The application.
+    """Make the application.
 
-    ``/`` is the page; ``GET /api/network`` describes the network; ``POST /api/drawing`` takes a drawing, one byte
-    for each pixel and nothing else, and ``GET /api/test-images/N`` names an image, to be read. All errors are JSON
-    documents ``{"error": sentence}``.
+    ``/`` is the page. ``GET /api/network`` describes the network. ``POST /api/drawing`` reads a drawing, which has
+    one byte for each pixel. ``GET /api/test-images/N`` reads a test image. Answers are JSON documents; an error is
+    ``{"error": sentence}``.
 
     Args:
-        reader: the network that reads.
-        tests: data whose test images the page offers; None for none.
+        reader: the network of the page.
+        tests: data set whose test images the page offers; None for no test images.
     """
     height, width = reader.drawing_shape
 
@@ -54,17 +55,16 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
 
     async def drawing(request: Request) -> Response:
         if request.headers.get("content-type") != PIXELS:
-            raise HTTPException(415, f"A drawing is sent as {PIXELS}.")
+            raise HTTPException(415, f"A drawing must have the type {PIXELS}.")
         content = await _content(request, height * width)
         pixels = np.frombuffer(content, np.uint8).reshape(height, width)
         return JSONResponse(_document(await run_in_threadpool(reader.read_drawing, pixels), reader))
 
     async def test_image(request: Request) -> Response:
-        images, number = tests.test if tests else (), request.path_params["number"]
-        if not re.fullmatch(r"[0-9]{1,9}", number) or int(number) >= len(images):
-            known = f": choose from 0 to {len(images) - 1:,}" if tests else ""
-            raise HTTPException(404, f"There is no such test image{known}.")
-        assert tests
+        number = request.path_params["number"]
+        if not tests or not re.fullmatch(r"[0-9]{1,9}", number) or int(number) >= len(tests.test):
+            valid = f": choose from 0 to {len(tests.test) - 1:,}" if tests else ""
+            raise HTTPException(404, f"There is no such test image{valid}.")
         index = int(number)
         reading = await run_in_threadpool(reader.read_images, tests.test.images[index : index + 1])
         return JSONResponse(_document(reading, reader) | {"label": int(tests.test.labels[index])})
@@ -84,15 +84,15 @@ def build_app(reader: Reader, tests: Dataset | None) -> Starlette:
         middleware=[Middleware(_OwnPageOnly)],
         exception_handlers={
             HTTPException: _http_error,
-            PictureError: _unreadable,
-            ClientDisconnect: _nobody_there,
-            Exception: _own_error,
+            PictureError: _error_handler(422),
+            ClientDisconnect: _error_handler(400, "The connection ended before the drawing."),
+            Exception: _error_handler(500, "The program failed: its terminal shows the reason."),
         },
     )
 
 
 class _OwnPageOnly:
-    """Refuse what others' pages ask, under whatever name (DNS rebinding), and let ours load nothing of others."""
+    """Refuse requests of other pages, even after DNS rebinding, and let our page load its own files only."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -105,7 +105,7 @@ class _OwnPageOnly:
 
         app = self._app
         if scope["type"] == "http" and not _is_own(Headers(scope=scope)):
-            app = _error(403, "Only the page of this program may ask: open it as http://127.0.0.1 with its port.")
+            app = _error(403, "Only the page of this program may send requests: open it as http://127.0.0.1:PORT.")
         await app(scope, receive, send_guarded)
 
 
@@ -113,7 +113,7 @@ def _is_own(headers: Headers) -> bool:
     hosts, origins = headers.getlist("host"), headers.getlist("origin")
     if len(hosts) != 1 or not re.fullmatch(r"[a-z0-9.]+(:[0-9]{1,5})?", hosts[0].lower()):
         return False
-    # Any port: the page may be seen through a tunnel that has another one at its other end.
+    # Any port is allowed, because a tunnel to the page may have another port.
     return hosts[0].lower().partition(":")[0] in OWN_NAMES and all(
         origin.lower() == f"http://{hosts[0].lower()}" for origin in origins
     )
@@ -169,22 +169,17 @@ def _error(status: int, sentence: str, headers: Any = None) -> JSONResponse:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    known = {404: "There is nothing here.", 405: f"{request.method} is not possible here."}
-    is_own = error.detail.endswith(".")  # otherwise it is Starlette's, two words
-    return _error(
-        error.status_code,
-        error.detail if is_own else known.get(error.status_code, f"{error.detail}."),
-        error.headers,
-    )
+    sentences = {404: "There is nothing here.", 405: f"{request.method} is not possible here."}
+    sentence = error.detail
+    if not sentence.endswith("."):  # Starlette's own error, two words
+        sentence = sentences.get(error.status_code, f"{sentence}.")
+    return _error(error.status_code, sentence, error.headers)
 
 
-async def _unreadable(request: Request, error: Exception) -> Response:
-    return _error(422, str(error))
+def _error_handler(status: int, sentence: str = "") -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Make a function that answers an error with a sentence; the default is the error's message."""
 
+    async def handle(request: Request, error: Exception) -> Response:
+        return _error(status, sentence or str(error))
 
-async def _nobody_there(request: Request, error: Exception) -> Response:
-    return _error(400, "The connection ended before the drawing.")
-
-
-async def _own_error(request: Request, error: Exception) -> Response:
-    return _error(500, "The program failed at this; the terminal in which it runs says why.")
+    return handle

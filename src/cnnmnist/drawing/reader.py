@@ -1,4 +1,4 @@
-"""The reader of drawings: a run's network, its answers, and the outputs of its layers."""
+"""Reader of drawings: the network of a run, its answers, and the outputs of its layers."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ from cnnmnist.runtime import keras, tf
 
 Bytes = NDArray[np.uint8]
 
-DRAWING_SIDE = 196  # pixels; a digit in it has more than the preparation measures strokes in
-MAX_MAPS = 64  # of a layer; more could not be told apart on a page
+DRAWING_SIDE = 196  # pixels; enough to measure the strokes of a digit
+MAX_MAPS = 64  # of a layer; on a page with more, nobody could tell them apart
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Reading:
     """The answers of a network for images, and the outputs of its layers."""
 
     images: Bytes
-    """As the network got them, uint8 (n, height, width); ink is 255."""
+    """Images before the network scales them, uint8 (n, height, width); ink is 255."""
     probabilities: NDArray[np.float32]
-    """Float32 (n, classes)."""
+    """Probabilities of the classes, float32 (n, classes)."""
     maps: dict[str, Bytes]
-    """Outputs of each convolutional layer after its pooling and activation, uint8 (n, filters, height, width).
+    """Outputs by convolutional layer, after its pooling and activation, uint8 (n, filters, height, width).
 
-    Each goes from its own minimum, 0, to its maximum, 255, as
-    :func:`cnnmnist.visualization.grids.activation_grid` shows it.
+    The minimum of each output is 0 and its maximum is 255, as in
+    :func:`cnnmnist.visualization.grids.activation_grid`.
     """
 
 
@@ -38,7 +38,7 @@ class Reader:
     """The network of a run, ready to answer at once; any thread may use it.
 
     Raises:
-        RunError: the run has no network, or its file is damaged.
+        RunError: the run has no trained network, or its file is damaged.
     """
 
     def __init__(self, run: Run) -> None:
@@ -48,15 +48,20 @@ class Reader:
         names = [f"conv{number}" for number, _ in enumerate(run.metadata.recipe.model.convolutions, 1)]
         layers = [layer_output(model, name)[..., :MAX_MAPS] for name in names]
         self.map_shapes = {name: tuple(layer.shape[1:]) for name, layer in zip(names, layers, strict=True)}
-        """Height, width and number of the maps of each layer."""
+        """Height, width and number of the maps, by layer."""
         outputs = keras.Model(model.inputs, [*model.outputs, *layers])
         signature = tf.TensorSpec((None, *self.data.image_shape, 1), tf.float32)
         self._infer = tf.function(lambda images: outputs(images, training=False), input_signature=[signature])
-        self._warm_up()
+        # Read a stroke, so that everything is imported, traced and compiled before the first drawing.
+        height, width = self.drawing_shape
+        stroke = np.full((height, width), 255, np.uint8)
+        stroke[height // 4 : -height // 4, width // 2 : width // 2 + width // 12] = 0
+        for _ in range(3):
+            self.read_drawing(stroke)
 
     @property
     def drawing_shape(self) -> tuple[int, int]:
-        """Height and width of a drawing in pixels, a multiple of the images'."""
+        """Height and width of a drawing in pixels, a multiple of the height and width of an image."""
         height, width = self.data.image_shape
         factor = DRAWING_SIDE // max(height, width)
         return height * factor, width * factor
@@ -78,22 +83,14 @@ class Reader:
         return self.read_images(images)
 
     def read_images(self, images: Bytes) -> Reading:
-        """Read images that are as the network wants them, uint8 (n, height, width)."""
+        """Read images of the network's height and width, uint8 (n, height, width); ink is 255."""
         logits, *layers = self._infer(scale(images))
         maps = (_stretched(np.moveaxis(layer.numpy(), -1, 1)) for layer in layers)
         return Reading(images, probabilities(logits), dict(zip(self.map_shapes, maps, strict=True)))
 
-    def _warm_up(self) -> None:
-        """Read a stroke, so that all is imported, traced and compiled before the first drawing."""
-        height, width = self.drawing_shape
-        stroke = np.full((height, width), 255, np.uint8)
-        stroke[height // 4 : -height // 4, width // 2 : width // 2 + width // 12] = 0
-        for _ in range(3):
-            self.read_drawing(stroke)
-
 
 def _stretched(maps: NDArray[np.float32]) -> Bytes:
-    """Each map from its minimum to its maximum; what is even, as figures show it, is at its minimum."""
+    """Scale each map from 0 at its minimum to 255 at its maximum; a map of equal values becomes 0."""
     low, high = maps.min((2, 3), keepdims=True), maps.max((2, 3), keepdims=True)
     stretched: Bytes = np.rint((maps - low) / np.where(high > low, high - low, 1) * 255).astype(np.uint8)
     return stretched

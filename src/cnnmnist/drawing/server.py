@@ -1,4 +1,4 @@
-"""An application on this machine's loopback address, for nobody else."""
+"""Server: an application on the loopback address, which only this machine reaches."""
 
 import socket
 
@@ -8,18 +8,18 @@ from starlette.types import ASGIApp
 from cnnmnist.errors import ServerError, reason
 
 ADDRESS = "127.0.0.1"
-GRACE = 1  # seconds for answers that are on their way when the server is to end
+GRACE = 1  # seconds to finish answers when the server ends
 
 
 def listen(port: int) -> socket.socket:
-    """Take a port, 0 for any that is free, of the loopback address.
+    """Listen on a port of the loopback address, 0 for any free port.
 
     Raises:
-        ServerError: another program has it, or it may not be taken.
+        ServerError: another program uses the port, or the user may not use it.
     """
-    # Named, the protocol has asyncio send at once (TCP_NODELAY) what would otherwise wait 40 ms for company.
+    # If the socket names its protocol, asyncio sets TCP_NODELAY: an answer does not wait 40 ms for more data.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
-    # The port is free again at once when the server has ended.
+    # The port is free again as soon as the server ends.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((ADDRESS, port))
@@ -33,10 +33,10 @@ def listen(port: int) -> socket.socket:
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Answer until a signal comes, which is then raised as Python does it.
+    """Answer requests until a signal ends the server.
 
     Raises:
-        KeyboardInterrupt: it was Ctrl-C.
+        KeyboardInterrupt: the signal was Ctrl-C.
     """
     config = uvicorn.Config(
         app,
@@ -49,5 +49,5 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE,
     )
     uvicorn.Server(config).run(sockets=[listener])
-    # Uvicorn raises the signal again, to no effect in a process that a shell started in the background.
+    # Uvicorn raises the signal again, but a process that a shell started in the background ignores it.
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training, from which it goes on to the same bits; the last two are kept."""
+"""Checkpoints: the state of a training, from which it continues to the same bits; the last two are kept."""
 
 from pathlib import Path
 
@@ -9,10 +9,14 @@ KEPT = 2
 
 
 def save_checkpoint(folder: Path, state: Arrays) -> Path:
-    """Write ``state``, named after its ``iteration``, and remove all but the last two checkpoints.
+    """Write a checkpoint, and remove all but the last two.
+
+    Args:
+        folder: folder of the checkpoints.
+        state: arrays by name; the number in ``iteration`` is the file's name.
 
     Raises:
-        WriteError: it cannot be written; older checkpoints are untouched.
+        WriteError: the file cannot be written; older checkpoints are unchanged.
     """
     path = save_numbered(folder, state)
     for old in numbered_files(folder)[:-KEPT]:
@@ -21,21 +25,20 @@ def save_checkpoint(folder: Path, state: Arrays) -> Path:
 
 
 def load_checkpoint(folder: Path, like: Arrays) -> Arrays | None:
-    """Read the newest checkpoint that is whole; None where the folder has no checkpoint.
+    """Read the newest valid checkpoint; return None if there are no checkpoints.
 
     Args:
-        folder: where the checkpoints are.
-        like: arrays of the names, shapes and dtypes that a checkpoint must have.
+        folder: folder of the checkpoints.
+        like: arrays with the names, shapes and dtypes that a checkpoint must have.
 
     Raises:
-        RunError: there are checkpoints, but each is damaged or of another network.
+        RunError: there are checkpoints, but each is damaged or belongs to another network.
     """
     failures = []
     for path in reversed(numbered_files(folder)):
         try:
             return read_numbered(path, like)
-        # zipfile and NumPy raise nearly anything for a damaged archive; all of it means the same here.
-        except Exception as error:
+        except Exception as error:  # zipfile and NumPy raise nearly anything for a damaged archive
             failures.append(f"{path.name} ({reason(error)})")
     if failures:
         raise RunError(f"No checkpoint in {folder} can be read: {', '.join(failures)}.")

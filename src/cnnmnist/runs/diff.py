@@ -1,4 +1,4 @@
-"""How runs differ in recipe, data, versions and machine."""
+"""Differences between runs: recipe, data, versions and machine."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,12 @@ from cnnmnist.runs.metadata import RunMetadata
 
 
 def differences(runs: Sequence[RunMetadata]) -> dict[str, list[Any]]:
-    """Fields that differ between runs, by dotted name: a value for each run, None where it lacks the field.
+    """Find the fields that differ between runs, but for their results.
 
-    Of the recipe, fields go by the names under which they are set, such as ``training.learning_rate``; layers are
-    numbered, as in ``model.convolutions[0].filters``. The results of the runs are left out.
+    Returns:
+        A value for each run by dotted name of the field, None where a run lacks the field. A field of the recipe
+        has the name that ``--set`` takes, such as ``training.learning_rate``, or, in a layer, a number, as in
+        ``model.convolutions[0].filters``.
     """
     all_fields = [_fields(metadata) for metadata in runs]
     names = list(dict.fromkeys(name for fields in all_fields for name in fields))
@@ -20,13 +22,12 @@ def differences(runs: Sequence[RunMetadata]) -> dict[str, list[Any]]:
 
 
 def _fields(metadata: RunMetadata) -> dict[str, Any]:
-    fields = flatten(metadata.recipe.model_dump(exclude={"dataset"}))
-    data = metadata.dataset
-    fields |= {
-        "data": data.name,
-        "data.digest": data.digest[:12],
-        "data.image_shape": data.image_shape,
-        "data.classes": len(data.class_names),
+    dataset = metadata.dataset
+    fields = flatten(metadata.recipe.model_dump(exclude={"dataset"})) | {
+        "data": dataset.name,
+        "data.digest": dataset.digest[:12],
+        "data.image_shape": dataset.image_shape,
+        "data.classes": len(dataset.class_names),
         "status": metadata.status,
         "precision": metadata.precision,
         "strategy": metadata.strategy,

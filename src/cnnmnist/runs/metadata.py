@@ -1,4 +1,4 @@
-"""The metadata of a run, ``run.json``: typed and bounded like a recipe."""
+"""Metadata of a run: the content of ``run.json``, with types and bounds as a recipe has."""
 
 import os
 import platform
@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from cnnmnist.config import Precision, Recipe
 from cnnmnist.data.loading import Dataset
 
-# These fields are printed: no control character may reach the terminal from a run of a stranger.
+# The program prints these fields, so the run of a stranger must not have control characters in them.
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Iteration = Annotated[int, Field(ge=0, le=100_000_000)]  # as many as a recipe may ask for
+Iteration = Annotated[int, Field(ge=0, le=100_000_000)]  # the limit of a recipe
 Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")]
 Status = Literal["running", "finished", "interrupted", "failed"]
 
@@ -32,7 +32,7 @@ class Rung(_Metadata):
 
 
 class DatasetMetadata(_Metadata):
-    """The data that a run was trained on."""
+    """The data set of a training."""
 
     name: Text
     source: Text
@@ -63,7 +63,7 @@ class RunMetadata(_Metadata):
 
 
 def new_metadata(recipe: Recipe, dataset: Dataset, started: datetime) -> RunMetadata:
-    """The metadata of a run that has not begun; ``started`` is in UTC."""
+    """Make the metadata of a run that has not begun; ``started`` is in UTC."""
     return RunMetadata(
         started=started.isoformat(timespec="milliseconds"),
         recipe=recipe,
@@ -75,11 +75,7 @@ def new_metadata(recipe: Recipe, dataset: Dataset, started: datetime) -> RunMeta
             class_names=list(dataset.class_names),
             from_pictures=dataset.from_pictures,
             image_shape=list(dataset.image_shape),
-            splits={
-                "train": len(dataset.train),
-                "validation": len(dataset.validation),
-                "test": len(dataset.test),
-            },
+            splits={name: len(dataset.split(name)) for name in ("train", "validation", "test")},
         ),
         versions=versions(),
         processor=_processor(),
@@ -87,7 +83,7 @@ def new_metadata(recipe: Recipe, dataset: Dataset, started: datetime) -> RunMeta
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide a run's bits."""
+    """Return the versions of the packages that affect the bits of a run."""
     packages = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
     return {"cnnmnist": version("cnnmnist"), "python": platform.python_version(), **packages}
 

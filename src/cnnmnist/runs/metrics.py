@@ -1,4 +1,4 @@
-"""The metrics of a run: one line of JSON for each iteration, appended while the run trains."""
+"""Metrics of a run: one line of JSON for each iteration, appended during the training."""
 
 import itertools
 import json
@@ -16,25 +16,25 @@ MAX_LINE = 1_000  # bytes
 
 @dataclass(frozen=True)
 class Metrics:
-    """Loss and accuracy of every iteration of a run, from the first."""
+    """Loss and accuracy of each iteration of a run, from the first."""
 
     losses: np.ndarray
-    """Loss before the iteration's step, float32 (n,)."""
+    """Loss of each iteration before its step, float32 (n,)."""
     accuracies: np.ndarray
-    """Accuracy on its batch before the step, float32 (n,)."""
+    """Accuracy of each iteration on its batch before its step, float32 (n,)."""
 
 
 def append_metrics(
     path: Path, last: int, losses: np.ndarray, accuracies: np.ndarray, iterations_per_second: float
 ) -> None:
-    """Add a line for each of the iterations that ended with ``last``.
+    """Append the metrics of the latest iterations.
 
     Args:
         path: the file of the metrics.
         last: number of the last iteration, from 1.
-        losses: float32 (n,).
-        accuracies: float32 (n,).
-        iterations_per_second: the speed of these iterations.
+        losses: loss of each iteration, float32 (n,).
+        accuracies: accuracy of each iteration, float32 (n,).
+        iterations_per_second: speed of these iterations.
 
     Raises:
         WriteError: the file cannot be written.
@@ -52,7 +52,7 @@ def append_metrics(
 
 
 def load_metrics(path: Path) -> Metrics:
-    """Read what :func:`append_metrics` wrote; a last line that a crash cut off is left out.
+    """Read the metrics of a run, without a last line that a crash cut off.
 
     Raises:
         RunError: the file is missing or damaged.
@@ -67,7 +67,7 @@ def load_metrics(path: Path) -> Metrics:
                 values = json.loads(line)
                 loss, accuracy = float(values["loss"]), float(values["accuracy"])
                 if values["iteration"] != number or not (math.isfinite(loss) and 0 <= accuracy <= 1):
-                    raise ValueError("not what training writes")
+                    raise ValueError("not valid")
                 losses.append(loss)
                 accuracies.append(accuracy)
     except OSError as error:

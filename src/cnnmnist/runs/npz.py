@@ -1,4 +1,4 @@
-"""NumPy archives (.npz) numbered by iteration: written whole or not at all, and read as a stranger's data."""
+"""NumPy archives (.npz) with iterations as names: written whole or not at all, and read as a stranger's data."""
 
 import zipfile
 from pathlib import Path
@@ -11,10 +11,10 @@ Arrays = dict[str, np.ndarray]
 
 
 def save_numbered(folder: Path, arrays: Arrays) -> Path:
-    """Write arrays under the number of their ``iteration``.
+    """Write arrays to an archive; the number in ``iteration`` is its name.
 
     Raises:
-        WriteError: the file cannot be written; an older one of that name is untouched.
+        WriteError: the file cannot be written; an older file of that name is unchanged.
     """
     path = numbered(folder, int(arrays["iteration"]))
     with replacing(path) as temporary:
@@ -24,7 +24,9 @@ def save_numbered(folder: Path, arrays: Arrays) -> Path:
 
 
 def read_numbered(path: Path, like: Arrays) -> Arrays:
-    """Read arrays of exactly the names, shapes and dtypes of ``like``, all finite; nothing larger is expanded.
+    """Read an archive with exactly the names, shapes and dtypes of ``like``, and finite values only.
+
+    An archive that would expand to more memory is not expanded.
 
     Raises:
         Exception: any that zipfile and NumPy raise for a damaged archive, or ValueError for other arrays.
@@ -50,10 +52,10 @@ def read_numbered(path: Path, like: Arrays) -> Arrays:
 
 
 def numbered(folder: Path, iteration: int) -> Path:
-    """The file of an iteration in a folder."""
+    """Return the path of the archive of an iteration."""
     return folder / f"{iteration:09d}.npz"
 
 
 def numbered_files(folder: Path) -> list[Path]:
-    """All files of iterations that are in a folder, in their order."""
+    """List the archives in a folder by iteration."""
     return sorted(path for path in folder.glob("*.npz") if path.stem.isdecimal() and path.is_file())

@@ -1,4 +1,4 @@
-"""Snapshots of a run in training: its filters and its hardest test images after chosen iterations."""
+"""Snapshots: the filters and the hardest test images of a run in training, after chosen iterations."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ import numpy as np
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import RunError, reason
-from cnnmnist.runs.metadata import RunMetadata
 from cnnmnist.runs.npz import Arrays, numbered, numbered_files, read_numbered, save_numbered
 from cnnmnist.runs.run import Run
 
@@ -30,19 +29,19 @@ class Snapshot:
     accuracy: float
     """Fraction of the test split that is classified correctly."""
     kernels: tuple[np.ndarray, ...]
-    """Of each convolutional layer, float32 (height, width, input channels, filters)."""
+    """Weights of each convolutional layer, float32 (height, width, input channels, filters)."""
     biases: tuple[np.ndarray, ...]
-    """Of each convolutional layer, float32 (filters,)."""
+    """Biases of each convolutional layer, float32 (filters,)."""
     hardest: np.ndarray
-    """Indices of the test images with the largest cross-entropy, that with the largest first, int64 (9,)."""
+    """Indices of the test images with the largest cross-entropy, the largest first, int64 (9,)."""
     predicted: np.ndarray
-    """The class predicted for each of them, int64 (9,)."""
+    """Predicted classes of the hardest images, int64 (9,)."""
     losses: np.ndarray
-    """Cross-entropy of each, float32 (9,)."""
+    """Cross-entropies of the hardest images, float32 (9,)."""
 
 
 def snapshot_times(iterations: int) -> list[int]:
-    """About 50 iterations from 0 to the last, at growing distances, because a network changes most at first."""
+    """Choose about 50 iterations from 0 to the last; most are early, when a network changes most."""
     times = list(range(min(iterations, 1) + 1))
     while times[-1] < iterations:
         growth = (iterations / times[-1]) ** (1 / max(SNAPSHOTS - len(times), 1))
@@ -53,14 +52,14 @@ def snapshot_times(iterations: int) -> list[int]:
 def take_snapshot(
     iteration: int, accuracy: float, model: "keras.Model", logits: np.ndarray, labels: np.ndarray
 ) -> Snapshot:
-    """Take a snapshot of a network after an iteration.
+    """Take a snapshot of a network.
 
     Args:
         iteration: number of iterations done.
-        accuracy: on the test split.
-        model: as :func:`cnnmnist.model.build_model` returns it.
-        logits: of the test split, float32 (n, classes).
-        labels: its true classes, uint8 (n,).
+        accuracy: accuracy on the test split.
+        model: the network, as :func:`cnnmnist.model.build_model` returns it.
+        logits: logits of the test split, float32 (n, classes).
+        labels: true classes of the test split, uint8 (n,).
     """
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
@@ -78,18 +77,13 @@ def take_snapshot(
 
 
 def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot under the number of its iteration.
+    """Write a snapshot; its iteration is the file's name.
 
     Raises:
-        WriteError: it cannot be written.
+        WriteError: the file cannot be written.
     """
-    arrays = {
-        "iteration": np.array(snapshot.iteration, np.int64),
-        "accuracy": np.array(snapshot.accuracy),
-        "hardest": snapshot.hardest,
-        "predicted": snapshot.predicted,
-        "losses": snapshot.losses,
-    }
+    names = ("iteration", "accuracy", "hardest", "predicted", "losses")
+    arrays = {name: np.array(getattr(snapshot, name)) for name in names}
     for number, (kernel, bias) in enumerate(zip(snapshot.kernels, snapshot.biases, strict=True)):
         arrays |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
     save_numbered(folder, arrays)
@@ -108,14 +102,14 @@ def truncate_snapshots(folder: Path, iteration: int) -> None:
 
 
 def snapshot_files(run: Run) -> list[Path]:
-    """The files of a run's snapshots in their order, at least one.
+    """List the files of a run's snapshots in order, at least one.
 
     Raises:
         RunError: the run has no snapshots.
     """
     times = run.metadata.recipe.training.record_at
     if not times:
-        raise RunError(f"The run {run.name} has no snapshots: train one that has with `cnnmnist train --record`.")
+        raise RunError(f"The run {run.name} has no snapshots: train with `cnnmnist train --record` to keep some.")
     files = [numbered(run.snapshots, iteration) for iteration in times if has_snapshot(run.snapshots, iteration)]
     if not files:
         raise RunError(
@@ -125,54 +119,47 @@ def snapshot_files(run: Run) -> list[Path]:
 
 
 def load_snapshots(run: Run, dataset: Dataset) -> Iterator[Snapshot]:
-    """The snapshots of a run in their order, one at a time.
+    """Read the snapshots of a run in order, one at a time.
 
     Args:
         run: finished or not.
-        dataset: the data that the run was trained on; the snapshots give its test images by number.
+        dataset: the data set of the training; a snapshot holds indices of its test images.
 
     Raises:
-        DataError: the run was trained on other data.
+        DataError: the run was trained on another data set.
         RunError: the run has no snapshots, or one is damaged or belongs to another network.
     """
-    # The test images of a data set that is known by its name are the same in all copies of it.
+    # All copies of a known data set have the same test images.
     if dataset.name != run.metadata.dataset.name or dataset.name not in DATASETS:
         run.check_same(dataset)
+    like = _expected_arrays(run, len(dataset.test))
     for path in snapshot_files(run):
         try:
-            yield _snapshot(read_numbered(path, _like(run.metadata, len(dataset.test))), dataset)
-        # zipfile and NumPy raise nearly anything for a damaged archive; all of it means the same here.
-        except Exception as error:
+            yield _snapshot(read_numbered(path, like), dataset)
+        except Exception as error:  # zipfile and NumPy raise nearly anything for a damaged archive
             raise RunError(f"{path} is damaged: {reason(error)}.") from error
 
 
-def _like(metadata: RunMetadata, test_images: int) -> Arrays:
-    """Arrays with the names, shapes and types of a snapshot's, which take no memory."""
-    shown = (min(HARDEST, test_images),)
-    kinds: dict[str, tuple[type, tuple[int, ...]]] = {
-        "iteration": (np.int64, ()),
-        "accuracy": (np.float64, ()),
-        "hardest": (np.int64, shown),
-        "predicted": (np.int64, shown),
-        "losses": (np.float32, shown),
-    }
+def _expected_arrays(run: Run, test_images: int) -> Arrays:
+    """Arrays with the names, shapes and dtypes of a snapshot's; the kernels take no memory."""
+    indices = np.zeros(min(HARDEST, test_images), np.int64)
+    arrays = {"iteration": np.array(0), "accuracy": np.array(0.0), "hardest": indices, "predicted": indices}
+    arrays["losses"] = indices.astype(np.float32)
     channels = 1
-    for number, layer in enumerate(metadata.recipe.model.convolutions):
-        kernel = (layer.filter_size, layer.filter_size, channels, layer.filters)
-        kinds |= {f"kernel_{number}": (np.float32, kernel), f"bias_{number}": (np.float32, kernel[-1:])}
+    for number, layer in enumerate(run.metadata.recipe.model.convolutions):
+        kernel = np.broadcast_to(np.float32(0), (layer.filter_size, layer.filter_size, channels, layer.filters))
+        arrays |= {f"kernel_{number}": kernel, f"bias_{number}": kernel[0, 0, 0]}
         channels = layer.filters
-    return {name: np.broadcast_to(kind(0), shape) for name, (kind, shape) in kinds.items()}
+    return arrays
 
 
 def _snapshot(arrays: Arrays, dataset: Dataset) -> Snapshot:
-    def group(name: str) -> tuple[np.ndarray, ...]:
-        return tuple(arrays[f"{name}_{each}"] for each in range(sum(key.startswith(name) for key in arrays)))
-
+    layers = range(sum(name.startswith("kernel") for name in arrays))
     snapshot = Snapshot(
         iteration=int(arrays["iteration"]),
         accuracy=float(arrays["accuracy"]),
-        kernels=group("kernel"),
-        biases=group("bias"),
+        kernels=tuple(arrays[f"kernel_{number}"] for number in layers),
+        biases=tuple(arrays[f"bias_{number}"] for number in layers),
         hardest=arrays["hardest"],
         predicted=arrays["predicted"],
         losses=arrays["losses"],

@@ -1,7 +1,8 @@
-"""The runs directory: making a new run, finding one by name, and listing all."""
+"""The runs directory: new runs, runs by name, and all runs."""
 
 import contextlib
 import itertools
+import operator
 import os
 import re
 from dataclasses import dataclass
@@ -21,16 +22,19 @@ MAX_METADATA_BYTES = 1_000_000
 
 
 def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Dataset) -> Run:
-    """Make a new run directory, named after the time and the recipe unless ``name`` is given.
+    """Make a new run directory; its default name is the time and the recipe's name.
 
     Raises:
-        RunError: the name is not valid or taken.
+        RunError: the name is not valid, or there is a run of this name.
         WriteError: the directory cannot be written.
     """
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
-    if name is not None:
-        _check_name(name)
+    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest"):
+        raise RunError(
+            f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
+            "other than 'latest'."
+        )
     run = Run(_make_directory(runs_dir, name, f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"), metadata)
     try:
         run.figures.mkdir()
@@ -46,26 +50,25 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """Load a run.
 
     Args:
-        name: a run directory, a run's name under ``runs_dir``, ``latest`` for the newest there, or ``pretrained``.
-        runs_dir: where runs are kept.
+        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``pretrained``, or a run directory.
+        runs_dir: folder of the runs.
 
     Raises:
         MissingRunError: there is no such run.
-        RunError: its metadata are damaged.
+        RunError: the metadata of the run are damaged.
     """
     name, runs_dir = str(name), Path(runs_dir)
     if name == "latest":
-        newest = max(run_directories(runs_dir), key=_started, default=None)
-        if newest is None:
+        runs = list_runs(runs_dir)
+        if not runs:
             raise MissingRunError(f"There is no run in {runs_dir}: train one with `cnnmnist train`.")
-        try:
-            return _read_run(newest)
-        except RunError as error:
-            raise RunError(f"The latest run cannot be used, so name another one: {error}") from error
+        if isinstance(runs[0], DamagedRun):
+            raise RunError(f"The latest run cannot be used, so name another one: {runs[0].reason}")
+        return runs[0]
     if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
         return _read_run(runs_dir / name)
     if name == "pretrained":
-        # The program's own folder is not the place for what a user makes.
+        # A figure that the user draws must not go to the folder of the program.
         return Run(PRETRAINED, _read_run(PRETRAINED).metadata, figures=runs_dir / "pretrained" / "figures")
     if _is_run(Path(name)):
         return _read_run(Path(name))
@@ -81,22 +84,25 @@ class DamagedRun:
 
 
 def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
-    """All runs of a directory, newest first; none if it does not exist."""
-    runs: list[Run | DamagedRun] = []
-    for directory in sorted(run_directories(runs_dir), key=_started, reverse=True):
+    """Load all runs of a directory, newest first; return no runs if it does not exist.
+
+    A damaged run is as old as its file ``run.json``.
+    """
+    directories: list[Path] = []
+    with contextlib.suppress(OSError):
+        directories = [path for path in runs_dir.iterdir() if _is_run(path)]
+    runs: list[tuple[str, Run | DamagedRun]] = []
+    for directory in directories:
         try:
-            runs.append(_read_run(directory))
+            run = _read_run(directory)
+            runs.append((run.metadata.started, run))
         except RunError as error:
-            runs.append(DamagedRun(directory, str(error)))
-    return runs
-
-
-def _check_name(name: str) -> None:
-    if not re.fullmatch(NAME_PATTERN, name) or name == "latest":
-        raise RunError(
-            f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
-            "other than 'latest'."
-        )
+            started = ""
+            with contextlib.suppress(OSError):
+                changed = datetime.fromtimestamp((directory / "run.json").stat().st_mtime, UTC)
+                started = changed.isoformat(timespec="milliseconds")
+            runs.append((started, DamagedRun(directory, str(error))))
+    return [run for _, run in sorted(runs, key=operator.itemgetter(0), reverse=True)]
 
 
 def _make_directory(runs_dir: Path, name: str | None, default: str) -> Path:
@@ -118,25 +124,6 @@ def _is_run(directory: Path) -> bool:
     return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
 
 
-def run_directories(runs_dir: Path) -> list[Path]:
-    """The directories of all runs, readable or not; none if ``runs_dir`` does not exist."""
-    try:
-        return [path for path in runs_dir.iterdir() if _is_run(path)]
-    except OSError:
-        return []
-
-
-def _started(directory: Path) -> str:
-    """When a run started, as text that sorts; for metadata that cannot be read, when their file changed."""
-    try:
-        return _read_run(directory).metadata.started
-    except RunError:
-        with contextlib.suppress(OSError):
-            changed = (directory / "run.json").stat().st_mtime
-            return datetime.fromtimestamp(changed, UTC).isoformat(timespec="milliseconds")
-        return ""
-
-
 def _read_run(directory: Path) -> Run:
     path = directory / "run.json"
     try:
@@ -154,5 +141,5 @@ def _read_run(directory: Path) -> Run:
         raise RunError(f"Cannot read {path}: {reason(error)}.") from error
     for part in (run.model_file, run.metrics_file, run.checkpoints, run.snapshots, run.figures):
         if part.is_symlink():
-            raise RunError(f"{part} is a symbolic link: put what it leads to in its place, if you trust it.")
+            raise RunError(f"{part} is a symbolic link: replace it by its target, if you trust the target.")
     return run

@@ -1,1 +1,1 @@
-"""Training: the optimizer, the training step, and the loop that keeps a run up to date."""
+"""Training: the optimizer, the training step, the loop that trains a run, and TensorBoard."""

@@ -1,4 +1,4 @@
-"""The training loop: a run from its first iteration to its last, evaluated and saved on the way."""
+"""Training loop: trains, evaluates and saves a run."""
 
 import contextlib
 import signal
@@ -41,13 +41,13 @@ def train(
 ) -> Run:
     """Train a network in a new run directory, to the end of the recipe.
 
-    An interrupt (Ctrl-C, or that of a notebook) finishes the current iterations, saves the run, and then raises
-    KeyboardInterrupt; :func:`resume` goes on with the run.
+    An interrupt (Ctrl-C, or a notebook's) finishes the current iterations, saves the run, and then raises
+    KeyboardInterrupt; :func:`resume` continues the run.
 
     Args:
-        recipe: what to train and how, as :func:`cnnmnist.recipes.load_recipe` reads it.
-        dataset: the data, as :func:`cnnmnist.data.loading.load_dataset` returns them.
-        runs_dir: where runs are kept.
+        recipe: the network and its training, as :func:`cnnmnist.recipes.load_recipe` returns them.
+        dataset: the data set, as :func:`cnnmnist.data.loading.load_dataset` returns it.
+        runs_dir: folder of the runs.
         name: name of the run; by default the time and the recipe's name.
         progress: called with a :class:`~cnnmnist.training.trainer.Progress` several times a second, and with a
             :class:`~cnnmnist.runs.metadata.Rung` after every evaluation on the test split.
@@ -57,28 +57,29 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer a finite number.
-        RunError: the name is not valid or taken.
-        WriteError: the directory cannot be written.
+        RunError: the name is not valid, or there is a run of this name.
+        WriteError: the run directory cannot be written.
     """
     return resume(create_run(Path(runs_dir), name, recipe, dataset), dataset, progress=progress)
 
 
 def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | None = None) -> Run:
-    """Continue a run that was interrupted, to the same bits as an undisturbed one.
+    """Continue an interrupted run to the same bits as a run without an interrupt.
 
     Args:
         run: as :func:`cnnmnist.runs.store.load_run` returns it.
-        dataset: the data that the run was begun with; they are loaded by default.
+        dataset: the data set of the run; it is loaded by default.
         progress: as for :func:`train`.
 
     Returns:
         The same run, finished.
 
     Raises:
-        DataError: the data are missing, or differ from those of the run.
+        DataError: the data set is missing, or differs from the run's.
         TrainingError: the loss is no longer a finite number.
-        RunError: another process is training the run.
-        WriteError: its directory cannot be written.
+        RunError: another process is training the run, its checkpoints are damaged, or it has more iterations than
+            its recipe.
+        WriteError: the run directory cannot be written.
     """
     dataset = dataset or run.load_dataset()
     run.check_same(dataset)
@@ -96,7 +97,7 @@ def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | Non
 
 @contextlib.contextmanager
 def _deferred_interrupt() -> Iterator[list[int]]:
-    """Note the first interrupt instead of raising it in the middle of an iteration; the second one is raised."""
+    """Append the first interrupt to a list, instead of raising it within an iteration; raise the second one."""
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:
@@ -123,12 +124,12 @@ def training_events(
 ) -> Generator[Progress | Rung | None]:
     """Train a run from its newest checkpoint, or from the start, to the end of its recipe.
 
-    Closing the generator interrupts the run: its state is saved, and training can go on from there.
+    Closing the generator interrupts the run, and saves its state, from which it can continue.
 
     Args:
-        run: a new, interrupted or finished run; its directory and metadata are kept up to date.
-        dataset: the data that the metadata name.
-        distribution: the replicas. Of a cluster's workers only the chief calls this function; the others call
+        run: a new, interrupted or finished run; the training updates its directory and metadata.
+        dataset: the data set of the run.
+        distribution: the replicas. In a cluster only the chief calls this function; the other workers call
             :func:`follower_events`.
         checkpoint_every: iterations between checkpoints.
 
@@ -138,8 +139,9 @@ def training_events(
 
     Raises:
         TrainingError: the loss is no longer a finite number.
-        WriteError: the directory cannot be written; the last checkpoint is intact.
-        ClusterError: another worker is lost; the last checkpoint is intact.
+        RunError: the checkpoints are damaged, or the run has more iterations than its recipe.
+        WriteError: the run directory cannot be written; the last checkpoint is unchanged.
+        ClusterError: another worker is lost; the last checkpoint is unchanged.
     """
     try:
         with distribution.lost_workers_named():
@@ -153,7 +155,7 @@ def training_events(
             loop.save("finished")
             distribution.barrier()
     except KeyboardInterrupt:
-        # It may have struck between the change of the weights and the count of their iterations: save neither.
+        # It may have come after the weights changed and before the iterations were counted: save neither.
         run.save_status("interrupted")
         raise
     except CnnMnistError:
@@ -164,9 +166,9 @@ def training_events(
 def follower_events(
     recipe: Recipe, dataset: Dataset, distribution: Distribution, *, checkpoint_every: int = CHECKPOINT_EVERY
 ) -> Iterator[Progress]:
-    """Take part in a cluster's training as a worker that writes nothing.
+    """Take part in a cluster's training as a worker that is not the chief, and write nothing.
 
-    The chief sends its state over the network, and evaluates alone; the others wait for it in the all-reduce of
+    The chief sends its state to the other workers, and evaluates alone; meanwhile they wait in the all-reduce of
     the next iteration.
 
     Raises:
@@ -182,14 +184,14 @@ def follower_events(
 
 
 def _stops(recipe: Recipe, checkpoint_every: int) -> tuple[set[int], set[int], set[int]]:
-    """Iterations after which the test split is evaluated, a snapshot is taken, and a checkpoint is written."""
+    """Iterations after which the chief evaluates the test split, takes a snapshot, and writes a checkpoint."""
     last = recipe.training.iterations
     rungs = {at for at in recipe.training.evaluate_at if at < last} | {last}
     return rungs, set(recipe.training.record_at), set(range(checkpoint_every, last, checkpoint_every))
 
 
 class _Loop:
-    """A trainer, and the run that is kept up to date with it."""
+    """A trainer, and the run that holds its results."""
 
     def __init__(self, run: Run, dataset: Dataset, distribution: Distribution) -> None:
         self.run, self.dataset, self.distribution = run, dataset, distribution
@@ -197,7 +199,7 @@ class _Loop:
         self.saved_at = -1
 
     def restore(self) -> None:
-        """Go back to the newest checkpoint, and remove from the run's files whatever came after it."""
+        """Restore the newest checkpoint, and remove the later results from the run's files."""
         for half_written in self.run.directory.rglob(".*.tmp*"):
             half_written.unlink(missing_ok=True)
         trainer, metadata = self.trainer, self.run.metadata
@@ -236,7 +238,7 @@ class _Loop:
                 self._save_checkpoint()
 
     def save(self, status: Status) -> None:
-        """Write the network and a checkpoint of this moment."""
+        """Write the network, a checkpoint and the metadata."""
         if self.trainer.iteration != self.saved_at:
             self._save_checkpoint()
         save_model(self.trainer.trained_model(), self.run.model_file)
@@ -244,7 +246,7 @@ class _Loop:
         self.run.save()
 
     def _evaluate(self, rungs: set[int], snapshots: set[int]) -> Iterator[Rung | None]:
-        """Classify the test split if this iteration asks for a rung of the ladder or for a snapshot."""
+        """Classify the test split if the recipe asks for a rung or a snapshot after this iteration."""
         iteration, ladder, test = self.trainer.iteration, self.run.metadata.ladder, self.dataset.test
         wants_rung = iteration in rungs and all(rung.iteration != iteration for rung in ladder)
         wants_snapshot = iteration in snapshots and not has_snapshot(self.run.snapshots, iteration)
@@ -275,7 +277,7 @@ class _Loop:
         self.saved_at = self.trainer.iteration
 
     def _check_finite(self, arrays: Iterable[np.ndarray]) -> None:
-        # The loss of an iteration is that before its step, and a step can spoil weights that gave a good one.
+        # The loss may be finite although the weights are not, because it was computed before the last step.
         if not all(np.isfinite(array).all() for array in arrays):
             raise TrainingError(
                 f"The weights or Adam's averages are no longer finite after iteration {self.trainer.iteration}: "

@@ -1,4 +1,4 @@
-"""Adam, and the learning rate of each step."""
+"""Optimizer: Adam, and the learning rate of each step."""
 
 import math
 
@@ -7,10 +7,10 @@ from cnnmnist.runtime import tf
 
 
 def learning_rate(config: TrainingConfig, iteration: tf.Tensor | int) -> tf.Tensor:
-    """Adam's step size, float32 scalar, for the step that follows ``iteration`` others.
+    """Compute Adam's step size, float32 scalar, for the step after ``iteration`` steps.
 
-    One-cycle (Smith, 2018, https://arxiv.org/abs/1803.09820) rises linearly to the peak over the warm-up
-    and falls to zero on a half cosine.
+    The one-cycle schedule (Smith, 2018, https://arxiv.org/abs/1803.09820) rises linearly to the peak during the
+    warm-up, and falls to zero on a half cosine.
     """
     if config.schedule == "constant":
         return tf.constant(config.learning_rate, tf.float32)
@@ -21,11 +21,11 @@ def learning_rate(config: TrainingConfig, iteration: tf.Tensor | int) -> tf.Tens
 
 
 class Adam:
-    """Adam with decoupled weight decay, one fused TensorFlow kernel per weight array.
+    """Adam with decoupled weight decay, in one fused TensorFlow kernel for each weight array.
 
-    The same update as ``keras.optimizers.Adam``, to float32 rounding, at a fraction of its cost.
-    Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980 (the form before section 2.1's end, with epsilon
-    outside of the bias correction); Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101.
+    It computes the same update as ``keras.optimizers.Adam``, to float32 rounding, at a fraction of its cost.
+    Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980 (the form at the end of section 2, with epsilon outside
+    of the bias correction); Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101.
     """
 
     def __init__(self, config: TrainingConfig, variables: list[tf.Variable]) -> None:
@@ -35,7 +35,7 @@ class Adam:
         self.squares = [tf.Variable(tf.zeros_like(each), name="adam_square") for each in variables]
 
     def apply(self, gradients: list[tf.Tensor], iteration: tf.Tensor) -> None:
-        """Take the step that follows ``iteration`` others."""
+        """Take a step after ``iteration`` steps, a scalar."""
         config = self.config
         rate = learning_rate(config, iteration)
         step = tf.cast(iteration + 1, tf.float32)

@@ -1,4 +1,4 @@
-"""The training step, and the iterations as a generator of progress."""
+"""Trainer: the network in training, its training step, and its iterations."""
 
 import itertools
 import time
@@ -18,8 +18,8 @@ from cnnmnist.training.optimizer import Adam
 
 DROPOUT_STREAM = 3
 REPORT_EVERY = 100
-SECONDS_PER_CALL = 0.25  # about as often the caller hears of progress and can stop the training
-ITERATIONS_PER_CALL = 10  # where the speed is not known, or the workers may differ in it
+SECONDS_PER_CALL = 0.25  # about; between two calls of TensorFlow the caller can stop the training
+ITERATIONS_PER_CALL = 10  # while the speed is unknown, or for workers, which may differ in speed
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,24 @@ class Progress:
     """Losses, accuracies and time of the latest iterations."""
 
     iteration: int
-    """Iterations done so far."""
+    """Number of iterations done so far."""
     losses: np.ndarray
     """Loss of each of the latest iterations before its step, float32 (n,)."""
     accuracies: np.ndarray
-    """Accuracy of each on its batch, also before its step, float32 (n,)."""
+    """Accuracy of each of the latest iterations on its batch before its step, float32 (n,)."""
     seconds: float
-    """Time that these iterations took, tracing included."""
+    """Time of the latest iterations in seconds, including TensorFlow's tracing."""
     batch_accuracy: float | None = None
-    """Accuracy on the batch of the latest iteration after its step, every 100 iterations from the first."""
+    """Accuracy of the latest iteration on its batch after its step, every 100 iterations from the first."""
 
 
 class Trainer:
     """A network in training: its weights, its optimizer and the iterations done.
 
     Args:
-        recipe: what to train and how.
-        dataset: the digits.
-        strategy: where the replicas are; None for the default device of this process.
+        recipe: the network and its training.
+        dataset: the data set.
+        strategy: TensorFlow's strategy, which places the replicas; None for the default device of this process.
 
     Raises:
         RecipeError: the batch cannot be divided evenly among the replicas.
@@ -73,7 +73,7 @@ class Trainer:
         self._steps = tf.function(self._many_steps)
 
     def trained_model(self) -> keras.Model:
-        """The float32 network that the training has led to, with averaged weights if the recipe says so."""
+        """Return the trained network in float32, with the averages of the weights if the recipe asks for them."""
         if self._float32_model is not self.model:
             for target, source in zip(
                 self._float32_model.trainable_variables, self.averages or self.variables, strict=True
@@ -82,68 +82,65 @@ class Trainer:
         return self._float32_model
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that a later process needs to go on bit for bit, as arrays by name."""
+        """Return all arrays, by name, from which another process continues to the same bits."""
         arrays = {name: variable.numpy() for name, variable in self._state_variables()}
         return arrays | {"iteration": np.array(self.iteration, np.int64)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from a state that :meth:`state` returned."""
+        """Continue from a state of :meth:`state`."""
         for name, variable in self._state_variables():
             variable.assign(state[name])
         self.iteration = int(state["iteration"])
 
     def iterate(self, stops: Iterable[int] = ()) -> Iterator[Progress]:
-        """Train to the recipe's last iteration, yielding several times a second and at each of ``stops``.
+        """Train to the recipe's last iteration, and yield several times a second and at each of ``stops``.
 
-        The weights do not depend on how many iterations a call of TensorFlow does. All workers of a cluster need
-        the same stops, because they add up gradients only within the same call.
+        The number of iterations in a call of TensorFlow does not change the weights. All workers of a cluster need
+        the same stops, because they can only add up gradients within the same call.
 
         Raises:
             TrainingError: the loss is no longer a finite number.
         """
         last = self.recipe.training.iterations
         stops = sorted({stop for stop in stops if stop < last} | {last})
-        batches = iter(self._distributed_batches())
+        batches = iter(self.strategy.distribute_datasets_from_function(self._worker_batches))
         count = ITERATIONS_PER_CALL
         while self.iteration < last:
             report = self.iteration + (-self.iteration % REPORT_EVERY) + 1
             stop = min(report, next(each for each in stops if each > self.iteration))
             progress = self._iterate(batches, min(count, stop - self.iteration), report)
-            _check_finite(progress)
+            finite = np.isfinite(progress.losses)
+            if not finite.all():
+                number = progress.iteration - len(finite) + int(np.argmin(finite)) + 1
+                raise TrainingError(
+                    f"The loss is {progress.losses[~finite][0]} at iteration {number}: the learning rate may be "
+                    "too high, or epsilon too small for the precision; train again with a lower --learning-rate."
+                )
             yield progress
-            # A call that traced says nothing about speed, and workers that differ in speed must do the same calls.
+            # A call that traced does not show the speed. Workers may differ in speed, but must do the same calls.
             traced = progress.iteration == 1 or progress.seconds > 4 * SECONDS_PER_CALL
             count = ITERATIONS_PER_CALL
             if not traced and not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
                 count = max(1, int(len(progress.losses) * SECONDS_PER_CALL / progress.seconds))
 
     def _iterate(self, batches: tf.distribute.DistributedIterator, count: int, report: int) -> Progress:
-        """Do ``count`` iterations; ``report`` is the one after which the accuracy on its batch is wanted."""
+        """Do ``count`` iterations, and compute the accuracy on the last batch after iteration ``report``."""
         started = time.perf_counter()
-        losses, accuracies = self._steps(batches, tf.constant(self.iteration, tf.int64), tf.constant(count))
+        results = self._steps(batches, tf.constant(self.iteration, tf.int64), tf.constant(count))
+        losses, accuracies = (result.numpy() for result in results)
         self.iteration += count
-        return Progress(
-            iteration=self.iteration,
-            losses=losses.numpy(),
-            accuracies=accuracies.numpy(),
-            batch_accuracy=self._batch_accuracy() if self.iteration == report else None,
-            seconds=time.perf_counter() - started,
-        )
-
-    def _batch_accuracy(self) -> float:
-        images, labels = self.batches.batch(self.iteration - 1)
-        predicted = predict_logits(self.model, images).argmax(axis=1)
-        return float((predicted == labels.numpy()).mean())
+        batch_accuracy = None
+        if self.iteration == report:
+            images, labels = self.batches.batch(self.iteration - 1)
+            predicted = predict_logits(self.model, images).argmax(axis=1)
+            batch_accuracy = float((predicted == labels.numpy()).mean())
+        seconds = time.perf_counter() - started
+        return Progress(self.iteration, losses, accuracies, seconds, batch_accuracy)
 
     def _build(self, precision: str) -> keras.Model:
-        recipe, dataset = self.recipe, self.dataset
-        return build_model(
-            recipe.model,
-            dataset.image_shape,
-            len(dataset.class_names),
-            precision=precision,
-            seed=recipe.training.seed,
-        )
+        config, seed = self.recipe.model, self.recipe.training.seed
+        shape, classes = self.dataset.image_shape, len(self.dataset.class_names)
+        return build_model(config, shape, classes, precision=precision, seed=seed)
 
     def _state_variables(self) -> Iterator[tuple[str, tf.Variable]]:
         groups = {
@@ -156,22 +153,16 @@ class Trainer:
             for number, variable in enumerate(variables):
                 yield f"{group}_{number}", variable
 
-    def _distributed_batches(self) -> tf.distribute.DistributedDataset:
-        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            local = self.replicas // context.num_input_pipelines
-            return self.batches.stream(
-                self.iteration,
-                shards=self.replicas,
-                first_shard=context.input_pipeline_id * local,
-                local_shards=local,
-            )
-
-        return self.strategy.distribute_datasets_from_function(of_worker)
+    def _worker_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        """Return the slices of the batches for the replicas of a worker."""
+        local = self.replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        return self.batches.stream(self.iteration, shards=self.replicas, first_shard=first, local_shards=local)
 
     def _many_steps(
         self, batches: tf.distribute.DistributedIterator, start: tf.Tensor, count: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The ``count`` steps that follow ``start`` others: their losses and accuracies, float32 (count,)."""
+        """Take ``count`` steps after ``start`` steps, and return losses and accuracies, float32 (count,)."""
         losses = tf.TensorArray(tf.float32, count)
         accuracies = tf.TensorArray(tf.float32, count)
         for number in tf.range(count):
@@ -183,7 +174,7 @@ class Trainer:
         return losses.stack(), accuracies.stack()
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor, iteration: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One optimizer step on this replica's share of the batch; loss and accuracy of the whole batch."""
+        """Take a step on this replica's part of the batch, and return loss and accuracy of the whole batch."""
         share = self.recipe.training.batch_size // self.replicas
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         bounds = np.linspace(0, share, min(self.towers, share) + 1).astype(int).tolist()
@@ -199,19 +190,17 @@ class Trainer:
     def _gradients(
         self, images: tf.Tensor, labels: tf.Tensor, iteration: tf.Tensor, first_row: tf.Tensor
     ) -> list[tf.Tensor]:
-        """The share of some images, the batch's rows from ``first_row`` on, in gradients, loss and accuracy."""
+        """Compute the contribution of the batch's rows from ``first_row`` on to gradients, loss and accuracy."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
             logits = self._forward(images, iteration, first_row)
             loss = tf.reduce_sum(self._cross_entropy(logits, labels)) / self.recipe.training.batch_size
-        return [*tape.gradient(loss, self.variables), loss, self._accuracy(logits, labels)]
-
-    def _accuracy(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-        return tf.reduce_sum(tf.cast(right, tf.float32)) / self.recipe.training.batch_size
+        accuracy = tf.reduce_sum(tf.cast(right, tf.float32)) / self.recipe.training.batch_size
+        return [*tape.gradient(loss, self.variables), loss, accuracy]
 
     def _forward(self, images: tf.Tensor, iteration: tf.Tensor, first_row: tf.Tensor) -> tf.Tensor:
-        """Logits in training; dropout is drawn from (seed, iteration) for the whole batch, however it is cut."""
+        """Compute logits in training; the dropout of a row depends on seed, iteration and row alone."""
         training = self.recipe.training
         outputs = images
         for number, layer in enumerate(self.model.layers):
@@ -233,7 +222,7 @@ class Trainer:
         return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
     def _all_reduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Sum over all replicas in one packed all-reduce: one by one they would cost a round trip each."""
+        """Sum tensors over all replicas in one all-reduce, because each all-reduce costs a round trip."""
         if self.replicas == 1:
             return tensors
         parts = [tf.reshape(each, [-1]) for each in tensors]
@@ -243,7 +232,10 @@ class Trainer:
         return [tf.reshape(each, tensor.shape) for each, tensor in zip(sums, tensors, strict=True)]
 
     def _update_averages(self, iteration: tf.Tensor) -> None:
-        """Move the averages towards the weights, faster at first, so that the start is soon forgotten."""
+        """Move the averages towards the weights, faster at first, so that they soon forget the initial weights.
+
+        The decay is the same as in ``tf.train.ExponentialMovingAverage`` with ``num_updates``.
+        """
         done = tf.cast(iteration + 1, tf.float32)
         decay = tf.minimum(self.recipe.training.ema_decay, (1.0 + done) / (10.0 + done))
         for average, variable in zip(self.averages, self.variables, strict=False):
@@ -251,24 +243,14 @@ class Trainer:
 
 
 def check_divisible(batch_size: int, replicas: int) -> None:
-    """Refuse a batch that cannot be divided evenly.
+    """Refuse a batch that cannot be divided evenly among the replicas.
 
     Raises:
-        RecipeError: with the nearest batch size that can.
+        RecipeError: it cannot be divided; the message has the nearest batch size that fits.
     """
     if batch_size % replicas:
         nearest = max(1, round(batch_size / replicas)) * replicas
         raise RecipeError(
             f"A batch of {batch_size} images cannot be divided among {replicas} replicas: "
-            f"the nearest batch size that can is {nearest}."
-        )
-
-
-def _check_finite(progress: Progress) -> None:
-    finite = np.isfinite(progress.losses)
-    if not finite.all():
-        iteration = progress.iteration - len(finite) + int(np.argmin(finite)) + 1
-        raise TrainingError(
-            f"The loss is {progress.losses[~finite][0]} at iteration {iteration}: the learning rate may be "
-            "too high, or epsilon too small for the precision; train again with a lower --learning-rate."
+            f"the nearest batch size that fits is {nearest}."
         )

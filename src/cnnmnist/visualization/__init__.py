@@ -1,1 +1,1 @@
-"""Figures: grids of images, charts, the architecture of a network, and movies."""
+"""Figures: grids of images, charts, diagrams of networks, and movies."""

@@ -8,37 +8,31 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import SymLogNorm
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import (
-    FixedLocator,
-    FuncFormatter,
-    NullFormatter,
-    NullLocator,
-    ScalarFormatter,
-    StrMethodFormatter,
-)
+from matplotlib.ticker import ScalarFormatter
 
 from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, text_width
 from cnnmnist.visualization.grids import Array
 
-LARGEST_COUNTED_MATRIX = 20  # classes; the counts in the cells of a larger matrix could not be read
+LARGEST_COUNTED_MATRIX = 20  # classes; in a larger matrix nobody could read the numbers
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 LOGIT_RANGE = (0.001, 0.9999)
+LOGIT_TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 LARGEST_CURVE = 1_000  # points
 
 
 def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> Figure:
-    """Draw how often the network predicted each class (columns) for images of each true class (rows).
+    """Draw the number of images by true class (rows) and predicted class (columns).
 
-    The colours are logarithmic from 1 on, because the few confusions would be invisible beside the diagonal.
+    The colour scale is logarithmic from 1 on: on a linear scale the few confusions would be invisible.
 
     Args:
         matrix: int (classes, classes).
         class_names: one for each class.
-        title: of the figure.
+        title: title of the figure.
     """
     classes = len(matrix)
     counted = classes <= LARGEST_COUNTED_MATRIX
-    cells = max(2.5, classes * (0.45 if counted else 0.17))  # inches, as the names' lengths
+    cells = max(2.5, classes * (0.45 if counted else 0.17))  # inches
     longest = text_width(class_names, SMALL) / DPI
     upright = longest < 0.9 * cells / classes
     size = cells + longest + 1.3, cells + (0 if upright else longest) + 0.9
@@ -68,17 +62,17 @@ class LearningCurve:
     losses: Array
     """Loss of each iteration from the first, float (n,); n may be 0."""
     accuracies: Array
-    """Accuracy on the batch of each, float (n,)."""
+    """Accuracy of each iteration on its batch, float (n,)."""
     ladder: Sequence[tuple[int, float]]
-    """Iterations and the accuracy on the test split after them."""
+    """Pairs of a number of iterations and the accuracy on the test split after them."""
 
 
 def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
-    """Draw the training losses and the accuracies of several trainings over their iterations.
+    """Draw losses and accuracies of one or more trainings over their iterations.
 
-    Losses and accuracies of batches are running means over a fiftieth of the longest training; accuracies on the
-    test split are circles. The axis of the accuracies is a logit one, so that 98 % and 99 % are far from each
-    other; what is above 99.99 % lies on its upper edge.
+    Lines are running means of losses and accuracies on batches, over a fiftieth of the longest training. Circles
+    are accuracies on the test split. The accuracies have a logit scale, so that 98 % and 99 % are far from each
+    other; accuracies above 99.99 % are on its upper edge.
     """
     window = max(1, max(len(curve.losses) for curve in curves) // 50)
     over = f" (mean of {window:,} iterations)" if window > 1 else ""
@@ -88,33 +82,27 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
     for number, curve in enumerate(curves):
         color = f"C{number % 10}"
         style: dict[str, Any] = {"color": color, "linestyle": LINE_STYLES[number // 10 % len(LINE_STYLES)]}
-        iterations, losses = _smoothed(curve.losses, window)
-        loss_axes.plot(iterations, losses, linewidth=1, **style)
+        loss_axes.plot(*_smoothed(curve.losses, window), linewidth=1, **style)
         iterations, accuracies = _smoothed(curve.accuracies, window)
-        (line,) = accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), linewidth=1, **style)
-        tested = np.array(curve.ladder, float).reshape(-1, 2)
-        marks = {"linestyle": "none", "marker": "o", "markersize": 6, "markeredgecolor": "white"}
-        accuracy_axes.plot(
-            tested[:, 0], tested[:, 1].clip(*LOGIT_RANGE), **marks, color=color, zorder=3, clip_on=False
-        )
-        lines.append(line)
+        lines += accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), linewidth=1, **style)
+        iterations, accuracies = np.array(curve.ladder, float).reshape(-1, 2).T
+        style = {"color": color, "markersize": 6, "markeredgecolor": "white", "zorder": 3, "clip_on": False}
+        accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), "o", **style)
     loss_axes.set_yscale("log")
     loss_axes.set_ylabel(f"Training loss{over}", size=SMALL)
     accuracy_axes.set_yscale("logit")
     lowest = min((min(line.get_ydata(), default=1.0) for line in accuracy_axes.lines), default=1.0)
+    accuracy_axes.set_yticks(LOGIT_TICKS, [f"{100 * tick:g}%" for tick in LOGIT_TICKS])
+    accuracy_axes.minorticks_off()
     accuracy_axes.set_ylim(min(0.5, 0.8 * lowest), LOGIT_RANGE[1])
-    accuracy_axes.yaxis.set_major_locator(FixedLocator([0.01, 0.1, 0.5, 0.9, 0.99, 0.999]))
-    accuracy_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-    accuracy_axes.yaxis.set_minor_locator(NullLocator())
-    accuracy_axes.yaxis.set_minor_formatter(NullFormatter())
     accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)", size=SMALL)
     accuracy_axes.set_xlabel("Iterations", size=SMALL)
-    accuracy_axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    accuracy_axes.xaxis.set_major_formatter("{x:,.0f}")
     for axes in (loss_axes, accuracy_axes):
         axes.grid(color="0.9", linewidth=0.6)
         axes.tick_params(labelsize=SMALL)
         axes.spines[["top", "right"]].set_visible(False)
-    # A name set afterwards may begin with an underscore, which would keep it out of the legend.
+    # legend() ignores a name that begins with an underscore, but text.set() takes it.
     legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", fontsize=SMALL, frameon=False)
     for text, curve in zip(legend.get_texts(), curves, strict=True):
         text.set(text=curve.name, parse_math=False)
@@ -122,7 +110,7 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
 
 
 def _smoothed(values: Array, window: int) -> tuple[Array, Array]:
-    """Some iterations and the means around them, over as many values as there are near the ends."""
+    """Choose iterations, and compute the mean of the values around each, of fewer values near the ends."""
     places = np.unique(np.linspace(0, len(values) - 1, min(len(values), LARGEST_CURVE)).astype(int))
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     first, last = np.maximum(places - window // 2, 0), np.minimum(places + window // 2 + 1, len(values))
@@ -132,32 +120,32 @@ def _smoothed(values: Array, window: int) -> tuple[Array, Array]:
 def draw_embedding(
     points: Array, labels: Array, predicted: Array, class_names: Sequence[str], title: str = ""
 ) -> Figure:
-    """Draw images as points in the colour and under the name of their class; misclassified ones have a black edge.
+    """Draw images as points in the colour of their class; misclassified images have a black edge.
 
     Args:
         points: float (n, 2), as :func:`cnnmnist.interpretation.embed` returns them.
-        labels: true classes (n,).
-        predicted: predicted classes (n,).
-        class_names: one for each class.
-        title: of the figure.
+        labels: true classes, int (n,).
+        predicted: predicted classes, int (n,).
+        class_names: one for each class; each is written at the median of the points of its class.
+        title: title of the figure.
     """
     figure = Figure(figsize=(7, 7.4), dpi=DPI, layout="constrained")
     axes = figure.add_subplot(aspect="equal", xticks=[], yticks=[])
     wrong = predicted != labels
-    size = min(60.0, 24_000 / len(points))  # the fewer, the larger
+    size = min(60.0, 24_000 / len(points))
     classes = len(class_names)
-    few = colormaps["tab10" if classes <= 10 else "tab20"]
-    colors = few if classes <= few.N else colormaps["turbo"].resampled(classes)
+    colors = colormaps["tab10" if classes <= 10 else "tab20" if classes <= 20 else "turbo"]
+    if classes > 20:
+        colors = colors.resampled(classes)
     edge: dict[str, Any] = {"s": size + 14, "edgecolor": "black", "linewidth": 0.8}
-    marks: dict[str, Any] = {"rasterized": True, "clip_on": False}  # thousands of points as outlines are slow
     for number in np.unique(labels):
         right, missed = (points[(labels == number) & chosen] for chosen in (~wrong, wrong))
-        axes.scatter(
-            right[:, 0], right[:, 1], size, color=colors(number), linewidth=0, alpha=0.7, zorder=1, **marks
-        )
-        axes.scatter(missed[:, 0], missed[:, 1], color=colors(number), zorder=2, **marks, **edge)
+        # Rasterized, because viewers are slow with the outlines of thousands of points.
+        style: dict[str, Any] = {"color": colors(number), "rasterized": True, "clip_on": False}
+        axes.scatter(right[:, 0], right[:, 1], size, linewidth=0, alpha=0.7, zorder=1, **style)
+        axes.scatter(missed[:, 0], missed[:, 1], zorder=2, **style, **edge)
         x, y = np.median(points[labels == number], axis=0)
-        style: dict[str, Any] = {"size": LARGE, "weight": "bold", "ha": "center", "va": "center", "zorder": 3}
+        style = {"size": LARGE, "weight": "bold", "ha": "center", "va": "center", "zorder": 3}
         label = axes.text(x, y, class_names[number], parse_math=False, **style)
         label.set_path_effects([withStroke(linewidth=3, foreground="white")])
     mark = axes.scatter([], [], color="white", **edge)

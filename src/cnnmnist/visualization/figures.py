@@ -1,13 +1,12 @@
-"""Figures: drawing grids of images with matplotlib, and writing figures to files.
+"""Figures: grids of images drawn with matplotlib, and files of figures.
 
-Only matplotlib's object-oriented interface is used: no window, no global state.
+The module uses matplotlib's object-oriented interface only: no window, no global state.
 """
 
 import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,50 +18,49 @@ from cnnmnist.errors import SelectionError
 from cnnmnist.files import replacing
 from cnnmnist.visualization.grids import Array, ImageGrid, title_lines
 
-# Metadata that would make the bytes of a file depend on the time at which it was written.
+# Without the time in its metadata, the same figure gives the same bytes.
 UNDATED: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 DPI = 150
-SCREEN_DPI = 96  # of a notebook's page
+SCREEN_DPI = 96  # of a notebook
 SMALL, LARGE = 8, 11  # font sizes in points
-LINE = 1.35  # height of a line over its font size
-COLOR_BAR = 28  # pixels
-COLOR_BAR_TICKS = 120
+LINE = 1.35  # height of a line as a multiple of its font size
+COLOR_BAR, COLOR_BAR_TICKS = 28, 120  # widths in pixels
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Lengths in a figure: pixels at its resolution, so that an image's pixels are squares of whole pixels."""
+    """Lengths in a figure, in pixels: each pixel of an image becomes a square of whole pixels."""
 
     dpi: int = DPI
     row: int = 1050
-    """What the panels of a row of images share."""
+    """Width of all panels of a row; each panel shows an image."""
     smallest_panel: int = 84
     largest_panel: int = 560
     gap: int = 28
     margin: int = 36
 
     def pixels(self, points: float) -> float:
-        """A length in points."""
+        """Convert a length from points to pixels."""
         return points * self.dpi / 72
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that a notebook displays as the last value of a cell, although it belongs to no window."""
+    """A figure that a notebook displays if it is the last value of a cell."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        """IPython's protocol: a PNG file, and the width in pixels at which text has its size."""
+        """Return a PNG file, and the width in pixels at which text has its size, as IPython's protocol asks."""
         file = io.BytesIO()
         self.savefig(file, format="png")
         return file.getvalue(), {"width": round(SCREEN_DPI * self.get_figwidth())}
 
 
 class Drawing:
-    """A figure of a grid and of those beside it, in which others of the same shapes can take their place.
+    """A figure of a grid and of the grids beside it, which :meth:`show` can replace by grids of the same shapes.
 
     Args:
-        grid: what is shown at first; it determines how much room there is for titles.
-        layout: how large everything is.
+        grid: the first grid; its titles determine the space for all titles.
+        layout: lengths in the figure.
     """
 
     def __init__(self, grid: ImageGrid, layout: Layout | None = None) -> None:
@@ -80,28 +78,28 @@ class Drawing:
         )
         left = (width - content) // 2
         for block in blocks:
-            # Headings are on one line; without them, what is smaller is in the middle.
+            # Blocks with headings are aligned at the top, others in the middle.
             spare = (tallest - block.height) // (1 if block.grid.heading else 2)
             block.draw(self.figure, left, margin + spare)
             left += block.width + margin
 
     def show(self, grid: ImageGrid) -> None:
-        """Replace all images and titles, but no headings and colour bars."""
+        """Replace all images and titles, but not headings and colour bars."""
         self._title.set_text(grid.title)
         for block, part in zip(self._blocks, grid.row(), strict=True):
             block.show(part)
 
 
 def draw_grid(grid: ImageGrid) -> Figure:
-    """Draw the images of a grid, and of those beside it, with their titles and colour bars."""
+    """Draw the images of a grid, and of the grids beside it, with their titles and colour bars."""
     return Drawing(grid).figure
 
 
 def check_figure_path(path: Path, suffixes: Sequence[str] = tuple(UNDATED)) -> None:
-    """Refuse a file name by which no figure can be written, before the work of making one.
+    """Refuse a file name with the wrong suffix, before the figure is computed.
 
     Raises:
-        SelectionError: its suffix is not that of a known format.
+        SelectionError: the suffix is none of ``suffixes``.
     """
     if path.suffix.lower() not in suffixes:
         choice = ", ".join([*suffixes[:-2], " or ".join(suffixes[-2:])])
@@ -109,33 +107,33 @@ def check_figure_path(path: Path, suffixes: Sequence[str] = tuple(UNDATED)) -> N
 
 
 def save_figure(figure: matplotlib.figure.Figure, path: str | Path) -> None:
-    """Write a figure as PNG, SVG or PDF, by suffix; the same figure gives the same bytes.
+    """Write a figure as PNG, SVG or PDF; the same figure gives the same bytes.
 
     Args:
-        figure: any of matplotlib's.
-        path: the file; its folder is made, and a file of that name replaced.
+        figure: any figure of matplotlib.
+        path: the file, which ends in .png, .svg or .pdf; its folder is made, and a file of that name is replaced.
 
     Raises:
-        SelectionError: the suffix is not that of a known format.
+        SelectionError: the suffix is not one of these.
         WriteError: the file cannot be written.
     """
     path = Path(path)
     check_figure_path(path)
     suffix = path.suffix.lower()
-    # Without a salt of ours, the identifiers within an SVG file are random.
+    # Without a salt, matplotlib puts random identifiers into an SVG file.
     with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "cnnmnist"}):
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(temporary, format=suffix[1:], metadata=UNDATED[suffix])
 
 
 def text_width(texts: Iterable[str], size: float, dpi: int = DPI) -> int:
-    """Pixels that the longest of the texts takes."""
+    """Compute the width of the longest text in pixels, at a font size in points."""
     lengths = (TextPath((0, 0), text, size=size).get_extents().width for text in set(texts) if text)
     return math.ceil(max(lengths, default=0) * dpi / 72)
 
 
 class _Block:
-    """The measures of a grid's panels, titles and colour bar, in pixels, and its panels once they are drawn."""
+    """The panels, titles and colour bar of a grid, and their sizes in pixels."""
 
     def __init__(self, grid: ImageGrid, layout: Layout) -> None:
         self.grid, self.layout, self.panels = grid, layout, list[Any]()
@@ -146,7 +144,7 @@ class _Block:
         lines = max(map(len, titles)) if any(grid.titles) else 0
         self.title_height = math.ceil(layout.pixels(lines * SMALL * LINE))
         self.heading_height = math.ceil(layout.pixels(SMALL * LINE)) + layout.gap // 2 if grid.heading else 0
-        room = max(room, text_width(chain.from_iterable(titles), SMALL, layout.dpi))
+        room = max(room, text_width((line for title in titles for line in title), SMALL, layout.dpi))
 
         height, width = grid.images[0].shape
         self.enlargement = max(1, room // max(height, width))
@@ -195,5 +193,5 @@ class _Block:
             axes.title.set_text("\n".join(title_lines(title, self.titles_fit)))
 
     def _enlarged(self, image: Array) -> Array:
-        # Enlarged by us, pixels stay crisp in all viewers of SVG and PDF, many of which smooth images.
+        # Many viewers of SVG and PDF smooth images; large pixels stay sharp.
         return image.repeat(self.enlargement, axis=0).repeat(self.enlargement, axis=1)

@@ -1,11 +1,11 @@
-"""Grids of small images: digits, filter weights, layer outputs, and whatever else belongs to pixels.
+"""Grids of small images: images of a data set, filter weights, layer outputs and saliency maps.
 
-An :class:`ImageGrid` says what is shown; :mod:`cnnmnist.visualization.figures` draws it with matplotlib,
-:mod:`cnnmnist.cli.preview` with half-block characters.
+An :class:`ImageGrid` describes them; :mod:`cnnmnist.visualization.figures` draws it with matplotlib, and
+:mod:`cnnmnist.cli.preview` with characters.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,29 +21,29 @@ MAX_IMAGES = 256  # drawing takes about 20 ms for each
 
 @dataclass(frozen=True, eq=False)
 class ImageGrid:
-    """Small images in rows, as one figure shows them."""
+    """Small images in rows."""
 
     images: tuple[Array, ...]
-    """One or more of the same shape (height, width)."""
+    """At least one image; all have the same shape (height, width)."""
     titles: tuple[str, ...]
-    """One for each image, perhaps empty."""
+    """Titles of the images; a title may be empty."""
     value_ranges: tuple[tuple[float, float], ...]
-    """For each image the values at the two ends of the colour map."""
+    """The values of each image at the two ends of the colour map."""
     colormap: str
-    """Matplotlib's name of it."""
+    """Matplotlib's name of the colour map."""
     columns: int
-    """Images in a row."""
+    """Number of images in a row."""
     title: str = ""
-    """Of the whole figure."""
+    """Title of the whole figure."""
     heading: str = ""
-    """Of these images, where there are others beside them."""
+    """Title of these images, if there are grids beside them."""
     scale: str = ""
-    """What the values are, if all images share one range and a colour bar is to show it."""
+    """Label of the colour bar; empty for no colour bar."""
     beside: "ImageGrid | None" = None
-    """Another grid, shown on the left of this one; it may have one beside itself."""
+    """The grid on the left of this one; it may have a grid beside it, too."""
 
     def row(self) -> "list[ImageGrid]":
-        """This grid and all beside it, from left to right."""
+        """Return this grid and all grids beside it, from left to right."""
         return [*(self.beside.row() if self.beside else []), self]
 
 
@@ -54,24 +54,22 @@ def image_grid(
     class_names: Sequence[str] | None = None,
     title: str = "",
 ) -> ImageGrid:
-    """Images of digits with their true and, if given, their predicted classes; ink is dark.
+    """Show images of a data set with their true and, if given, their predicted classes; ink is dark.
 
     Args:
-        images: uint8 (n, height, width), n at least 1.
-        labels: true classes (n,).
-        predicted: predicted classes (n,).
-        class_names: what the classes are called; their numbers by default.
-        title: of the whole figure.
+        images: uint8 (n, height, width), n from 1 to 256.
+        labels: true classes, int (n,).
+        predicted: predicted classes, int (n,).
+        class_names: names of the classes; their numbers by default.
+        title: title of the whole figure.
 
     Raises:
-        SelectionError: there are more images than a figure can show.
+        SelectionError: there are more than 256 images.
     """
     if len(images) > MAX_IMAGES:
         raise SelectionError(f"{len(images):,} images do not fit in one figure: choose at most {MAX_IMAGES}.")
 
-    def name(label: int) -> str:
-        return class_names[label] if class_names else str(label)
-
+    name: Callable[[Any], str] = class_names.__getitem__ if class_names else str
     titles = [f"True: {name(label)}" for label in labels]
     if predicted is not None:
         titles = [f"{true}, Pred: {name(label)}" for true, label in zip(titles, predicted, strict=True)]
@@ -86,12 +84,12 @@ def image_grid(
 
 
 def filter_grid(weights: Array, input_channel: int = 0, title: str = "") -> ImageGrid:
-    """A convolution's weights for one input channel, with one colour range over all weights of the layer.
+    """Show the weights of a convolutional layer for one input channel, with the colour range of all weights.
 
     Args:
         weights: float (height, width, input channels, filters).
-        input_channel: from 0.
-        title: of the whole figure.
+        input_channel: number from 0.
+        title: title of the whole figure.
     """
     filters = weights.shape[-1]
     return ImageGrid(
@@ -106,12 +104,12 @@ def filter_grid(weights: Array, input_channel: int = 0, title: str = "") -> Imag
 
 
 def activation_grid(activations: Array, image: Array, title: str = "") -> ImageGrid:
-    """A layer's outputs for one image beside it, each from its own minimum (white) to its maximum (black).
+    """Show the outputs of a layer for an image, each from its minimum (white) to its maximum (black).
 
     Args:
-        activations: float (height, width, filters).
-        image: uint8 (height, width), as the data set holds it.
-        title: of the whole figure.
+        activations: outputs of the layer, float (height, width, filters).
+        image: uint8 (height, width), which the grid shows, too.
+        title: title of the whole figure.
     """
     outputs = tuple(np.moveaxis(activations, -1, 0))
     return ImageGrid(
@@ -126,11 +124,15 @@ def activation_grid(activations: Array, image: Array, title: str = "") -> ImageG
 
 
 def maximization_grid(images: Array, title: str = "") -> ImageGrid:
-    """The inputs that excite filters most, numbered by filter; ink is dark.
+    """Show the inputs that excite filters most, by number of the filter; ink is dark.
 
     Args:
-        images: float (filters, height, width) in [0, 1], at most 256 filters.
-        title: of the whole figure.
+        images: float (filters, height, width) in [0, 1], at most 256 filters, as
+            :func:`cnnmnist.interpretation.maximize` returns them.
+        title: title of the whole figure.
+
+    Raises:
+        SelectionError: there are more than 256 filters.
     """
     grid = image_grid(images, range(len(images)), title=title)
     numbers = tuple(map(str, range(len(images))))
@@ -138,31 +140,31 @@ def maximization_grid(images: Array, title: str = "") -> ImageGrid:
 
 
 def saliency_grid(image: ImageGrid, gradient: Array, occlusion: Array, patch: int) -> ImageGrid:
-    """An image, and beside it what each pixel does to the predicted class's logit; what speaks for it is red.
+    """Show an image beside the effect of its pixels on the predicted class's logit; pixels for the class are red.
 
     Args:
-        image: grid of the one image.
+        image: grid of the image.
         gradient: float (height, width), as :func:`cnnmnist.interpretation.gradient` returns it.
         occlusion: float (height, width), as :func:`cnnmnist.interpretation.occlusion` returns it.
         patch: side of the occluding patch in pixels.
     """
-    shown = image
+    grid = image
     for values, title, scale in (
         (gradient, "Gradient", "Logit per unit of ink"),
         (occlusion, f"Occlusion by {patch}x{patch} pixels", "Drop of the logit"),
     ):
-        extent = symmetric_range(values)
-        shown = ImageGrid((values,), (title,), (extent,), "seismic", columns=1, scale=scale, beside=shown)
-    return replace(shown, title=image.title)
+        ranges = (symmetric_range(values),)
+        grid = ImageGrid((values,), (title,), ranges, "seismic", columns=1, scale=scale, beside=grid)
+    return replace(grid, title=image.title)
 
 
 def title_lines(title: str, fits: bool) -> list[str]:
-    """The title of an image, broken after its commas unless it fits on one line."""
+    """Break the title of an image after its commas, unless it fits on one line."""
     return [title] if fits else title.replace(", ", ",\n").split("\n")
 
 
 def symmetric_range(values: Array) -> tuple[float, float]:
-    """Ends of a colour map that has 0 in its middle; equal values are no reason for an empty one."""
+    """Return the ends of a colour map with 0 in its middle; they differ even if all values are 0."""
     largest = float(np.abs(values).max()) or 1.0
     return -largest, largest
 

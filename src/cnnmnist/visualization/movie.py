@@ -1,4 +1,4 @@
-"""The snapshots of a run as a movie: filters of a layer, its outputs for an image, and the hardest test images."""
+"""Movies: the snapshots of a run as a GIF file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,37 +17,31 @@ from cnnmnist.model import build_model
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
 from cnnmnist.visualization.figures import Drawing, Layout
-from cnnmnist.visualization.grids import (
-    Array,
-    ImageGrid,
-    activation_grid,
-    filter_grid,
-    image_grid,
-    symmetric_range,
-)
+from cnnmnist.visualization.grids import ImageGrid, activation_grid, filter_grid, image_grid, symmetric_range
 
 LAYOUT = Layout(dpi=110, row=255, smallest_panel=40, largest_panel=84, gap=10, margin=22)
 FRAME, LAST_FRAME = 160, 3_000  # milliseconds
-SHADES = 127  # of each colour map; two of a GIF's 256 colours are left, for what does not change
-DIGIT_SPACE, COMMA_SPACE = "\u2007", "\u2008"  # as wide as those, so that the title stands still
+SHADES = 127  # of each colour map; two of a GIF's 256 colours are left for pixels that do not change
+DIGIT_SPACE, COMMA_SPACE = "\u2007", "\u2008"  # as wide as a digit and a comma, so that the title does not move
 
 
 def movie_grids(
-    run: Run, dataset: Dataset, layer: str, image: Array, image_name: str, input_channel: int = 0
+    run: Run, dataset: Dataset, layer: str, image: np.ndarray, image_name: str, input_channel: int = 0
 ) -> list[ImageGrid]:
-    """The grids of each frame: filters, their outputs for an image, and the hardest test images.
+    """Make the grids of each frame: filters of a layer, its outputs for an image, and the hardest test images.
 
-    The filters have one colour range over the whole movie, in which white is 0.
+    The filters have one colour range for the whole movie, in which 0 is white.
 
     Args:
-        run: one with snapshots.
-        dataset: the data that the run was trained on.
+        run: a run with snapshots.
+        dataset: the data set of the training.
         layer: ``conv1``, ``conv2``, ...
         image: uint8 (height, width).
-        image_name: how the heading names it.
-        input_channel: of the filters, from 0.
+        image_name: name of the image in the heading.
+        input_channel: input channel of the filters, from 0.
 
     Raises:
+        DataError: the run was trained on another data set.
         RunError: the run has no snapshots, or one is damaged.
     """
     test, names = dataset.test, dataset.class_names
@@ -58,7 +52,7 @@ def movie_grids(
             model.get_layer(f"conv{number}").set_weights(weights)
         kernel = np.asarray(model.get_layer(layer).kernel)
         largest = max(largest, *symmetric_range(kernel))
-        # A copy, so that not all weights of all frames are kept.
+        # The index is a list, which copies one channel, so that the memory of all others is released.
         filters = replace(filter_grid(kernel[:, :, [input_channel]]), scale="", heading=f"Filters of {layer}")
         outputs = activation_grid(layer_outputs(model, layer, image[np.newaxis])[0], image)
         hardest = image_grid(
@@ -80,8 +74,8 @@ def save_movie(grids: Sequence[ImageGrid], class_names: Sequence[str], path: Pat
 
     Args:
         grids: one for each snapshot.
-        class_names: of the titles, for the longest of which there is room in all frames.
-        path: of the file.
+        class_names: names of the classes; all frames have space for the longest name.
+        path: the file.
 
     Raises:
         WriteError: the file cannot be written.
@@ -101,14 +95,14 @@ def _title(iteration: int, last: int, accuracy: float) -> str:
 
 
 def _with_range(grid: ImageGrid, value_range: tuple[float, float]) -> ImageGrid:
-    """Give the filters, which are on the very left, a colour range."""
+    """Give the grid of the filters, which is on the left of all others, a colour range."""
     if grid.beside:
         return replace(grid, beside=_with_range(grid.beside, value_range))
     return replace(grid, value_ranges=(value_range,) * len(grid.images))
 
 
 def _pictures(grids: Sequence[ImageGrid], longest_name: str) -> Iterator[Image.Image]:
-    """The frames as Pillow's images of one palette, each colour the nearest in it."""
+    """Draw the frames with one palette, in which the nearest colour replaces each colour."""
     shades = [colormaps[name](np.linspace(0, 1, SHADES), bytes=True)[:, :3] for name in ("binary", "seismic")]
     palette = np.concatenate(shades)
     widest = f"True: {longest_name}, Pred: {longest_name}"
