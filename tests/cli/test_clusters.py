@@ -90,8 +90,8 @@ def test_a_worker_that_never_appears_is_named(tmp_path: Path, cli: Cli) -> None:
     assert time.monotonic() - before < 60
     assert result.status == 1
     assert result.err.splitlines() == [
-        f"Error: worker 1 ({present}): Gave up after 2 seconds of waiting for worker 0 ({absent}): start what is "
-        "missing, check its address and port, or wait longer with --cluster-timeout."
+        f"Error: worker 1 ({present}): Gave up after 2 seconds of waiting for worker 0 ({absent}): start all "
+        "workers, check their addresses and ports, or wait longer with --cluster-timeout."
     ]
     assert list(tmp_path.iterdir()) == []
 

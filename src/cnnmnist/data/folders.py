@@ -170,7 +170,7 @@ def _prepare(paths: list[Path]) -> Images:
 
 def _read_cache(path: Path, listing: str) -> list[Images] | None:
     # zipfile and NumPy raise nearly anything for a damaged archive; then the pictures are read again.
-    with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as cached:
+    with contextlib.suppress(Exception), path.open("rb") as file, np.load(file, allow_pickle=False) as cached:
         if str(cached["listing"]) == listing:
             return [cached[stem] for stem in STEMS]
     return None
