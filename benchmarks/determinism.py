@@ -19,7 +19,7 @@ if sys.argv[1] == "off":
     tf.config.experimental.enable_op_determinism = lambda: None
 from cnnmnist.recipes import load_recipe
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.training.trainer import Trainer
+from cnnmnist.training.step import Trainer
 trainer = Trainer(load_recipe(), load_dataset("mnist5k"))
 progress = trainer.iterate(range(0, 10_000, {ITERATIONS}))
 for turn in sys.stdin:

@@ -19,7 +19,7 @@ from throughput import spread
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.recipes import load_recipe, recipe_names
 from cnnmnist.summary import summarize
-from cnnmnist.training.trainer import Progress, Trainer
+from cnnmnist.training.step import Progress, Trainer
 
 WARM_UP = 100
 

@@ -29,7 +29,7 @@ def iterations_per_second(setting: dict[str, Any], data_dir: Path) -> float:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: setting["threads"]])
     from cnnmnist.data.loading import load_dataset
     from cnnmnist.recipes import load_recipe
-    from cnnmnist.training.trainer import Trainer
+    from cnnmnist.training.step import Trainer
 
     filters = [{"filters": round(each * setting["factor"])} for each in TUTORIAL_FILTERS]
     recipe = load_recipe(

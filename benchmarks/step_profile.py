@@ -19,7 +19,7 @@ from rich.table import Table
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import tf
-from cnnmnist.training.trainer import Trainer
+from cnnmnist.training.step import Trainer
 
 WARM_UP, PROFILED = 500, 300
 OPERATION = re.compile(r"while/(?P<layer>(?:conv|fc|flatten|logits)\w*?)(?:_\d+)?/.*:(?P<kind>\w+)")

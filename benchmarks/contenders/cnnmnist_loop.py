@@ -12,7 +12,7 @@ from cnnmnist.data.loading import load_dataset
 from cnnmnist.distributed.cluster import cluster_from_environment
 from cnnmnist.distributed.strategy import distribute
 from cnnmnist.runtime import tf
-from cnnmnist.training.trainer import Trainer
+from cnnmnist.training.step import Trainer
 
 parser = argparse.ArgumentParser()
 parser.add_argument("folder", type=Path)

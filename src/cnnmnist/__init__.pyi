@@ -18,7 +18,7 @@ from .runs.run import Run as Run
 from .runs.store import load_run as load_run
 from .training.loop import resume as resume
 from .training.loop import train as train
-from .training.trainer import Progress as Progress
+from .training.step import Progress as Progress
 from .visualization.architecture import draw_network as draw_network
 from .visualization.charts import LearningCurve as LearningCurve
 from .visualization.charts import draw_confusion_matrix as draw_confusion_matrix

@@ -23,7 +23,7 @@ from cnnmnist.data.loading import load_dataset
 from cnnmnist.distributed.strategy import distribute
 from cnnmnist.evaluation import evaluate
 from cnnmnist.runtime import tf
-from cnnmnist.training.trainer import Trainer
+from cnnmnist.training.step import Trainer
 
 kind, devices, iterations, data_dir, out = sys.argv[1:]
 processor = tf.config.list_physical_devices("CPU")[0]

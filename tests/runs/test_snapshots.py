@@ -19,9 +19,9 @@ from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import Snapshot, load_snapshots, snapshot_times, take_snapshot
 from cnnmnist.runs.store import create_run, load_run
 from cnnmnist.training import loop as session
-from cnnmnist.training import trainer as training
+from cnnmnist.training import step as training
 from cnnmnist.training.loop import training_events
-from cnnmnist.training.trainer import Progress
+from cnnmnist.training.step import Progress
 
 DATASET = load_dataset("mnist5k")
 SMALL = {

@@ -20,7 +20,7 @@ from cnnmnist.runs.metrics import append_metrics
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.store import create_run, load_run
 from cnnmnist.training.loop import resume, train, training_events
-from cnnmnist.training.trainer import Progress, Trainer
+from cnnmnist.training.step import Progress, Trainer
 
 SECONDS = {"seconds": np.array(0.0)}
 DATASET = load_dataset("mnist5k")

@@ -119,7 +119,7 @@ def _train(
             with terminal.waiting("Starting TensorFlow"):
                 from cnnmnist.distributed.strategy import distribute
                 from cnnmnist.training.loop import training_events
-                from cnnmnist.training.trainer import Progress
+                from cnnmnist.training.step import Progress
             distribution = distribution or distribute(options.strategy)
             _describe_distribution(run, distribution, terminal)
             training = training_events(

@@ -95,7 +95,7 @@ def check_same_training(
 ) -> None:
     """Refuse, before anything is written, what the replicas could not train together."""
     if distribution:
-        from cnnmnist.training.trainer import check_divisible
+        from cnnmnist.training.step import check_divisible
 
         check_divisible(recipe.training.batch_size, distribution.replicas)
         distribution.check_same_training(recipe, dataset)

@@ -21,7 +21,7 @@ from cnnmnist.runs.metrics import append_metrics, truncate_metrics
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import has_snapshot, save_snapshot, take_snapshot, truncate_snapshots
 from cnnmnist.runs.store import create_run
-from cnnmnist.training.trainer import Progress, Trainer
+from cnnmnist.training.step import Progress, Trainer
 from cnnmnist.weights import save_model
 
 CHECKPOINT_EVERY = 1_000
@@ -49,7 +49,7 @@ def train(
         dataset: the data set, as :func:`cnnmnist.data.loading.load_dataset` returns it.
         runs_dir: folder of the runs.
         name: name of the run; by default the time and the recipe's name.
-        progress: called with a :class:`~cnnmnist.training.trainer.Progress` several times a second, and with a
+        progress: called with a :class:`~cnnmnist.training.step.Progress` several times a second, and with a
             :class:`~cnnmnist.runs.metadata.Rung` after every evaluation on the test split.
 
     Returns:

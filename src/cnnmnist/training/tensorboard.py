@@ -28,7 +28,7 @@ from cnnmnist.runs.npz import numbered_files
 from cnnmnist.runs.run import Run
 from cnnmnist.runtime import tf
 from cnnmnist.training.optimizer import learning_rate
-from cnnmnist.training.trainer import Progress
+from cnnmnist.training.step import Progress
 from cnnmnist.visualization.figures import draw_grid
 from cnnmnist.visualization.grids import ImageGrid, filter_grid, image_grid
 

@@ -9,7 +9,7 @@ from cnnmnist.data.pipeline import batch_indices
 from cnnmnist.errors import RecipeError, TrainingError
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import keras, tf
-from cnnmnist.training.trainer import Progress, Trainer
+from cnnmnist.training.step import Progress, Trainer
 
 DATASET = load_dataset("mnist5k")
 SMALL = {"model.convolutions": [{"filters": 4}], "model.dense": [16], "training.batch_size": 16}

@@ -1,4 +1,4 @@
-"""Trainer: the network in training, its training step, and its iterations."""
+"""The training step: gradients of a batch, their sum over all replicas, and the optimizer's update."""
 
 import itertools
 import time
@@ -109,19 +109,17 @@ class Trainer:
             report = self.iteration + (-self.iteration % REPORT_EVERY) + 1
             stop = min(report, next(each for each in stops if each > self.iteration))
             progress = self._iterate(batches, min(count, stop - self.iteration), report)
-            finite = np.isfinite(progress.losses)
-            if not finite.all():
-                number = progress.iteration - len(finite) + int(np.argmin(finite)) + 1
-                raise TrainingError(
-                    f"The loss is {progress.losses[~finite][0]} at iteration {number}: the learning rate may be "
-                    "too high, or epsilon too small for the precision; train again with a lower --learning-rate."
-                )
+            _check_finite(progress)
             yield progress
-            # A call that traced does not show the speed. Workers may differ in speed, but must do the same calls.
-            traced = progress.iteration == 1 or progress.seconds > 4 * SECONDS_PER_CALL
-            count = ITERATIONS_PER_CALL
-            if not traced and not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
-                count = max(1, int(len(progress.losses) * SECONDS_PER_CALL / progress.seconds))
+            count = self._next_count(progress)
+
+    def _next_count(self, progress: Progress) -> int:
+        """How many iterations the next call of TensorFlow should do."""
+        # A call that traced does not show the speed. Workers may differ in speed, but must do the same calls.
+        traced = progress.iteration == 1 or progress.seconds > 4 * SECONDS_PER_CALL
+        if traced or isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return ITERATIONS_PER_CALL
+        return max(1, int(len(progress.losses) * SECONDS_PER_CALL / progress.seconds))
 
     def _iterate(self, batches: tf.distribute.DistributedIterator, count: int, report: int) -> Progress:
         """Do ``count`` iterations, and compute the accuracy on the last batch after iteration ``report``."""
@@ -253,4 +251,14 @@ def check_divisible(batch_size: int, replicas: int) -> None:
         raise RecipeError(
             f"A batch of {batch_size} images cannot be divided among {replicas} replicas: "
             f"the nearest batch size that fits is {nearest}."
+        )
+
+
+def _check_finite(progress: Progress) -> None:
+    finite = np.isfinite(progress.losses)
+    if not finite.all():
+        number = progress.iteration - len(finite) + int(np.argmin(finite)) + 1
+        raise TrainingError(
+            f"The loss is {progress.losses[~finite][0]} at iteration {number}: the learning rate may be too high, or "
+            "epsilon too small for the precision; train again with a lower --learning-rate."
         )
