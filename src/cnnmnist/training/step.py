@@ -259,6 +259,6 @@ def _check_finite(progress: Progress) -> None:
     if not finite.all():
         number = progress.iteration - len(finite) + int(np.argmin(finite)) + 1
         raise TrainingError(
-            f"The loss is {progress.losses[~finite][0]} at iteration {number}: the learning rate may be too high, or "
-            "epsilon too small for the precision; train again with a lower --learning-rate."
+            f"The loss is {progress.losses[~finite][0]} at iteration {number}: the learning rate may be too high, "
+            "or epsilon too small for the precision; train again with a lower --learning-rate."
         )
