@@ -18,7 +18,7 @@ NAME, MODULE, ASPECT = 14, 11, 0.65  # sizes of the fonts, and how wide a charac
 # The middle of each box. The script ends with an error when arrows in a column would run through another box.
 COLUMNS = {
     **{"cli": 400, "drawing": 200, "export": 560, "training": 360, "distributed": 85, "visualization": 325},
-    **{"runs": 200, "evaluation": 455, "interpretation": 665, "prediction": 560, "model": 150, "weights": 320},
+    **{"runs": 200, "evaluation": 455, "interpretation": 665, "prediction": 560, "model": 150, "model_file": 320},
     **{"summary": 745, "data": 230, "recipes": 60, "runtime": 400, "config": 230, "files": 500, "errors": 365},
 }
 COLORS = ("#1f5fa8", "#b04a10", "#1b7446", "#7a3aa0", "#8a6a00", "#b01f4d", "#0f7285")

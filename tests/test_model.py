@@ -8,8 +8,8 @@ import pytest
 from cnnmnist.config import ConvLayer, ModelConfig
 from cnnmnist.errors import RecipeError, SelectionError
 from cnnmnist.model import build_model
+from cnnmnist.model_file import load_weights, save_model
 from cnnmnist.runtime import keras
-from cnnmnist.weights import load_weights, save_model
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
 MODEL = build_model(ModelConfig())

@@ -19,9 +19,9 @@ from cnnmnist.drawing.app import HEADERS, build_app
 from cnnmnist.drawing.reader import Reader
 from cnnmnist.interpretation import layer_outputs
 from cnnmnist.model import build_model
+from cnnmnist.model_file import save_model
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.store import create_run, load_run
-from cnnmnist.weights import save_model
 from conftest import run_cli
 
 pytestmark = pytest.mark.xdist_group("drawing")

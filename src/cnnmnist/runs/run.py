@@ -134,7 +134,7 @@ class Run:
 
         # TensorFlow takes seconds to import, and the other methods do not need it.
         from cnnmnist.model import build_model
-        from cnnmnist.weights import load_weights
+        from cnnmnist.model_file import load_weights
 
         dataset = self.metadata.dataset
         height, width = dataset.image_shape

@@ -14,6 +14,7 @@ from cnnmnist.data.loading import Dataset
 from cnnmnist.distributed.strategy import Distribution
 from cnnmnist.errors import CnnMnistError, RunError, TrainingError
 from cnnmnist.files import locked
+from cnnmnist.model_file import save_model
 from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.checkpoints import load_checkpoint, save_checkpoint
 from cnnmnist.runs.metadata import Rung, Status
@@ -22,7 +23,6 @@ from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import has_snapshot, save_snapshot, take_snapshot, truncate_snapshots
 from cnnmnist.runs.store import create_run
 from cnnmnist.training.step import Progress, Trainer
-from cnnmnist.weights import save_model
 
 CHECKPOINT_EVERY = 1_000
 EVALUATED_AT_ONCE = 1_024  # images between two chances to interrupt an evaluation

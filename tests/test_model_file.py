@@ -1,4 +1,4 @@
-"""The weights survive their file, and a stranger's file is data."""
+"""A model file keeps the weights, and the file of a stranger is data."""
 
 import io
 import json
@@ -16,7 +16,7 @@ import pytest
 from cnnmnist.config import ModelConfig
 from cnnmnist.errors import RunError
 from cnnmnist.model import build_model
-from cnnmnist.weights import WEIGHTS_MEMBER, load_weights, save_model
+from cnnmnist.model_file import WEIGHTS_MEMBER, load_weights, save_model
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
 MODEL = build_model(ModelConfig())

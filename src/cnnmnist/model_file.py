@@ -1,4 +1,4 @@
-"""Weights: written as part of a ``.keras`` file, and read as data, because the file may come from a stranger."""
+"""The model file ``model.keras``: written for Keras, and read as data, because it may come from a stranger."""
 
 import collections
 import io
