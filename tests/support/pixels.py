@@ -3,18 +3,9 @@
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-FASHION = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-]
+from cnnmnist.data.registry import DATASETS
+
+FASHION = list(DATASETS["fashion-mnist"].class_names)
 
 
 def digits(rng, count):
