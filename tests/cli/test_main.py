@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from cnnmnist.cli import COMMANDS
+from cnnmnist.cli.command import DOCUMENTATION
 from conftest import Cli
 
 HEAVY = {"tensorflow", "keras", "matplotlib", "sklearn", "scipy", "pydantic", "numpy"}
@@ -44,6 +47,11 @@ def test_a_mistyped_word_gets_a_suggestion(cli: Cli, arguments: list[str], messa
     assert (result.status, result.out) == (2, "")
     for message in messages:
         assert message in result.err
+
+
+def test_help_ends_with_the_address_that_the_package_states() -> None:
+    urls = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["urls"]
+    assert urls["Documentation"] == DOCUMENTATION
 
 
 def test_version(cli: Cli) -> None:

@@ -11,7 +11,7 @@ import click
 
 from cnnmnist.errors import CnnMnistError, MissingExtraError, reason
 
-DOCUMENTATION = "https://github.com/cnnmnist/cnnmnist#readme"
+DOCUMENTATION = "https://github.com/cnnmnist/cnnmnist/tree/main/docs"
 EPILOG = f"Documentation: {DOCUMENTATION}"
 QUIET = "cnnmnist.quiet"  # the key of a context's metadata
 
