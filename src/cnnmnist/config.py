@@ -94,11 +94,11 @@ class TrainingConfig(_Section):
     include_validation: bool = False
     """Train on the validation split, too: 60,000 images of MNIST instead of 55,000."""
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "float32"
-    """Arithmetic of the layers; auto uses mixed_bfloat16 where the processor computes in it."""
+    """Number format in which the layers compute; auto uses mixed_bfloat16 where the processor computes in it."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    """Seed of the initial weights, of the order of the images, of dropout and of augmentation."""
+    """Seed of the initial weights, of the order of the images, of dropout and of the distortions."""
     evaluate_at: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 100, 1_000, 10_000], max_length=1_000)
-    """Iterations after which the test split is evaluated; it is also evaluated after the last one."""
+    """Iterations after which the accuracy on the test split is measured, besides the last."""
     record_at: list[Annotated[int, Field(ge=0)]] = Field([], max_length=200)
     """Iterations after which a snapshot of the filters and the hardest test images is kept."""
 

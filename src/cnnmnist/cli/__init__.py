@@ -63,7 +63,7 @@ class _Group(click.Group):
 )
 @click.version_option(__version__, message="cnnmnist %(version)s")
 def main() -> None:
-    """The classic convolutional network for handwritten digits.
+    """Train the classic convolutional network for handwritten digits, and look at what it learned.
 
     \b
     cnnmnist train

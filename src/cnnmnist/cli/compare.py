@@ -24,7 +24,7 @@ LONGEST_LIST = 8  # in the table
 @runs_dir_option
 @json_option
 def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json: bool) -> None:
-    """Compare runs: print their different settings and their accuracies, and draw their learning curves.
+    """Compare runs: print the settings that differ and the accuracies, and draw the learning curves.
 
     \b
     cnnmnist compare pretrained latest

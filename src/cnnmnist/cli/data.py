@@ -31,7 +31,7 @@ def command() -> None:
 @command.command("list", cls=Command)
 @json_option
 def list_known(as_json: bool) -> None:
-    """List the data sets that have a name, and where they are."""
+    """List the data sets that the program knows by name, and where they are."""
     from cnnmnist.data.loading import locate
 
     terminal = Terminal(as_json)

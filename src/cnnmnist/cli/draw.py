@@ -43,9 +43,9 @@ class DrawOptions:
 @data_options
 @runs_dir_option
 def command(**given: Any) -> None:
-    """Draw a digit with mouse, pen or finger on a page, and watch the network read it. Ctrl-C ends the command.
+    """Draw a digit with mouse, pen, finger or keys on a page, and watch the network read it.
 
-    The page is on the address 127.0.0.1 of this machine, which no other machine reaches.
+    The page is at the address 127.0.0.1: only this machine can open it. Ctrl-C ends the command.
 
     \b
     cnnmnist draw

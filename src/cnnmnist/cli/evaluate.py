@@ -41,7 +41,7 @@ class EvaluateOptions(CommonOptions):
 @run_argument
 @split_option
 @click.option("--show-errors", is_flag=True, help="Draw the first nine misclassified images.")
-@click.option("--confusion-matrix", is_flag=True, help="Draw the confusion matrix as a picture, too.")
+@click.option("--confusion-matrix", is_flag=True, help="Draw the confusion matrix as a figure, too.")
 @click.option(
     "--figures", type=DIRECTORY, metavar="DIR", help="Folder for figures.  [default: the run's figures/]"
 )
@@ -50,6 +50,8 @@ class EvaluateOptions(CommonOptions):
 @json_option
 def command(**given: Any) -> None:
     """Measure the trained network of RUN: accuracy, confusion matrix, and scores of each class.
+
+    The default RUN is the latest.
 
     \b
     cnnmnist evaluate

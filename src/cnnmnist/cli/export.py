@@ -43,16 +43,21 @@ class ExportOptions(CommonOptions):
     required=True,
     help="ONNX, TensorFlow's SavedModel (a folder), TFLite (LiteRT), or the weights alone (safetensors).",
 )
-@click.option("--int8", is_flag=True, help="TFLite in 8-bit integers, calibrated on training images.")
-@output_option("File or folder to write.  [default: here, by the run's name]", "PATH", folder_allowed=True)
+@click.option(
+    "--int8",
+    is_flag=True,
+    help="TFLite in 8-bit integers, whose ranges come from training images (--dataset, --data-dir).",
+)
+@output_option("File or folder to write.  [default: the run's name, in this folder]", "PATH", folder_allowed=True)
 @data_options
 @runs_dir_option
 @json_option
 def command(**given: Any) -> None:
-    """Write the trained network of RUN for other programs, with its softmax.
+    """Write the trained network of RUN for other programs, with its softmax. The default RUN is the latest.
 
     The input is image, float32 (n, 28, 28, 1) in [0, 1], where 0 is the background. The output is probabilities,
-    float32 (n, 10). Other data have other shapes. The run does not change.
+    float32 (n, 10). Other data have other shapes. --format weights writes only the weights. The run does
+    not change.
 
     \b
     cnnmnist export --format onnx

@@ -90,14 +90,15 @@ split_option = click.option(
 data_dir_option = click.option(
     "--data-dir",
     type=DIRECTORY,
-    help="Folder with the four IDX files, gzip'd or not, or with pictures in train/CLASS/ and test/CLASS/.  "
+    help="Folder with the four IDX files, with or without .gz, or with pictures in train/CLASS/ and test/CLASS/.  "
     "[default for mnist: $CNNMNIST_DATA_DIR]",
 )
 data_options = options(
     click.option(
         "--dataset",
         metavar="NAME",
-        help="Data set: mnist, mnist5k (the 5,000 digits in the program), fashion-mnist or kmnist.",
+        help="Data set: mnist, mnist5k (the 5,000 digits in the program), fashion-mnist or kmnist; with --data-dir, the "
+        "prefix of its files.",
     ),
     data_dir_option,
 )

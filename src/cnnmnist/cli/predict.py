@@ -41,7 +41,7 @@ class PredictOptions:
     type=click.IntRange(1),
     default=1,
     metavar="K",
-    help="Number of answers to print for a digit.",
+    help="Number of answers to print for each digit, the most probable first.",
 )
 @click.option(
     "--show", is_flag=True, help="Draw the image that the network gets, and all probabilities, in the terminal."

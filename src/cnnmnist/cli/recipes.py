@@ -17,9 +17,9 @@ from cnnmnist.cli.terminal import Terminal
 @click.argument("name", required=False, metavar="[NAME|FILE]")
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the recipes with what they cost and reach, or explain every field of one.
+    """List the recipes with their iterations, time and accuracy, or explain every field of one.
 
-    The explained recipe is a recipe itself: save it, change it, and train with `--config FILE`.
+    The explanation is itself a recipe file: save it, change it, and train with `--config FILE`.
 
     \b
     cnnmnist recipes

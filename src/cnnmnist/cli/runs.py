@@ -24,7 +24,7 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
     "--sort",
     type=click.Choice(KEYS),
     default="started",
-    help="Order: the newest, the largest or the alphabetically first run comes first.",
+    help="Column to sort by: the newest, the largest or the first in the alphabet comes first.",
 )
 @runs_dir_option
 @json_option

@@ -35,8 +35,12 @@ class SummaryOptions(CommonOptions):
 @click.command(cls=Command)
 @click.argument("name", required=False, metavar="[RUN|RECIPE]")
 @output_option("Draw the network, too, in a .png, .svg or .pdf file.")
-@click.option("--dataset", metavar="NAME", help="Data set that a recipe's network is for.  [default: mnist]")
-@click.option("--data-dir", type=DIRECTORY, help="Folder with the data that a recipe's network is for.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="For a recipe: the data set, which decides image size and classes.  [default: mnist]",
+)
+@click.option("--data-dir", type=DIRECTORY, help="For a recipe: the folder of the data set.")
 @runs_dir_option
 @json_option
 def command(**given: Any) -> None:
@@ -45,7 +49,7 @@ def command(**given: Any) -> None:
     The argument is a run, trained or not, or a recipe. The default is the latest run or, if there is none, the
     recipe tutorial.
 
-    A convolution has (height x width x filters of its output) x (height x width x input channels of a filter)
+    A convolution has output height x output width x filters x filter height x filter width x input channels
     multiplications; a filter that reaches beyond the image counts in full. A dense layer has inputs x units. The
     share of the time comes from forward passes on this machine, in float32, with each layer measured alone.
 

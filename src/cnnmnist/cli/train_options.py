@@ -37,13 +37,17 @@ train_options = options(
         "settings",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Set any field of the recipe, such as training.beta_2=0.99.  [repeatable]",
+        help="Set any field of the recipe, such as training.beta_2=0.99; may be given several times.",
     ),
     *(recipe_option(f"training.{name}", **attributes) for name, attributes in FIELDS.items()),
     data_options,
     runs_dir_option,
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
-    click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
+    click.option(
+        "--resume",
+        metavar="RUN",
+        help="Continue a run (a name, a path or latest); a larger --iterations extends it.",
+    ),
     click.option(
         "--checkpoint-every",
         type=click.IntRange(min=1),
@@ -52,20 +56,20 @@ train_options = options(
         help="Iterations between checkpoints.",
     ),
     click.option(
-        "--record", is_flag=True, help="Keep snapshots of about 50 iterations, for `cnnmnist visualize --movie`."
+        "--record", is_flag=True, help="Keep about 50 snapshots of the training, for `cnnmnist visualize --movie`."
     ),
     click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run directory."),
     click.option(
         "--strategy",
         type=click.Choice(["auto", "single", "mirrored", "multi-worker"]),
         default="auto",
-        help="Where to train. auto uses the workers in $TF_CONFIG or, without them, all GPUs.",
+        help="Where to train. auto uses the workers of --cluster or, without them, all GPUs of this machine.",
     ),
     click.option(
         "--cluster",
         type=click.Choice(["tf-config", "slurm"]),
         default="tf-config",
-        help="Where the list of workers comes from.",
+        help="Where the list of workers comes from: $TF_CONFIG, or the variables of Slurm.",
     ),
     click.option(
         "--cluster-timeout",

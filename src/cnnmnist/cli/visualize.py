@@ -69,15 +69,19 @@ def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 @click.command(cls=Command)
 @run_argument
 @click.option(
-    "--layer", metavar="NAME", help="Filter weights of a layer, such as conv1; with --image its outputs."
+    "--layer", metavar="LAYER", help="Filter weights of a layer, such as conv1; with --image its outputs."
 )
 @click.option("--image", type=int, metavar="N", help="An image of the split, by number from 0.")
-@click.option("--images", callback=_range, metavar="FIRST-LAST", help="Several images with their labels.")
-@click.option("--input-channel", type=int, metavar="N", help="Input channel of the filters.  [default: 0]")
+@click.option(
+    "--images", callback=_range, metavar="FIRST-LAST", help="Several images with their labels, such as 0-8."
+)
+@click.option(
+    "--input-channel", type=int, metavar="N", help="Show the weights for this input channel.  [default: 0]"
+)
 @click.option(
     "--saliency", is_flag=True, help="Pixels of the --image that speak for or against its predicted class."
 )
-@click.option("--maximize", metavar="NAME", help="For each filter of a layer, the input that excites it most.")
+@click.option("--maximize", metavar="LAYER", help="For each filter of a layer, the input that excites it most.")
 @click.option("--embedding", is_flag=True, help="All images of the split as points in the plane (t-SNE).")
 @click.option("--movie", is_flag=True, help="A movie of a training that kept snapshots (train --record).")
 @split_option
@@ -89,6 +93,8 @@ def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Draw the filters and the layer outputs of the trained network of RUN, or images of the data.
+
+    The default RUN is the latest.
 
     \b
     cnnmnist visualize --layer conv1                     filter weights
