@@ -23,7 +23,7 @@ def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, A
     """Read a recipe and override some of its fields.
 
     Args:
-        name_or_file: a shipped recipe's name, such as ``tutorial``, or the path of a YAML file.
+        name_or_file: the name of a recipe of the program, such as ``tutorial``, or the path of a YAML file.
         overrides: values by dotted field name, such as ``{"training.learning_rate": 3e-4}``.
 
     Raises:
@@ -107,7 +107,7 @@ def find_recipe(name_or_file: str) -> Path:
         return path
     known = ", ".join(recipe_names())
     hint = suggestion(name_or_file, recipe_names())
-    raise RecipeError(f"There is no recipe or file {name_or_file!r}{hint} (shipped recipes: {known}).")
+    raise RecipeError(f"There is no recipe or file {name_or_file!r}{hint} (the program has {known}).")
 
 
 def recipe_fields() -> list[str]:

@@ -97,8 +97,8 @@ data_options = options(
     click.option(
         "--dataset",
         metavar="NAME",
-        help="Data set: mnist, mnist5k (the 5,000 digits in the program), fashion-mnist or kmnist; with --data-dir, the "
-        "prefix of its files.",
+        help="Data set: mnist, mnist5k (the 5,000 digits in the program), fashion-mnist or kmnist; with "
+        "--data-dir, the prefix of its files.",
     ),
     data_dir_option,
 )

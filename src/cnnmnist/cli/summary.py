@@ -131,7 +131,9 @@ def _run(options: SummaryOptions) -> _Subject | None:
         if name is None or name in recipe_names() or os.path.isfile(name):  # noqa: PTH113 - as in cnnmnist.runs
             return None
         names = ", ".join(recipe_names())
-        raise MissingRunError(f"{str(error)[:-1]}, and no recipe of that name: shipped are {names}.") from error
+        raise MissingRunError(
+            f"{str(error)[:-1]}, and no recipe of that name: the program has {names}."
+        ) from error
     if options.dataset or options.data_dir:
         raise click.UsageError(
             f"--dataset and --data-dir go with a recipe: the run {run.name} is for the data of its training."
