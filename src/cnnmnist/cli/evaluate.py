@@ -31,6 +31,7 @@ SPLIT_TITLES = {"test": "Test-Set", "validation": "Validation-Set", "train": "Tr
 class EvaluateOptions(CommonOptions):
     """What was asked of ``cnnmnist evaluate``."""
 
+    run_name: str
     split: str
     show_errors: bool
     confusion_matrix: bool

@@ -30,6 +30,7 @@ NEEDED = {"onnx": ("onnx", "tf2onnx"), "weights": ("safetensors",)}
 class ExportOptions(CommonOptions):
     """What was asked of ``cnnmnist export``."""
 
+    run_name: str
     format: str
     int8: bool
     output: Path | None

@@ -56,7 +56,6 @@ def field_docstrings() -> dict[str, str]:
 class CommonOptions:
     """What most commands are told about runs and data."""
 
-    run_name: str = "latest"
     dataset: str | None
     data_dir: Path | None
     runs_dir: Path

@@ -38,6 +38,7 @@ SELECTIONS = ("layer", "image", "input_channel", *COMPANIONS)
 class VisualizeOptions(CommonOptions):
     """What was asked of ``cnnmnist visualize``."""
 
+    run_name: str
     layer: str | None
     image: int | None
     images: tuple[int, int] | None
