@@ -57,7 +57,7 @@ def test_an_untrained_run_goes_before_a_recipe_of_its_name_and_is_drawn(cli: Cli
         (
             ["nothing"],
             1,
-            "nor as a directory with a run.json, and no recipe of that name: the program has best, ",
+            "nor as a directory with a run.json, and no recipe: the program has best, ",
         ),
         (["x" * 5000], 1, "There is no run"),
         (["pretrained", "--dataset", "mnist"], 2, "--dataset and --data-dir go with a recipe"),

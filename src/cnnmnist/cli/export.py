@@ -44,11 +44,7 @@ class ExportOptions(CommonOptions):
     required=True,
     help="ONNX, TensorFlow's SavedModel (a folder), TFLite (LiteRT), or the weights alone (safetensors).",
 )
-@click.option(
-    "--int8",
-    is_flag=True,
-    help="TFLite in 8-bit integers, whose ranges come from training images (--dataset, --data-dir).",
-)
+@click.option("--int8", is_flag=True, help="TFLite in 8-bit integers; training images give their ranges.")
 @output_option("File or folder to write.  [default: the run's name, in this folder]", "PATH", folder_allowed=True)
 @data_options
 @runs_dir_option

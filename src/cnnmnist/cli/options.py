@@ -63,10 +63,7 @@ class CommonOptions:
 
 
 json_option = click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print one JSON document on standard output, and messages on standard error.",
+    "--json", "as_json", is_flag=True, help="Print one JSON document; messages go to standard error."
 )
 runs_dir_option = click.option(
     "--runs-dir",
@@ -81,10 +78,7 @@ run_option = click.option(
     "--run", "run_name", metavar="RUN", help="Run to use.  [default: the latest or, if there is none, pretrained]"
 )
 split_option = click.option(
-    "--split",
-    type=click.Choice(["test", "validation", "train"]),
-    default="test",
-    help="Split to use.",
+    "--split", type=click.Choice(["test", "validation", "train"]), default="test", help="Split to use."
 )
 data_dir_option = click.option(
     "--data-dir",

@@ -35,11 +35,7 @@ class SummaryOptions(CommonOptions):
 @click.command(cls=Command)
 @click.argument("name", required=False, metavar="[RUN|RECIPE]")
 @output_option("Draw the network, too, in a .png, .svg or .pdf file.")
-@click.option(
-    "--dataset",
-    metavar="NAME",
-    help="For a recipe: the data set, which decides image size and classes.  [default: mnist]",
-)
+@click.option("--dataset", metavar="NAME", help="For a recipe: the data set.  [default: mnist]")
 @click.option("--data-dir", type=DIRECTORY, help="For a recipe: the folder of the data set.")
 @runs_dir_option
 @json_option
@@ -131,9 +127,7 @@ def _run(options: SummaryOptions) -> _Subject | None:
         if name is None or name in recipe_names() or os.path.isfile(name):  # noqa: PTH113 - as in cnnmnist.runs
             return None
         names = ", ".join(recipe_names())
-        raise MissingRunError(
-            f"{str(error)[:-1]}, and no recipe of that name: the program has {names}."
-        ) from error
+        raise MissingRunError(f"{str(error)[:-1]}, and no recipe: the program has {names}.") from error
     if options.dataset or options.data_dir:
         raise click.UsageError(
             f"--dataset and --data-dir go with a recipe: the run {run.name} is for the data of its training."

@@ -43,11 +43,7 @@ train_options = options(
     data_options,
     runs_dir_option,
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
-    click.option(
-        "--resume",
-        metavar="RUN",
-        help="Continue a run (a name, a path or latest); a larger --iterations extends it.",
-    ),
+    click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
     click.option(
         "--checkpoint-every",
         type=click.IntRange(min=1),

@@ -73,12 +73,8 @@ def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     "--layer", metavar="LAYER", help="Filter weights of a layer, such as conv1; with --image its outputs."
 )
 @click.option("--image", type=int, metavar="N", help="An image of the split, by number from 0.")
-@click.option(
-    "--images", callback=_range, metavar="FIRST-LAST", help="Several images with their labels, such as 0-8."
-)
-@click.option(
-    "--input-channel", type=int, metavar="N", help="Show the weights for this input channel.  [default: 0]"
-)
+@click.option("--images", callback=_range, metavar="FIRST-LAST", help="Several images, such as 0-8.")
+@click.option("--input-channel", type=int, metavar="N", help="Weights for this input channel.  [default: 0]")
 @click.option(
     "--saliency", is_flag=True, help="Pixels of the --image that speak for or against its predicted class."
 )
