@@ -201,10 +201,10 @@ def _shipped_folder() -> Path:
 
 
 def _check_field(field: str) -> None:
-    if field not in recipe_fields():
-        full_names = {name.rpartition(".")[2]: name for name in recipe_fields()}
-        known = [full_names[field]] if field in full_names else recipe_fields()
-        hint = suggestion(full_names.get(field, field), known)
+    fields = recipe_fields()
+    if field not in fields:
+        full_names = {name.rpartition(".")[2]: name for name in fields}
+        hint = suggestion(full_names.get(field, field), fields)
         raise RecipeError(f"A recipe has no field {field!r}{hint or '.'}")
 
 

@@ -76,37 +76,30 @@ def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
         terminal.message("MNIST is not on this machine: get it with `cnnmnist data fetch mnist`.")
         name = "mnist5k"
     dataset = cnnmnist.load_dataset(name, data_dir)
-    _show(dataset, terminal)
-    terminal.result(_document(dataset))
-
-
-def _counts(dataset: "cnnmnist.Dataset") -> dict[str, list[int]]:
-    """Images of each class, by split."""
-    classes = range(len(dataset.class_names))
-    return {name: [int((dataset.split(name).labels == each).sum()) for each in classes] for name in SPLITS}
+    document = _document(dataset)
+    _show(document, terminal)
+    terminal.result(document)
 
 
 def _document(dataset: "cnnmnist.Dataset") -> dict[str, Any]:
+    classes, labels = range(len(dataset.class_names)), {name: dataset.split(name).labels for name in SPLITS}
     return {
         "name": dataset.name,
         "source": dataset.source,
         "digest": dataset.digest,
         "image_shape": list(dataset.image_shape),
         "class_names": list(dataset.class_names),
-        "splits": {name: len(dataset.split(name)) for name in SPLITS},
-        "class_counts": _counts(dataset),
+        "splits": {name: len(each) for name, each in labels.items()},
+        "class_counts": {name: [int((each == label).sum()) for label in classes] for name, each in labels.items()},
     }
 
 
-def _show(dataset: "cnnmnist.Dataset", terminal: Terminal) -> None:
-    height, width = dataset.image_shape
-    terminal.out.print(f"{dataset.name}: {dataset.source}", style="bold")
-    terminal.out.print(f"Images: {height}x{width} pixels, in {len(dataset.class_names)} classes")
-    terminal.out.print(f"Digest: sha256:{dataset.digest}")
-    counts = list(_counts(dataset).values())
-    rows = [
-        (name, *(f"{of_classes[number]:,}" for of_classes in counts))
-        for number, name in enumerate(dataset.class_names)
-    ]
-    total = ("all", *(f"{sum(of_classes):,}" for of_classes in counts))
+def _show(document: dict[str, Any], terminal: Terminal) -> None:
+    names, counts = document["class_names"], document["class_counts"].values()
+    height, width = document["image_shape"]
+    terminal.out.print(f"{document['name']}: {document['source']}", style="bold")
+    terminal.out.print(f"Images: {height}x{width} pixels, in {len(names)} classes")
+    terminal.out.print(f"Digest: sha256:{document['digest']}")
+    rows = [(name, *(f"{of_classes[number]:,}" for of_classes in counts)) for number, name in enumerate(names)]
+    total = ("all", *(f"{size:,}" for size in document["splits"].values()))
     terminal.out.print(make_table(["class", *SPLITS], rows, total=total), soft_wrap=False)

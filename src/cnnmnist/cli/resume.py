@@ -7,21 +7,22 @@ import click
 import cnnmnist
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import FIELDS, TrainOptions
-from cnnmnist.cli.workers import Workers, check_same_training, send_to_followers
+from cnnmnist.cli.workers import check_same_training, connect, send_to_followers
 
 if TYPE_CHECKING:
+    from cnnmnist.distributed.cluster import Cluster
     from cnnmnist.distributed.strategy import Distribution
 
 
 def resume_run(
-    options: TrainOptions, workers: Workers, terminal: Terminal
+    options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
 ) -> "tuple[cnnmnist.Run, cnnmnist.Dataset, Distribution | None]":
     """Load the run of ``--resume``, and refuse options that contradict it."""
     assert options.resume
     run = cnnmnist.load_run(options.resume, options.runs_dir)
     _check_options(run, options)
     terminal.warn_of_versions(run, "the result may differ from that of an uninterrupted run")
-    distribution = workers.connect(terminal)
+    distribution = connect(options, cluster, terminal)
     send_to_followers(distribution, run)
     dataset = run.load_dataset(data_dir=options.data_dir)
     run.check_same(dataset)

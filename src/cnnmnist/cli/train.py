@@ -15,11 +15,12 @@ from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
-from cnnmnist.cli.workers import Workers, check_same_training, find_workers, follow_chief
+from cnnmnist.cli.workers import check_same_training, connect, find_cluster, follow_chief, naming_failures
 from cnnmnist.errors import ClusterError
 from cnnmnist.files import locked
 
 if TYPE_CHECKING:
+    from cnnmnist.distributed.cluster import Cluster
     from cnnmnist.distributed.strategy import Distribution
 
 
@@ -43,13 +44,13 @@ def train(options: TrainOptions) -> None:
     if options.tensorboard:
         require_extra("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(options.as_json)
-    workers = find_workers(options)
-    if workers.follows:
-        with workers.naming_failures():
-            follow_chief(options, workers, terminal)
+    cluster = find_cluster(options)
+    if cluster and not cluster.is_chief:
+        with naming_failures(cluster):
+            follow_chief(options, cluster, terminal)
         return
     start = resume_run if options.resume else _new_run
-    run, dataset, distribution = start(options, workers, terminal)
+    run, dataset, distribution = start(options, cluster, terminal)
     metadata = run.metadata
     with locked(run.directory):
         _describe(run, dataset, terminal)
@@ -79,12 +80,12 @@ def train(options: TrainOptions) -> None:
 
 
 def _new_run(
-    options: TrainOptions, workers: Workers, terminal: Terminal
+    options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
 ) -> "tuple[cnnmnist.Run, cnnmnist.Dataset, Distribution | None]":
     from cnnmnist.runs.store import create_run
 
     recipe = options.load_recipe()
-    distribution = workers.connect(terminal)
+    distribution = connect(options, cluster, terminal)
     with DownloadBar(terminal) as progress:
         dataset = cnnmnist.load_dataset(recipe.dataset, options.data_dir, progress=progress)
     if dataset.fallback_reason:

@@ -3,7 +3,6 @@
 import contextlib
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,46 +18,8 @@ if TYPE_CHECKING:
     from cnnmnist.distributed.strategy import Distribution
 
 
-@dataclass(frozen=True)
-class Workers:
-    """The workers of this training, of which this process is one."""
-
-    options: TrainOptions
-    cluster: "Cluster | None"
-    """None where this process trains alone."""
-
-    @property
-    def follows(self) -> bool:
-        """Whether another process is the chief."""
-        return self.cluster is not None and not self.cluster.is_chief
-
-    def connect(self, terminal: Terminal) -> "Distribution | None":
-        """Join the other workers; None where only TensorFlow, once it is imported, knows the devices."""
-        options = self.options
-        if options.strategy != "mirrored" and not self.cluster:
-            return None
-        with terminal.waiting("Starting TensorFlow"):
-            from cnnmnist.distributed.strategy import distribute
-        if self.cluster and not self.follows:
-            terminal.message(f"Waiting for all of {len(self.cluster.members)} workers")
-        distribution = distribute(options.strategy, self.cluster, options.cluster_timeout)
-        same = {"--resume": options.resume is not None, "--checkpoint-every": options.checkpoint_every}
-        distribution.check_same_start(same)
-        return distribution
-
-    @contextlib.contextmanager
-    def naming_failures(self) -> Iterator[None]:
-        """Put the name of this worker before the errors of one that is not the chief."""
-        try:
-            yield
-        except CnnMnistError as error:
-            if self.cluster and self.follows:
-                error.args = (f"{self.cluster.names[self.cluster.rank]}: {error}",)
-            raise
-
-
-def find_workers(options: TrainOptions) -> Workers:
-    """Find the cluster, if there is one.
+def find_cluster(options: TrainOptions) -> "Cluster | None":
+    """Find the workers of this training; None where this process trains alone.
 
     Raises:
         ClusterError: it is described wrongly.
@@ -67,7 +28,7 @@ def find_workers(options: TrainOptions) -> Workers:
     if options.strategy in ("single", "mirrored"):
         if options.cluster == "slurm":
             raise click.UsageError(f"--cluster slurm cannot be given with --strategy {options.strategy}.")
-        return Workers(options, None)
+        return None
 
     from cnnmnist.distributed.cluster import cluster_from_environment, cluster_from_slurm
 
@@ -78,8 +39,32 @@ def find_workers(options: TrainOptions) -> Workers:
             "--cluster slurm inside of a Slurm job."
         )
     if options.strategy == "auto" and cluster and len(cluster.members) == 1:
-        cluster = None
-    return Workers(options, cluster)
+        return None
+    return cluster
+
+
+def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal) -> "Distribution | None":
+    """Join the other workers; None where only TensorFlow, once it is imported, knows the devices."""
+    if options.strategy != "mirrored" and not cluster:
+        return None
+    with terminal.waiting("Starting TensorFlow"):
+        from cnnmnist.distributed.strategy import distribute
+    if cluster and cluster.is_chief:
+        terminal.message(f"Waiting for all of {len(cluster.members)} workers")
+    distribution = distribute(options.strategy, cluster, options.cluster_timeout)
+    same = {"--resume": options.resume is not None, "--checkpoint-every": options.checkpoint_every}
+    distribution.check_same_start(same)
+    return distribution
+
+
+@contextlib.contextmanager
+def naming_failures(cluster: "Cluster") -> Iterator[None]:
+    """Put the name of this worker before its errors."""
+    try:
+        yield
+    except CnnMnistError as error:
+        error.args = (f"{cluster.names[cluster.rank]}: {error}",)
+        raise
 
 
 def send_to_followers(distribution: "Distribution | None", run: "cnnmnist.Run") -> None:
@@ -101,11 +86,10 @@ def check_same_training(
         distribution.check_same_training(recipe, dataset)
 
 
-def follow_chief(options: TrainOptions, workers: Workers, terminal: Terminal) -> None:
+def follow_chief(options: TrainOptions, cluster: "Cluster", terminal: Terminal) -> None:
     """Take part in the chief's training, and write nothing."""
     recipe = options.load_recipe()
-    distribution = workers.connect(terminal)
-    assert workers.cluster
+    distribution = connect(options, cluster, terminal)
     assert distribution
     # TensorFlow catches SIGTERM, and hears neither signal while it waits; this worker has nothing to save.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -125,13 +109,14 @@ def follow_chief(options: TrainOptions, workers: Workers, terminal: Terminal) ->
     iteration = 0
     for progress in follower_events(recipe, dataset, distribution, checkpoint_every=options.checkpoint_every):
         iteration = progress.iteration
-    terminal.result({"worker": workers.cluster.rank, "iterations": iteration})
+    terminal.result({"worker": cluster.rank, "iterations": iteration})
 
 
 def _with_overrides(chiefs: dict[str, object], own: "cnnmnist.Recipe", options: TrainOptions) -> "cnnmnist.Recipe":
     """The chief's recipe with the overrides of this worker: if they differ, the comparison will say so."""
     from cnnmnist.recipes import get_field, set_field, validate_recipe
 
+    values = own.model_dump()
     for field in options.overrides:
-        set_field(chiefs, field, get_field(own.model_dump(), field))
+        set_field(chiefs, field, get_field(values, field))
     return validate_recipe(chiefs, "the chief's recipe")
