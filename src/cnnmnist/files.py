@@ -1,28 +1,114 @@
-"""Files: written whole or not at all. Folders: locked against other processes."""
+"""Files: opened with care, written whole or not at all. Folders: locked against other processes."""
 
 import contextlib
+import errno
+import io
 import os
+import re
+import secrets
 import shutil
+import stat
+import struct
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from cnnmnist.errors import RunError, WriteError, reason
+
+# Nobody can guess such a name, and so put a link there. The suffix is last, because Keras and matplotlib choose the
+# format by it.
+TEMPORARY_NAME = re.compile(r"\..*\.[0-9a-f]{16}\.tmp(\.[^.]*)?", re.DOTALL)
+NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+MAX_MEMBERS = 1_000  # of a zip archive
+MAX_DIRECTORY_BYTES = 1_000_000  # of the list of its members
+# The end of an archive without a comment; where it has a zip64 record, the first field is that record's signature:
+# https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3.15 and 4.3.16.
+END_OF_ZIP = struct.Struct("<4s16x4s6xHL6x")
+
+
+def open_file(path: Path) -> io.BufferedReader:
+    """Open a file that anybody may have written: a regular file, never a pipe or a device that would have to wait.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | NOT_WAITING)
+    except ValueError as error:  # a NUL in the name, or a letter that no name of a file can have
+        raise OSError(errno.EINVAL, "its name is not valid", str(path)) from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is not a regular file"
+        raise OSError(errno.EINVAL, kind, str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Read a file that anybody may have written.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has more than ``limit`` bytes.
+    """
+    with open_file(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", str(path))
+    return content
+
+
+@contextlib.contextmanager
+def open_zip(path: Path, limit: int) -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive that anybody may have written; reading n bytes of a member takes memory for n bytes only.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is larger, has too many members, two of one name, or is compressed in an unusual way.
+        Exception: any that zipfile raises for a damaged archive.
+    """
+    with open_file(path) as file:
+        size = file.seek(0, io.SEEK_END)
+        if size > limit:
+            raise ValueError(f"it has {size:,} bytes, more than {limit:,}")
+        # zipfile reads the whole list of the members at once, so the end of the archive must announce a short one.
+        file.seek(max(0, size - END_OF_ZIP.size))
+        larger, signature, members, directory = END_OF_ZIP.unpack(file.read().rjust(END_OF_ZIP.size, b"\0"))
+        if signature != b"PK\x05\x06":
+            raise ValueError("it is not a zip archive")
+        if larger == b"PK\x06\x07" or members > MAX_MEMBERS or directory > MAX_DIRECTORY_BYTES:
+            raise ValueError("it has too many members")
+        with zipfile.ZipFile(file) as archive:
+            found = archive.infolist()
+            if len({member.filename for member in found}) < len(found):
+                raise ValueError("it has two members of one name")
+            if any(each.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for each in found):
+                raise ValueError("it is compressed in an unusual way")
+            yield archive
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename it to ``path`` when the block ends without an error.
 
+    The file is there, empty and locked, if its folder is there; otherwise the block makes both.
+
     Raises:
         WriteError: the file cannot be written; ``path`` is unchanged.
     """
-    # The suffix stays last, because Keras and matplotlib choose the format by it.
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp{path.suffix}")
+    temporary = _temporary(path)
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.touch(exist_ok=False)
+                stack.enter_context(_locked(temporary))
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
     except OSError as error:
         raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
     finally:
@@ -32,34 +118,56 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yield a path for a new folder, which replaces ``folder`` when the block ends without an error.
+    """Yield a new, empty folder, which replaces ``folder`` when the block ends without an error.
 
     Raises:
         WriteError: the folder cannot be written; ``folder`` is unchanged.
     """
     folder = folder.resolve()
-    temporary, old = (folder.with_name(f".{folder.name}-{os.getpid()}.{kind}.tmp") for kind in ("new", "old"))
+    temporary, old = _temporary(folder), _temporary(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        for written in temporary.rglob("*"):
-            if written.is_file():
-                with written.open("rb") as file:
-                    os.fsync(file.fileno())
-        if folder.exists():
-            folder.rename(old)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
+        temporary.mkdir()
+        with _locked(temporary):
+            yield temporary
+            for written in temporary.rglob("*"):
+                if written.is_file():
+                    with written.open("rb") as file:
+                        os.fsync(file.fileno())
+            if folder.exists():
+                folder.rename(old)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if old.exists():
+                    old.rename(folder)
+                raise
     except OSError as error:
         raise WriteError(f"Cannot write {folder}: {reason(error)}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file or folder has a name that :func:`replacing` or :func:`replacing_folder` gives."""
+    return TEMPORARY_NAME.fullmatch(path.name) is not None
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Remove the temporary files and folders that killed processes left in folders, and nothing else.
+
+    Those that another process is writing stay.
+    """
+    for path in (path for folder in folders for path in folder.glob(".*.tmp*") if is_temporary(path)):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            continue
+        with contextlib.suppress(OSError), _locked(path):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 @contextlib.contextmanager
@@ -71,21 +179,41 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another process has locked the folder.
     """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(folder))
+        except BlockingIOError as error:
+            raise RunError(f"Another process is training {folder}: wait for its end, or stop it.") from error
+        except OSError as error:
+            raise RunError(f"Cannot open {folder}: {reason(error)}.") from error
+        yield
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem[:50]}.{secrets.token_hex(8)}.tmp{path.suffix}")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lock a file or folder during the block, where the system can.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+        OSError: it cannot be opened.
+    """
     try:
         import fcntl
     except ImportError:  # Windows
         yield
         return
+    descriptor = os.open(path, os.O_RDONLY | NOT_WAITING)
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise RunError(f"Cannot open {folder}: {reason(error)}.") from error
-    try:
-        with contextlib.suppress(OSError):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunError(f"Another process is training {folder}: wait for its end, or stop it.") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            pass
         yield
     finally:
         os.close(descriptor)

@@ -2,17 +2,17 @@
 
 import collections
 import io
-import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from cnnmnist.errors import RunError, reason
-from cnnmnist.files import replacing
+from cnnmnist.files import open_zip, replacing
 from cnnmnist.runtime import keras
 
 WEIGHTS_MEMBER = "model.weights.h5"
+OTHER_BYTES = 1_000_000  # more than Keras' configuration has
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -38,7 +38,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
     # HDF5's own structures and the unused optimizer groups need some space beside the arrays.
     limit = 4 * model.count_params() + 1_000_000
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path, limit + OTHER_BYTES) as archive:
             size = archive.getinfo(WEIGHTS_MEMBER).file_size
             if size > limit:
                 raise ValueError(f"{WEIGHTS_MEMBER} has {size:,} bytes, more than {limit:,}")
@@ -75,6 +75,8 @@ def _read_array(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarra
         raise ValueError(f"the weights {name} are not float32 of shape {tuple(shape)}")
     if array.external or array.is_virtual:
         raise ValueError(f"the weights {name} lie outside the file")
+    if array.chunks is not None:  # a small chunk can expand to any size
+        raise ValueError(f"the weights {name} are not stored as they are, but in chunks")
     values: np.ndarray = array[()]
     if not np.isfinite(values).all():
         raise ValueError(f"the weights {name} are not all finite")

@@ -198,7 +198,7 @@ def thousandfold(path: Path) -> None:
         (lambda path: edited(path, predicted=np.full(9, 10)), "an image or a class that does not exist"),
         (lambda path: edited(path, accuracy=np.array(1.5)), "its accuracy is 1.5"),
         (lambda path: edited(path, iteration=np.array(26)), "of another iteration"),
-        (thousandfold, "larger than it can be"),
+        (thousandfold, "bytes, more than"),
     ],
 )
 def test_a_frame_of_a_stranger_is_refused(tmp_path: Path, recorded: Run, damage: Any, message: str) -> None:

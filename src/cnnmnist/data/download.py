@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from cnnmnist.errors import DownloadError, WriteError, reason
-from cnnmnist.files import replacing
+from cnnmnist.files import open_file, replacing
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -30,7 +30,7 @@ def cache_directory() -> Path:
 def has_digest(path: Path, sha256: str) -> bool:
     """Whether a file exists and has this SHA-256, in hexadecimal."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except OSError:
         return False

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cnnmnist.data.download import cache_directory
 from cnnmnist.data.idx import read_idx
 from cnnmnist.errors import DataError, WriteError, reason
-from cnnmnist.files import replacing
+from cnnmnist.files import open_file, read_file, replacing
 
 Images = NDArray[np.uint8]
 STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -91,9 +91,10 @@ def _read_idx_files(folder: Path, name: str | None) -> FolderContent:
 def _emnist_class_names(path: Path, arrays: list[Images]) -> tuple[str, ...] | None:
     """Read the characters of EMNIST's labels: each line has a label, then character codes."""
     try:
-        with path.open(encoding="ascii") as file:
-            rows = [[int(number) for number in line.split()] for line in file.read(MAX_MAPPING_BYTES).splitlines()]
-        characters = {row[0]: chr(row[1]) for row in rows if row}
+        lines = read_file(path, MAX_MAPPING_BYTES).decode("ascii").splitlines()
+        characters = {row[0]: chr(row[1]) for row in ([*map(int, line.split())] for line in lines) if row}
+        if not all(character.isprintable() for character in characters.values()):
+            raise ValueError("it has codes of characters that cannot be shown")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, IndexError, OverflowError) as error:
@@ -170,7 +171,7 @@ def _prepare(paths: list[Path]) -> Images:
 
 def _read_cache(path: Path, listing: str) -> list[Images] | None:
     # zipfile and NumPy raise nearly anything for a damaged archive; then the pictures are read again.
-    with contextlib.suppress(Exception), path.open("rb") as file, np.load(file, allow_pickle=False) as cached:
+    with contextlib.suppress(Exception), open_file(path) as file, np.load(file, allow_pickle=False) as cached:
         if str(cached["listing"]) == listing:
             return [cached[stem] for stem in STEMS]
     return None

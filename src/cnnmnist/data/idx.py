@@ -7,7 +7,7 @@ The site of the MNIST database, http://yann.lecun.com/exdb/mnist/, describes the
 
 import gzip
 import math
-import stat
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmnist.errors import DataError
-from cnnmnist.files import replacing
+from cnnmnist.files import open_file, replacing
 
 UNSIGNED_BYTE = 0x08
 CONTENT = {1: "labels", 3: "images"}  # content of the files of a data set, by number of dimensions
@@ -44,16 +44,14 @@ def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
         DataError: the file is missing or not valid; the message counts bytes of the uncompressed content.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path} is not a regular file, so it cannot be read as IDX data.")
-        with path.open("rb") as file:
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
             if not file.peek(2).startswith(GZIP_MAGIC):
-                return _parse(file, path, ndim, capacity=status.st_size)
+                return _parse(file, path, ndim, capacity=size)
             with gzip.GzipFile(fileobj=file) as stream:
-                return _parse(stream, path, ndim, capacity=status.st_size * MAX_EXPANSION)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+                return _parse(stream, path, ndim, capacity=size * MAX_EXPANSION)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnmnist.errors import PictureError, reason
+from cnnmnist.files import open_file
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 STANDARD_INPUT = Path("-")
@@ -67,9 +68,9 @@ def _read(path: Path, name: str) -> bytes:
         if path == STANDARD_INPUT:
             content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         else:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 content = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except OSError as error:
         raise PictureError(f"Cannot read {name}: {reason(error)}.") from error
     if not content:
         raise PictureError(f"{name} is empty: a picture of a digit was expected.")

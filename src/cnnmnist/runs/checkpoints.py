@@ -1,8 +1,12 @@
 """Checkpoints: the state of a training, from which it continues to the same bits; the last two are kept."""
 
+import contextlib
 from pathlib import Path
 
+import numpy as np
+
 from cnnmnist.errors import RunError, reason
+from cnnmnist.runs.metadata import MAX_SECONDS
 from cnnmnist.runs.npz import Arrays, numbered_files, read_numbered, save_numbered
 
 KEPT = 2
@@ -20,7 +24,8 @@ def save_checkpoint(folder: Path, state: Arrays) -> Path:
     """
     path = save_numbered(folder, state)
     for old in numbered_files(folder)[:-KEPT]:
-        old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it does no harm
+            old.unlink()
     return path
 
 
@@ -32,12 +37,20 @@ def load_checkpoint(folder: Path, like: Arrays) -> Arrays | None:
         like: arrays with the names, shapes and dtypes that a checkpoint must have.
 
     Raises:
-        RunError: there are checkpoints, but each is damaged or belongs to another network.
+        RunError: there are checkpoints, but each is damaged or belongs to another network; or the folder cannot be
+            read.
     """
     failures = []
-    for path in reversed(numbered_files(folder)):
+    try:
+        files = numbered_files(folder)
+    except OSError as error:
+        raise RunError(f"Cannot read {folder}: {reason(error)}.") from error
+    for path in reversed(files):
         try:
-            return read_numbered(path, like)
+            state = read_numbered(path, like)
+            if not 0 <= float(state.get("seconds", np.array(0))) <= MAX_SECONDS:
+                raise ValueError("its time is out of range")
+            return state
         except Exception as error:  # zipfile and NumPy raise nearly anything for a damaged archive
             failures.append(f"{path.name} ({reason(error)})")
     if failures:

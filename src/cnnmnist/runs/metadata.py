@@ -14,14 +14,16 @@ from cnnmnist.data.loading import Dataset
 
 # The program prints these fields, so the run of a stranger must not have control characters in them.
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+MAX_SECONDS = 1e10
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Iteration = Annotated[int, Field(ge=0, le=100_000_000)]  # the limit of a recipe
+MAX_ITERATIONS = 100_000_000  # the limit of a recipe
+Iteration = Annotated[int, Field(ge=0, le=MAX_ITERATIONS)]
 Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")]
 Status = Literal["running", "finished", "interrupted", "failed"]
 
 
 class _Metadata(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_assignment=True)
 
 
 class Rung(_Metadata):
@@ -58,7 +60,7 @@ class RunMetadata(_Metadata):
     batch_per_replica: int | None = Field(None, ge=1, le=65_536)
     precision: Precision | None = None
     iteration: Iteration = 0
-    seconds: float = Field(0.0, ge=0.0, le=1e10)
+    seconds: float = Field(0.0, ge=0.0, le=MAX_SECONDS)
     ladder: list[Rung] = []
 
 

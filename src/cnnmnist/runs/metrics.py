@@ -2,16 +2,18 @@
 
 import itertools
 import json
-import math
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cnnmnist.errors import RunError, WriteError, reason
-from cnnmnist.files import replacing
+from cnnmnist.files import open_file, replacing
+from cnnmnist.runs.metadata import MAX_ITERATIONS
 
 MAX_LINE = 1_000  # bytes
+LARGEST_LOSS = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -51,28 +53,35 @@ def append_metrics(
         raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
 
 
-def load_metrics(path: Path) -> Metrics:
+def load_metrics(path: Path, iterations: int = MAX_ITERATIONS) -> Metrics:
     """Read the metrics of a run, without a last line that a crash cut off.
+
+    Args:
+        path: the file of the metrics.
+        iterations: the most iterations that the run can have.
 
     Raises:
         RunError: the file is missing or damaged.
     """
-    losses, accuracies = [], []
+    losses, accuracies = array("f"), array("f")
+    number = 0
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             for number in itertools.count(1):
                 line = file.readline(MAX_LINE)
                 if not line.endswith(b"\n") and len(line) < MAX_LINE:
                     break
                 values = json.loads(line)
                 loss, accuracy = float(values["loss"]), float(values["accuracy"])
-                if values["iteration"] != number or not (math.isfinite(loss) and 0 <= accuracy <= 1):
-                    raise ValueError("not valid")
+                if values["iteration"] != number or number > iterations:
+                    raise ValueError("another iteration")
+                if not (abs(loss) <= LARGEST_LOSS and 0 <= accuracy <= 1):
+                    raise ValueError("not finite, or no fraction")
                 losses.append(loss)
                 accuracies.append(accuracy)
     except OSError as error:
         raise RunError(f"Cannot read {path}: {reason(error)}.") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except Exception as error:  # there are many ways in which a stranger's file can be wrong
         raise RunError(f"{path} is damaged in line {number}.") from error
     return Metrics(np.array(losses, np.float32), np.array(accuracies, np.float32))
 
@@ -81,7 +90,14 @@ def truncate_metrics(path: Path, iteration: int) -> None:
     """Remove the metrics of iterations after ``iteration``, which will be repeated.
 
     Raises:
-        WriteError: the file is missing or cannot be written.
+        RunError: a line is longer than any line of metrics.
+        WriteError: the file is missing or cannot be read or written.
     """
-    with replacing(path) as temporary, path.open("rb") as old:
-        temporary.write_bytes(b"".join(itertools.islice(old, iteration)))
+    with replacing(path) as temporary, open_file(path) as old, temporary.open("wb") as new:
+        for number in range(1, iteration + 1):
+            line = old.readline(MAX_LINE)
+            if not line.endswith(b"\n") and len(line) == MAX_LINE:
+                raise RunError(f"{path} is damaged in line {number}.")
+            if not line:
+                break
+            new.write(line)

@@ -1,11 +1,14 @@
 """NumPy archives (.npz) with iterations as names: written whole or not at all, and read as a stranger's data."""
 
+import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.files import replacing
+from cnnmnist.files import open_zip, replacing
+
+MEMBER_BYTES = 1_024  # more than the headers of an array, in NumPy's format and in the archive's
 
 Arrays = dict[str, np.ndarray]
 
@@ -26,29 +29,34 @@ def save_numbered(folder: Path, arrays: Arrays) -> Path:
 def read_numbered(path: Path, like: Arrays) -> Arrays:
     """Read an archive with exactly the names, shapes and dtypes of ``like``, and finite values only.
 
-    An archive that would expand to more memory is not expanded.
-
     Raises:
         Exception: any that zipfile and NumPy raise for a damaged archive, or ValueError for other arrays.
     """
-    with zipfile.ZipFile(path) as archive:
-        sizes = {member.filename.removesuffix(".npy"): member.file_size for member in archive.infolist()}
-    if sizes.keys() != like.keys():
-        raise ValueError("it belongs to another network")
-    for name, size in sizes.items():
-        # The header of an array has at most a few hundred bytes.
-        if size > like[name].nbytes + 1024:
-            raise ValueError(f"{name} is larger than it can be")
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in like}
-    for name, array in arrays.items():
-        if array.shape != like[name].shape or array.dtype != like[name].dtype:
-            raise ValueError(f"{name} has another shape or type")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} has values that are not finite")
+    limit = sum(array.nbytes + MEMBER_BYTES for array in like.values())
+    with open_zip(path, limit) as archive:
+        if {member.filename for member in archive.infolist()} != {f"{name}.npy" for name in like}:
+            raise ValueError("it belongs to another network")
+        arrays = {name: _read_array(archive, name, array) for name, array in like.items()}
     if int(arrays["iteration"]) != int(path.stem):
         raise ValueError("it is of another iteration than its name says")
     return arrays
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, like: np.ndarray) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
+        content = io.BytesIO(member.read(like.nbytes + MEMBER_BYTES))
+        if member.read(1):
+            raise ValueError(f"{name} is larger than it can be")
+    # NumPy allocates what the header announces, so the header is checked first.
+    np.lib.format.read_magic(content)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(content)
+    if shape != like.shape or dtype != like.dtype:
+        raise ValueError(f"{name} has another shape or type")
+    content.seek(0)
+    array: np.ndarray = np.lib.format.read_array(content, allow_pickle=False)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has values that are not finite")
+    return array
 
 
 def numbered(folder: Path, iteration: int) -> Path:
@@ -57,5 +65,12 @@ def numbered(folder: Path, iteration: int) -> Path:
 
 
 def numbered_files(folder: Path) -> list[Path]:
-    """List the archives in a folder by iteration."""
-    return sorted(path for path in folder.glob("*.npz") if path.stem.isdecimal() and path.is_file())
+    """List the archives in a folder by iteration, whether they can be read or not.
+
+    Raises:
+        OSError: the folder is there and cannot be read.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".npz" and path.stem.isdecimal())
+    except FileNotFoundError:
+        return []

@@ -68,7 +68,7 @@ class Run:
         Raises:
             RunError: the file is missing or damaged.
         """
-        return load_metrics(self.metrics_file)
+        return load_metrics(self.metrics_file, self.metadata.recipe.training.iterations)
 
     def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> Dataset:
         """Load the data set of the training, or another one.
