@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cnnmnist.errors import RunError, WriteError, reason
 
-# Nobody can guess such a name, and so put a link there. The suffix is last, because Keras and matplotlib choose the
-# format by it.
+# Nobody can guess such a name, and so put a link there. The suffix is last, because Keras and matplotlib choose
+# the format by it.
 TEMPORARY_NAME = re.compile(r"\..*\.[0-9a-f]{16}\.tmp(\.[^.]*)?", re.DOTALL)
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 MAX_MEMBERS = 1_000  # of a zip archive

@@ -1,5 +1,6 @@
 """Recipes: YAML files, overrides of single fields, and messages about what is wrong in them."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnmnist.config import ConvLayer, Recipe
-from cnnmnist.errors import RecipeError, suggestion
+from cnnmnist.errors import RecipeError, reason, suggestion
+from cnnmnist.files import read_file
 
 MAX_RECIPE_BYTES = 65_536  # far above any real recipe, far below what hurts to parse
 LONGEST_VALUE = 60  # characters of a wrong value in a message
@@ -30,12 +32,7 @@ def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, A
         RecipeError: no such recipe, not valid YAML, or a field that is unknown or not valid.
     """
     path = find_recipe(str(name_or_file))
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_RECIPE_BYTES + 1)
-    except OSError as error:
-        raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.") from error
-    values = parse_yaml(content, str(path))
+    values = parse_yaml(_read(path), str(path))
     if not isinstance(values, dict):
         raise RecipeError(f"{path} is not a recipe: it must be a mapping of fields to values.")
     values.setdefault("name", path.stem)
@@ -87,9 +84,9 @@ def recipe_description(name_or_file: str) -> str:
     """The comment that the file of a recipe begins with.
 
     Raises:
-        RecipeError: there is no such recipe.
+        RecipeError: there is no such recipe, or it cannot be read.
     """
-    lines = find_recipe(name_or_file).read_text("utf-8", errors="replace").splitlines()
+    lines = _read(find_recipe(name_or_file)).decode("utf-8", errors="replace").splitlines()
     comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
     return " ".join(line.lstrip("# ") for line in comment)
 
@@ -103,8 +100,9 @@ def find_recipe(name_or_file: str) -> Path:
     if name_or_file in recipe_names():
         return _shipped_folder() / f"{name_or_file}.yaml"
     path = Path(name_or_file)
-    if path.is_file():
-        return path
+    with contextlib.suppress(ValueError, OSError):  # a NUL in the name, or one that is too long
+        if path.exists():
+            return path
     known = ", ".join(recipe_names())
     hint = suggestion(name_or_file, recipe_names())
     raise RecipeError(f"There is no recipe or file {name_or_file!r}{hint} (the program has {known}).")
@@ -165,27 +163,34 @@ def parse_yaml(content: bytes | str, where: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise RecipeError(f"{where}{line} is not valid YAML: {error.problem or error.context}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        cause = "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 text"
+    except Exception as error:  # PyYAML raises nearly anything for a wrong value
+        cause = reason(error)
+        if isinstance(error, UnicodeDecodeError | yaml.reader.ReaderError):
+            cause = "it is not UTF-8 text"
+        elif isinstance(error, RecursionError):
+            cause = "it is nested too deeply"
         raise RecipeError(f"{where} is not valid YAML: {cause}.") from error
 
 
 class _RecipeLoader(yaml.SafeLoader):
-    """PyYAML's safe loader without aliases (they can expand without bounds) and duplicate keys."""
+    """PyYAML's safe loader without aliases (they can expand without bounds), tags and duplicate keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed in a recipe", problem_mark=mark)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        alias = isinstance(event, yaml.AliasEvent)
+        if alias or event.tag is not None:
+            problem = f"{'aliases' if alias else 'tags'} are not allowed in a recipe"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
+        seen = set()
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the field {key.value!r} occurs twice", problem_mark=key.start_mark
                 )
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -193,6 +198,13 @@ class _RecipeLoader(yaml.SafeLoader):
 _RecipeLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(?:\.\d*)?[eE][-+]?\d+\Z"), list("-+0123456789")
 )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_file(path, MAX_RECIPE_BYTES)
+    except OSError as error:
+        raise RecipeError(f"Cannot read the recipe {path}: {reason(error)}.") from error
 
 
 def _shipped_folder() -> Path:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.text import Text
 
 import cnnmnist
@@ -17,6 +19,12 @@ from cnnmnist.errors import MissingRunError
 
 
 class _PrintableConsole(Console):
+    """A console that shows what is not printable as escapes, wherever it stands: in a text, a table or a frame."""
+
+    def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
 
