@@ -124,11 +124,10 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         WriteError: the folder cannot be written; ``folder`` is unchanged.
     """
     folder = folder.resolve()
-    temporary, old = _temporary(folder), _temporary(folder)
+    old = _temporary(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        with _locked(temporary):
+        with temporary_folder(folder) as temporary:
             yield temporary
             for written in temporary.rglob("*"):
                 if written.is_file():
@@ -145,9 +144,24 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise WriteError(f"Cannot write {folder}: {reason(error)}.") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new, locked folder beside ``folder``; the block may rename it, otherwise it is removed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    temporary = _temporary(folder)
+    temporary.mkdir()
+    try:
+        with _locked(temporary):
+            yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def is_temporary(path: Path) -> bool:

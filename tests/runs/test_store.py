@@ -81,7 +81,7 @@ def edited(field: str, value: object) -> bytes:
         (b"[]", "its content"),
         (b"\xff\xfe\x00", "its content"),
         (b"[" * 50_000, "its content"),
-        (b" " * 1_000_001, "larger than the metadata of any"),
+        (b" " * 1_000_001, "more than 1,000,000 bytes"),
         (json.dumps(GOOD).encode()[:-1], "its content"),
         (edited("status", "done"), "status"),
         (edited("started", "now"), "started"),

@@ -66,6 +66,8 @@ def _printable_errors() -> Iterator[None]:
 
 def printable(text: str) -> str:
     """Show control characters, and bytes of file names that are not UTF-8, as escapes: none reaches a terminal."""
+    if text.isprintable():
+        return text
     return "".join(
         each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode() for each in text
     )

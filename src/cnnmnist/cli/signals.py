@@ -1,7 +1,6 @@
 """Signals: Ctrl-C and SIGTERM end a training without losing anything."""
 
 import os
-import shlex
 import signal
 from types import FrameType
 from typing import Any, NoReturn
@@ -13,7 +12,7 @@ from cnnmnist.cli.terminal import Terminal
 
 def resume_hint(run: "cnnmnist.Run") -> str:
     """The command that continues an interrupted run."""
-    return f"Continue with: cnnmnist train --resume {shlex.quote(str(run.directory))}"
+    return f"Continue with: {run.resume_command}"
 
 
 class Signals:

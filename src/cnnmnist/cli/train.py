@@ -17,7 +17,6 @@ from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
 from cnnmnist.cli.workers import check_same_training, connect, find_cluster, follow_chief, naming_failures
 from cnnmnist.errors import ClusterError
-from cnnmnist.files import locked
 
 if TYPE_CHECKING:
     from cnnmnist.distributed.cluster import Cluster
@@ -51,8 +50,8 @@ def train(options: TrainOptions) -> None:
         return
     start = resume_run if options.resume else _new_run
     run, dataset, distribution = start(options, cluster, terminal)
-    metadata = run.metadata
-    with locked(run.directory):
+    with run.locked():
+        metadata = run.metadata
         _describe(run, dataset, terminal)
         stopped_by = _train(run, dataset, distribution, options, terminal)
     if stopped_by:

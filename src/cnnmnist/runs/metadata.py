@@ -7,13 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cnnmnist.config import Precision, Recipe
 from cnnmnist.data.loading import Dataset
+from cnnmnist.errors import RunError, one_line
 
 # The program prints these fields, so the run of a stranger must not have control characters in them.
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+MAX_METADATA_BYTES = 1_000_000
 MAX_SECONDS = 1e10
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 MAX_ITERATIONS = 100_000_000  # the limit of a recipe
@@ -40,7 +42,7 @@ class DatasetMetadata(_Metadata):
     source: Text
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     data_dir: Text | None
-    class_names: list[Text] = Field(min_length=2, max_length=100)
+    class_names: list[Annotated[Text, Field(max_length=255)]] = Field(min_length=2, max_length=100)
     from_pictures: bool = False
     image_shape: list[Annotated[int, Field(ge=8, le=64)]] = Field(min_length=2, max_length=2)
     splits: dict[Literal["train", "validation", "test"], Annotated[int, Field(ge=1, le=2**32)]]
@@ -64,24 +66,43 @@ class RunMetadata(_Metadata):
     ladder: list[Rung] = []
 
 
+def parse_metadata(content: bytes, path: Path) -> RunMetadata:
+    """Check the content of the file ``path``.
+
+    Raises:
+        RunError: a field is not valid; the message names the first one.
+    """
+    try:
+        return RunMetadata.model_validate_json(content)
+    except ValidationError as error:
+        raise RunError(f"{path} is damaged: {_problem(error)}.") from error
+
+
 def new_metadata(recipe: Recipe, dataset: Dataset, started: datetime) -> RunMetadata:
-    """Make the metadata of a run that has not begun; ``started`` is in UTC."""
-    return RunMetadata(
-        started=started.isoformat(timespec="milliseconds"),
-        recipe=recipe,
-        dataset=DatasetMetadata(
-            name=dataset.name,
-            source=dataset.source,
-            digest=dataset.digest,
-            data_dir=str(dataset.data_dir) if dataset.data_dir else None,
-            class_names=list(dataset.class_names),
-            from_pictures=dataset.from_pictures,
-            image_shape=list(dataset.image_shape),
-            splits={name: len(dataset.split(name)) for name in ("train", "validation", "test")},
-        ),
-        versions=versions(),
-        processor=_processor(),
-    )
+    """Make the metadata of a run that has not begun; ``started`` is in UTC.
+
+    Raises:
+        RunError: a name or the path of the data set is too long.
+    """
+    try:
+        return RunMetadata(
+            started=started.isoformat(timespec="milliseconds"),
+            recipe=recipe,
+            dataset=DatasetMetadata(
+                name=dataset.name,
+                source=dataset.source,
+                digest=dataset.digest,
+                data_dir=str(dataset.data_dir) if dataset.data_dir else None,
+                class_names=list(dataset.class_names),
+                from_pictures=dataset.from_pictures,
+                image_shape=list(dataset.image_shape),
+                splits={name: len(dataset.split(name)) for name in ("train", "validation", "test")},
+            ),
+            versions=versions(),
+            processor=_processor(),
+        )
+    except ValidationError as error:
+        raise RunError(f"A run cannot record this data set: {_problem(error)}; rename it.") from error
 
 
 def versions() -> dict[str, str]:
@@ -97,3 +118,10 @@ def _processor() -> str:
     except OSError:
         names = []
     return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} threads"
+
+
+def _problem(error: ValidationError) -> str:
+    """The first field that is wrong, and why."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "its content"
+    return one_line(f"{field}: {first['msg']}")

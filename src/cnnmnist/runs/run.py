@@ -1,14 +1,17 @@
 """Runs: the metadata and the files of one training."""
 
 import contextlib
+import os
+import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.data.loading import Dataset, load_dataset
-from cnnmnist.errors import DataError, RunError, WriteError
-from cnnmnist.files import replacing
-from cnnmnist.runs.metadata import RunMetadata, Status, versions
+from cnnmnist.errors import DataError, RunError, WriteError, reason
+from cnnmnist.files import locked, read_file, replacing
+from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, parse_metadata, versions
 from cnnmnist.runs.metrics import Metrics, load_metrics
 
 if TYPE_CHECKING:
@@ -25,21 +28,67 @@ class Run:
     def __init__(self, directory: Path, metadata: RunMetadata, figures: Path | None = None) -> None:
         self.directory = directory
         self.metadata = metadata
-        self.figures = figures or directory / "figures"
+        self._figures = figures
+        self._stored: bytes | None = None
+        """The content of ``run.json``, as this process last read or wrote it."""
+
+    # Properties, because making paths takes half of the time in which many runs are listed.
+
+    @property
+    def figures(self) -> Path:
         """Folder of the figures of the run."""
-        self.model_file = directory / "model.keras"
+        return self._figures or self.directory / "figures"
+
+    @property
+    def model_file(self) -> Path:
         """The trained network, which Keras can load."""
-        self.checkpoints = directory / "checkpoints"
+        return self.directory / "model.keras"
+
+    @property
+    def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
-        self.snapshots = directory / "recording"  # the name in earlier versions
+        return self.directory / "checkpoints"
+
+    @property
+    def snapshots(self) -> Path:
         """Folder of the snapshots."""
-        self.metrics_file = directory / "metrics.jsonl"
+        return self.directory / "recording"  # the name in earlier versions
+
+    @property
+    def metrics_file(self) -> Path:
         """One JSON object per iteration: iteration, loss, accuracy, iterations_per_second."""
+        return self.directory / "metrics.jsonl"
 
     @property
     def name(self) -> str:
         """Name of the directory."""
         return self.directory.name
+
+    @property
+    def resume_command(self) -> str:
+        """The command that continues the run, for a shell."""
+        return f"cnnmnist train --resume {shlex.quote(str(self.directory))}"
+
+    @classmethod
+    def read(cls, directory: Path) -> "Run":
+        """Read the metadata of a run directory.
+
+        Raises:
+            RunError: they are missing or damaged, or a part of the run is a symbolic link.
+        """
+        path = directory / "run.json"
+        try:
+            content = read_file(path, MAX_METADATA_BYTES)
+        except OSError as error:
+            raise RunError(f"Cannot read {path}: {reason(error)}.") from error
+        run = cls(directory, parse_metadata(content, path))
+        run._stored = content
+        for part in ("model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
+            if os.path.islink(f"{directory}/{part}"):  # noqa: PTH114 - a Path takes longer than all the rest
+                raise RunError(
+                    f"{directory / part} is a symbolic link: replace it by its target, if you trust the target."
+                )
+        return run
 
     def save(self) -> None:
         """Write the metadata.
@@ -47,14 +96,35 @@ class Run:
         Raises:
             WriteError: the file cannot be written.
         """
+        content = f"{self.metadata.model_dump_json(indent=2)}\n".encode()
         with replacing(self.directory / "run.json") as temporary:
-            temporary.write_text(self.metadata.model_dump_json(indent=2) + "\n", "utf-8")
+            temporary.write_bytes(content)
+        self._stored = content
 
     def save_status(self, status: Status) -> None:
-        """Write how the training ended, if possible: a write error must not hide the reason why it ended."""
-        self.metadata.status = status
-        with contextlib.suppress(WriteError):
-            self.save()
+        """Write how the training ended, if possible: a write error must not hide the reason why it ended.
+
+        A finished run that could not be continued stays finished.
+        """
+        if self.metadata.status != "finished":
+            self.metadata.status = status
+            with contextlib.suppress(WriteError):
+                self.save()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training the run; if one has trained it meanwhile, take over its metadata.
+
+        Raises:
+            RunError: another process is training the run; or it has changed the metadata, and so has this process.
+        """
+        with locked(self.directory):
+            current = Run.read(self.directory)
+            if self._stored is not None and current._stored != self._stored:
+                if self.metadata != parse_metadata(self._stored, self.directory):
+                    raise RunError(f"Another process has changed the run {self.name} meanwhile: load it again.")
+                self.metadata, self._stored = current.metadata, current._stored
+            yield
 
     def version_changes(self) -> str:
         """List the versions that changed since the training, such as ``keras 3.12.0 (now 3.13.1)``."""
@@ -129,7 +199,7 @@ class Run:
         if not self.model_file.is_file():
             raise RunError(
                 f"The run {self.name} has no trained network yet (status: {self.metadata.status}): "
-                f"continue it with `cnnmnist train --resume {self.directory}`."
+                f"continue it with `{self.resume_command}`."
             )
 
         # TensorFlow takes seconds to import, and the other methods do not need it.

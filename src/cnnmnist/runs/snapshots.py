@@ -112,9 +112,7 @@ def snapshot_files(run: Run) -> list[Path]:
         raise RunError(f"The run {run.name} has no snapshots: train with `cnnmnist train --record` to keep some.")
     files = [numbered(run.snapshots, iteration) for iteration in times if has_snapshot(run.snapshots, iteration)]
     if not files:
-        raise RunError(
-            f"The run {run.name} has no snapshots yet: continue it with `cnnmnist train --resume {run.directory}`."
-        )
+        raise RunError(f"The run {run.name} has no snapshots yet: continue it with `{run.resume_command}`.")
     return files
 
 

@@ -1,6 +1,7 @@
 """The runs directory: new runs, runs by name, and all runs."""
 
 import contextlib
+import errno
 import itertools
 import operator
 import os
@@ -9,16 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.loading import Dataset
-from cnnmnist.errors import MissingRunError, RunError, WriteError, one_line, reason
-from cnnmnist.runs.metadata import RunMetadata, new_metadata
+from cnnmnist.errors import MissingRunError, RunError, WriteError, reason
+from cnnmnist.files import is_temporary, remove_leftovers, temporary_folder
+from cnnmnist.runs.metadata import new_metadata
 from cnnmnist.runs.run import Run
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-MAX_METADATA_BYTES = 1_000_000
 
 
 def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Dataset) -> Run:
@@ -35,15 +34,30 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Datase
             f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
             "other than 'latest'."
         )
-    run = Run(_make_directory(runs_dir, name, f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"), metadata)
+    default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"
+    names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
     try:
-        run.figures.mkdir()
-        run.checkpoints.mkdir()
-        run.metrics_file.touch()
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(runs_dir)
+        # A kill leaves no run directory without its metadata, because the directory gets its name last.
+        with temporary_folder(runs_dir / default) as folder:
+            run = Run(folder, metadata)
+            run.figures.mkdir()
+            run.checkpoints.mkdir()
+            run.metrics_file.touch()
+            run.save()
+            for candidate in names:
+                try:
+                    folder.rename(runs_dir / candidate)  # which replaces an empty folder
+                except OSError as error:
+                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                        raise
+                else:
+                    return Run.read(runs_dir / candidate)
     except OSError as error:
-        raise WriteError(f"Cannot write to {run.directory}: {reason(error)}.") from error
-    run.save()
-    return run
+        raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
+    what = "a run" if _is_run(runs_dir / str(name)) else "something else"
+    raise RunError(f"There is already {what} {name!r} in {runs_dir}: choose another --name.")
 
 
 def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
@@ -66,12 +80,12 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
             raise RunError(f"The latest run cannot be used, so name another one: {runs[0].reason}")
         return runs[0]
     if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
-        return _read_run(runs_dir / name)
+        return Run.read(runs_dir / name)
     if name == "pretrained":
         # A figure that the user draws must not go to the folder of the program.
-        return Run(PRETRAINED, _read_run(PRETRAINED).metadata, figures=runs_dir / "pretrained" / "figures")
+        return Run(PRETRAINED, Run.read(PRETRAINED).metadata, figures=runs_dir / "pretrained" / "figures")
     if _is_run(Path(name)):
-        return _read_run(Path(name))
+        return Run.read(Path(name))
     raise MissingRunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
 
 
@@ -90,11 +104,11 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     """
     directories: list[Path] = []
     with contextlib.suppress(OSError):
-        directories = [path for path in runs_dir.iterdir() if _is_run(path)]
+        directories = [path for path in runs_dir.iterdir() if _is_run(path) and not is_temporary(path)]
     runs: list[tuple[str, Run | DamagedRun]] = []
     for directory in directories:
         try:
-            run = _read_run(directory)
+            run = Run.read(directory)
             runs.append((run.metadata.started, run))
         except RunError as error:
             started = ""
@@ -105,41 +119,5 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     return [run for _, run in sorted(runs, key=operator.itemgetter(0), reverse=True)]
 
 
-def _make_directory(runs_dir: Path, name: str | None, default: str) -> Path:
-    names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        for candidate in names:
-            try:
-                (runs_dir / candidate).mkdir()
-            except FileExistsError:
-                continue
-            return runs_dir / candidate
-    except OSError as error:
-        raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
-    raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
-
-
 def _is_run(directory: Path) -> bool:
     return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
-
-
-def _read_run(directory: Path) -> Run:
-    path = directory / "run.json"
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_METADATA_BYTES + 1)
-        if len(content) > MAX_METADATA_BYTES:
-            raise RunError(f"{path} is larger than the metadata of any run.")
-        run = Run(directory, RunMetadata.model_validate_json(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "its content"
-        problem = one_line(f"{field}: {first['msg']}")
-        raise RunError(f"{path} is damaged: {problem}.") from error
-    except OSError as error:
-        raise RunError(f"Cannot read {path}: {reason(error)}.") from error
-    for part in (run.model_file, run.metrics_file, run.checkpoints, run.snapshots, run.figures):
-        if part.is_symlink():
-            raise RunError(f"{part} is a symbolic link: replace it by its target, if you trust the target.")
-    return run

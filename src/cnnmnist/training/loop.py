@@ -12,12 +12,12 @@ import numpy as np
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import Dataset
 from cnnmnist.distributed.strategy import Distribution
-from cnnmnist.errors import CnnMnistError, RunError, TrainingError
-from cnnmnist.files import locked
+from cnnmnist.errors import RunError, TrainingError
+from cnnmnist.files import remove_leftovers
 from cnnmnist.model_file import save_model
 from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.checkpoints import load_checkpoint, save_checkpoint
-from cnnmnist.runs.metadata import Rung, Status
+from cnnmnist.runs.metadata import MAX_SECONDS, Rung, Status
 from cnnmnist.runs.metrics import append_metrics, truncate_metrics
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import has_snapshot, save_snapshot, take_snapshot, truncate_snapshots
@@ -77,14 +77,14 @@ def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | Non
     Raises:
         DataError: the data set is missing, or differs from the run's.
         TrainingError: the loss is no longer a finite number.
-        RunError: another process is training the run, its checkpoints are damaged, or it has more iterations than
-            its recipe.
+        RunError: another process is training or has changed the run, its checkpoints are damaged, or it has more
+            iterations than its recipe.
         WriteError: the run directory cannot be written.
     """
     dataset = dataset or run.load_dataset()
     run.check_same(dataset)
     training = training_events(run, dataset)
-    with locked(run.directory), _deferred_interrupt() as interrupts, contextlib.closing(training) as events:
+    with run.locked(), _deferred_interrupt() as interrupts, contextlib.closing(training) as events:
         for event in events:
             if progress and event:
                 progress(event)
@@ -158,7 +158,7 @@ def training_events(
         # It may have come after the weights changed and before the iterations were counted: save neither.
         run.save_status("interrupted")
         raise
-    except CnnMnistError:
+    except Exception:
         run.save_status("failed")
         raise
 
@@ -179,15 +179,18 @@ def follower_events(
         trainer = Trainer(recipe, dataset, distribution.strategy)
         if state := distribution.broadcast_arrays(None):
             trainer.restore(state)
-        yield from trainer.iterate(set().union(*_stops(recipe, checkpoint_every)))
+        yield from trainer.iterate(_stops(recipe), checkpoint_every)
         distribution.barrier()
 
 
-def _stops(recipe: Recipe, checkpoint_every: int) -> tuple[set[int], set[int], set[int]]:
-    """Iterations after which the chief evaluates the test split, takes a snapshot, and writes a checkpoint."""
+def _stops(recipe: Recipe) -> set[int]:
+    """Iterations after which the chief evaluates the test split or takes a snapshot."""
+    return _rungs(recipe) | set(recipe.training.record_at)
+
+
+def _rungs(recipe: Recipe) -> set[int]:
     last = recipe.training.iterations
-    rungs = {at for at in recipe.training.evaluate_at if at < last} | {last}
-    return rungs, set(recipe.training.record_at), set(range(checkpoint_every, last, checkpoint_every))
+    return {at for at in recipe.training.evaluate_at if at < last} | {last}
 
 
 class _Loop:
@@ -200,10 +203,13 @@ class _Loop:
 
     def restore(self) -> None:
         """Restore the newest checkpoint, and remove the later results from the run's files."""
-        for half_written in self.run.directory.rglob(".*.tmp*"):
-            half_written.unlink(missing_ok=True)
-        trainer, metadata = self.trainer, self.run.metadata
-        state = load_checkpoint(self.run.checkpoints, self._state())
+        run, trainer, metadata = self.run, self.trainer, self.run.metadata
+        state = load_checkpoint(run.checkpoints, self._state())
+        if state is None and metadata.status == "finished" and metadata.iteration:
+            raise RunError(
+                f"The run {run.name} is finished, but has no checkpoint to continue from: train a new run."
+            )
+        remove_leftovers(run.directory, run.checkpoints, run.snapshots, run.figures)
         if state:
             trainer.restore(state)
             metadata.seconds = float(state["seconds"])
@@ -225,16 +231,19 @@ class _Loop:
     def events(self, checkpoint_every: int) -> Iterator[Progress | Rung | None]:
         """Train to the recipe's last iteration."""
         trainer, metadata = self.trainer, self.run.metadata
-        rungs, snapshots, checkpoints = _stops(metadata.recipe, checkpoint_every)
+        rungs, snapshots = _rungs(metadata.recipe), set(metadata.recipe.training.record_at)
         yield from self._evaluate(rungs, snapshots)
-        for progress in trainer.iterate(rungs | snapshots | checkpoints):
+        for progress in trainer.iterate(rungs | snapshots, checkpoint_every):
             metadata.iteration = progress.iteration
-            metadata.seconds += progress.seconds
+            metadata.seconds = min(metadata.seconds + progress.seconds, MAX_SECONDS)
             speed = len(progress.losses) / progress.seconds
             append_metrics(self.run.metrics_file, progress.iteration, progress.losses, progress.accuracies, speed)
             yield progress
             yield from self._evaluate(rungs, snapshots)
-            if trainer.iteration in checkpoints:
+            if (
+                trainer.iteration % checkpoint_every == 0
+                and trainer.iteration < metadata.recipe.training.iterations
+            ):
                 self._save_checkpoint()
 
     def save(self, status: Status) -> None:

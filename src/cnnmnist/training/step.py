@@ -92,8 +92,12 @@ class Trainer:
             variable.assign(state[name])
         self.iteration = int(state["iteration"])
 
-    def iterate(self, stops: Iterable[int] = ()) -> Iterator[Progress]:
-        """Train to the recipe's last iteration, and yield several times a second and at each of ``stops``.
+    def iterate(self, stops: Iterable[int] = (), every: int = 0) -> Iterator[Progress]:
+        """Train to the recipe's last iteration, and yield several times a second, and at ``stops`` and multiples.
+
+        Args:
+            stops: numbers of iterations.
+            every: the number whose multiples are stops, too; 0 for none.
 
         The number of iterations in a call of TensorFlow does not change the weights. All workers of a cluster need
         the same stops, because they can only add up gradients within the same call.
@@ -108,6 +112,8 @@ class Trainer:
         while self.iteration < last:
             report = self.iteration + (-self.iteration % REPORT_EVERY) + 1
             stop = min(report, next(each for each in stops if each > self.iteration))
+            if every:
+                stop = min(stop, self.iteration + every - self.iteration % every)
             progress = self._iterate(batches, min(count, stop - self.iteration), report)
             _check_finite(progress)
             yield progress
