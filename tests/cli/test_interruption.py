@@ -1,6 +1,7 @@
 """``cnnmnist train`` stopped by signals, kills, full disks and vanishing directories, and what is left then."""
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -8,14 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import SMALL, Cli, Result, command, only_run, run_cli
+from support import processes
 
 LONG_RUN = ["train", *SMALL, "--dataset", "mnist5k", "--iterations", 3_000, "--evaluate-at", "100"]
 LONG_RUN += ["--record-at", "0,70,400,1300,2222,3000"]
@@ -205,9 +209,75 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path, undisturb
     check_kills(tmp_path, undisturbed, kills=2)
 
 
+def background(folder: Path, *arguments: object) -> BaseProcess:
+    files = folder / "out", folder / "err"
+    for file in files:
+        file.touch()
+    return processes.start([*map(str, arguments)], folder, dict(os.environ), files)
+
+
+def points(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of a run, without times and images."""
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
+    tags = set(events.Tags()["scalars"]) - {"iterations per second", "learning rate"}
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+KILLS, KILLS_OF_A_RUN = 100, 25
+
+
 @pytest.mark.long
-def test_killed_25_times_it_ends_with_the_same_bits(tmp_path: Path, undisturbed: Path) -> None:
-    assert check_kills(tmp_path, undisturbed, kills=25) > 0
+def test_killed_100_times_inside_training_beside_an_export(tmp_path: Path) -> None:
+    """Only the kills that hit a process in training count; the export beside it is killed, too, or ends before."""
+    random = np.random.default_rng(KILLS)
+    whole = [*LONG_RUN, "--name", "run", "--tensorboard"]
+    (tmp_path / "undisturbed").mkdir()
+    assert run_cli(*whole, cwd=tmp_path / "undisturbed").status == 0
+    undisturbed = only_run(tmp_path / "undisturbed")
+    hits = missed = in_training = in_export = exports = runs = 0
+    while hits < KILLS:
+        folder, run = tmp_path / str(runs), tmp_path / str(runs) / "runs" / "run"
+        folder.mkdir()
+        runs += 1
+        first = started(folder, *whole, iterations=1)
+        first.send_signal(signal.SIGINT)  # so that there is a network to export
+        assert ended(first).status == 130
+        for number in range(KILLS_OF_A_RUN):
+            done = (run / "metrics.jsonl").read_bytes().count(b"\n")
+            kind = ("weights", "saved-model")[number % 2]
+            export = background(folder, "export", "run", "--format", kind, "--output", run / f"exported-{kind}")
+            every = 50 if number % 2 else 1
+            training = background(folder, "train", "--resume", "run", "--tensorboard", "--checkpoint-every", every)
+            while training.is_alive() and (run / "metrics.jsonl").read_bytes().count(b"\n") < min(done + 1, 2_990):
+                time.sleep(0.005)
+            time.sleep(random.uniform(0.0, 0.3))
+            training.kill()
+            training.join()
+            trained = (run / "metrics.jsonl").read_bytes().count(b"\n")
+            hit = training.exitcode == -signal.SIGKILL and status(run) == "running" and 0 < trained < 3_000
+            hits, missed = hits + hit, missed + (not hit)
+            if number % 3:
+                export.kill()
+            export.join()
+            exports += export.exitcode == 0
+            assert export.exitcode in (0, -signal.SIGKILL), (folder / "err").read_text()
+            left = [path.name for path in run.rglob(".*.tmp*")]
+            in_training += any("exported" not in name for name in left)
+            in_export += any("exported" in name for name in left)
+            if not hit or hits == KILLS:
+                break
+        assert run_cli("train", "--resume", "run", "--tensorboard", cwd=folder).status == 0
+        assert weights(run) == weights(undisturbed)
+        assert iterations_in_metrics(run) == list(range(1, 3_001))
+        assert recording(run) == recording(undisturbed)
+        assert points(run) == points(undisturbed)
+        assert not list(run.rglob(".*.tmp*")), "what a kill left half-written is cleared away"
+    print(
+        f"{hits} kills in training, {missed} too late, {runs} runs; {in_training} while a file of the training was "
+        f"written, {in_export} while an export was; {exports} exports ended"
+    )
+    assert in_training
+    assert in_export
 
 
 def check_failed(result: Result, message: str) -> None:

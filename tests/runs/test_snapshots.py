@@ -128,7 +128,7 @@ def test_frames_after_the_checkpoint_are_recorded_again(tmp_path: Path, recorded
     (killed.checkpoints / "000000040.npz").unlink(missing_ok=True)
     (killed.snapshots / "000000025.npz").write_bytes(b"of a time that is not to be")
     (killed.snapshots / "000000060.npz").write_bytes(b"likewise")
-    (killed.snapshots / ".000000007-1.tmp.npz").write_bytes(b"half")
+    (killed.snapshots / f".000000007.{'0' * 16}.tmp.npz").write_bytes(b"half")
     first_event = next(training_events(load_run(str(killed.directory), tmp_path), DATASET))
     assert isinstance(first_event, Progress)
     assert sorted(content(killed)) == ["000000000.npz", "000000007.npz"]

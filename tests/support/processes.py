@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import runpy
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,18 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["cnnmnist.runtime"])
 
 
-def call(arguments: list[str], folder: Path, environment: dict[str, str], files: tuple[Path, Path]) -> int:
-    """The exit status of ``python -m cnnmnist``, whose output and errors go to the files."""
+def start(
+    arguments: list[str], folder: Path, environment: dict[str, str], files: tuple[Path, Path]
+) -> BaseProcess:
+    """Start ``python -m cnnmnist``, whose output and errors go to the files."""
     process = SERVER.Process(target=_child, args=(arguments, folder, environment, files))
     process.start()
+    return process
+
+
+def call(arguments: list[str], folder: Path, environment: dict[str, str], files: tuple[Path, Path]) -> int:
+    """The exit status of ``python -m cnnmnist``, whose output and errors go to the files."""
+    process = start(arguments, folder, environment, files)
     process.join(timeout=280)
     if process.exitcode is None:
         process.kill()

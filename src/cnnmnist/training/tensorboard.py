@@ -5,11 +5,12 @@ import contextlib
 import io
 import os
 import platform
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -21,7 +22,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from cnnmnist.data.loading import Dataset
 from cnnmnist.errors import RunError, WriteError, one_line
 from cnnmnist.evaluation import evaluate
-from cnnmnist.files import replacing
+from cnnmnist.files import open_file, replacing
 from cnnmnist.model import build_model
 from cnnmnist.runs.metadata import Rung
 from cnnmnist.runs.npz import numbered_files
@@ -35,6 +36,10 @@ from cnnmnist.visualization.grids import ImageGrid, filter_grid, image_grid
 LOSS, ACCURACY, TEST_ACCURACY = "loss", "batch accuracy", "test accuracy"
 LEARNING_RATE, SPEED = "learning rate", "iterations per second"
 SHOWN_ERRORS = 9
+# The length and its checksum stand before a record, the record's checksum after it:
+# https://www.tensorflow.org/tutorials/load_data/tfrecord. TensorFlow's own reader would wait for a pipe, and allocate
+# whatever a stranger's file announces.
+RECORD_HEADER, RECORD_FOOTER, MAX_RECORD_BYTES = struct.Struct("<Q4x"), 4, 1 << 26
 TILE, GAP = 60, 4  # pixels of a filter, and between two filters
 
 
@@ -95,7 +100,7 @@ class TensorBoardWriter:
         directory = self.run.directory
         files = sorted(directory.glob("events.out.tfevents.*"))
         for path in files:
-            self._truncate(str(path), iteration)
+            self._truncate(path, iteration)
         name = f"events.out.tfevents.{time.time_ns() // 1_000_000:013d}.{platform.node()}.{os.getpid()}"
         self._writer = tf.io.TFRecordWriter(str(directory / name))
         self._write_event(file_version="brain.Event:2")
@@ -107,17 +112,18 @@ class TensorBoardWriter:
             self._write_iterations(first, metrics.losses[first:iteration], metrics.accuracies[first:iteration])
         self._write_ladder(iteration)
 
-    def _truncate(self, path: str, iteration: int) -> None:
+    def _truncate(self, path: Path, iteration: int) -> None:
         """Remove the events after an iteration from a file, and note the last step of each tag."""
         with (
-            replacing(Path(path)) as temporary,
-            tf.io.TFRecordWriter(str(temporary)) as writer,
-            contextlib.suppress(tf.errors.DataLossError, DecodeError),  # a crash may have cut off the end
+            replacing(path) as temporary,
+            open_file(path) as old,
+            temporary.open("wb") as new,
+            contextlib.suppress(DecodeError),  # a crash may have cut off the end
         ):
-            for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
-                event = Event.FromString(serialized)
+            while record := _read_record(old):
+                event = Event.FromString(record[RECORD_HEADER.size : -RECORD_FOOTER])
                 if event.step <= iteration:
-                    writer.write(serialized)
+                    new.write(record)
                     for value in event.summary.value:
                         self._last_steps[value.tag] = max(self._last_steps[value.tag], event.step)
 
@@ -181,6 +187,16 @@ class TensorBoardWriter:
 
     def _write_event(self, **content: Any) -> None:
         self._writer.write(Event(wall_time=time.time(), **content).SerializeToString())
+
+
+def _read_record(file: BinaryIO) -> bytes:
+    """Read the next record with its header and footer; nothing at the end, or where the rest is damaged."""
+    header = file.read(RECORD_HEADER.size)
+    if len(header) == RECORD_HEADER.size and 0 < (size := RECORD_HEADER.unpack(header)[0]) <= MAX_RECORD_BYTES:
+        rest = file.read(size + RECORD_FOOTER)
+        if len(rest) == size + RECORD_FOOTER:
+            return header + rest
+    return b""
 
 
 def _tiles(grid: ImageGrid) -> np.ndarray:
