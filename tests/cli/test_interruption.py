@@ -273,8 +273,8 @@ def test_killed_100_times_inside_training_beside_an_export(tmp_path: Path) -> No
         assert points(run) == points(undisturbed)
         assert not list(run.rglob(".*.tmp*")), "what a kill left half-written is cleared away"
     print(
-        f"{hits} kills in training, {missed} too late, {runs} runs; {in_training} while a file of the training was "
-        f"written, {in_export} while an export was; {exports} exports ended"
+        f"{hits} kills in training, {missed} too late, {runs} runs; {in_training} while a file of the training "
+        f"was written, {in_export} while an export was; {exports} exports ended"
     )
     assert in_training
     assert in_export

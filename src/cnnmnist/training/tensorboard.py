@@ -37,8 +37,8 @@ LOSS, ACCURACY, TEST_ACCURACY = "loss", "batch accuracy", "test accuracy"
 LEARNING_RATE, SPEED = "learning rate", "iterations per second"
 SHOWN_ERRORS = 9
 # The length and its checksum stand before a record, the record's checksum after it:
-# https://www.tensorflow.org/tutorials/load_data/tfrecord. TensorFlow's own reader would wait for a pipe, and allocate
-# whatever a stranger's file announces.
+# https://www.tensorflow.org/tutorials/load_data/tfrecord. TensorFlow's own reader would wait for a pipe, and
+# allocate whatever a stranger's file announces.
 RECORD_HEADER, RECORD_FOOTER, MAX_RECORD_BYTES = struct.Struct("<Q4x"), 4, 1 << 26
 TILE, GAP = 60, 4  # pixels of a filter, and between two filters
 
