@@ -7,8 +7,9 @@ import pytest
 
 from cnnmnist.config import ConvLayer, ModelConfig
 from cnnmnist.errors import RecipeError, SelectionError
+from cnnmnist.layers import list_layers
 from cnnmnist.model import build_model
-from cnnmnist.model_file import load_weights, save_model
+from cnnmnist.model_file import read_weights, save_model
 from cnnmnist.runtime import keras
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
@@ -72,7 +73,7 @@ def test_every_choice_builds_saves_and_loads(
     assert model.output_shape == shape
     save_model(model, tmp_path / "model.keras")
     restored = build_model(config, seed=6)
-    load_weights(restored, tmp_path / "model.keras")
+    restored.set_weights(read_weights(list_layers(config), tmp_path / "model.keras"))
     images = IMAGES[..., None] / 255.0
     np.testing.assert_array_equal(model(images), restored(images))
 
@@ -93,9 +94,9 @@ def test_a_network_larger_than_memory_is_refused_before_it_is_built(
     monkeypatch: pytest.MonkeyPatch, config: ModelConfig, shape: tuple[int, int], classes: int
 ) -> None:
     parameters = build_model(config, shape, classes).count_params()
-    monkeypatch.setattr("cnnmnist.model.MAX_PARAMETERS", parameters)
+    monkeypatch.setattr("cnnmnist.layers.MAX_PARAMETERS", parameters)
     build_model(config, shape, classes)
-    monkeypatch.setattr("cnnmnist.model.MAX_PARAMETERS", parameters - 1)
+    monkeypatch.setattr("cnnmnist.layers.MAX_PARAMETERS", parameters - 1)
     with pytest.raises(RecipeError, match=f"would have {parameters:,} parameters"):
         build_model(config, shape, classes)
 

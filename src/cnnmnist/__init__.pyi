@@ -12,6 +12,7 @@ from .interpretation import layer_outputs as layer_outputs
 from .interpretation import maximize as maximize
 from .interpretation import occlusion as occlusion
 from .model import build_model as build_model
+from .network import Network as Network
 from .recipes import load_recipe as load_recipe
 from .runs.metadata import Rung as Rung
 from .runs.run import Run as Run

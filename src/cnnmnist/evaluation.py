@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnmnist.data.loading import Split
+from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits
-from cnnmnist.runtime import keras
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class Report:
         return np.flatnonzero(self.predicted != self.labels)
 
 
-def evaluate(model: keras.Model, split: Split) -> Report:
+def evaluate(network: Network, split: Split) -> Report:
     """Classify every image of a split.
 
     Args:
-        model: from images to logits, one for each class, as :func:`cnnmnist.model.build_model` returns it.
+        network: as :meth:`cnnmnist.runs.run.Run.load_network` returns it.
         split: images, uint8 (n, height, width), and labels, uint8 (n,), n at least 1.
     """
-    predicted = predict_logits(model, split.images).argmax(axis=1)
-    matrix = np.zeros((model.output_shape[-1],) * 2, np.int64)
+    predicted = predict_logits(network, split.images).argmax(axis=1)
+    matrix = np.zeros(network.layers[-1].output_shape * 2, np.int64)
     np.add.at(matrix, (split.labels, predicted), 1)
     correct, support, predictions = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     precision = correct / np.maximum(predictions, 1)

@@ -1,99 +1,85 @@
-"""Export: a trained network in the formats of other programs, from images in [0, 1] to probabilities.
+"""Export: a trained network as ONNX and as safetensors, written without TensorFlow.
 
-Every exported network has one input, ``image``, float32 (n, height, width, 1), and one output, ``probabilities``,
-float32 (n, classes), after the softmax; n is free. Files and folders are written whole or not at all.
+Every exported network, also those of :mod:`cnnmnist.conversion`, has one input, ``image``, float32 (n, height,
+width, 1) in [0, 1], and one output, ``probabilities``, float32 (n, classes), after the softmax; n is free. Files
+and folders are written whole or not at all.
 """
 
-import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnmnist.data.pipeline import scale
-from cnnmnist.files import replacing, replacing_folder
-from cnnmnist.prediction import BATCH_SIZE
-from cnnmnist.runtime import keras, quiet_standard_error, tf
+from cnnmnist.files import replacing
+from cnnmnist.layers import Layer
+from cnnmnist.network import Network, same_padding
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 INPUT, OUTPUT = "image", "probabilities"
-OPSET = 17  # the newest that runtimes of 2022 read
-CALIBRATION_IMAGES = 500
+OPSET, IR_VERSION = 17, 8  # the newest that runtimes of 2022 read
 
 
-def export_saved_model(model: keras.Model, folder: Path) -> None:
-    """Write a TensorFlow SavedModel, with the signature ``serving_default`` and the function ``serve``.
-
-    Args:
-        model: from images to logits, as :func:`cnnmnist.model.build_model` returns it.
-        folder: the new folder; it replaces a folder of that name.
-
-    Raises:
-        WriteError: the folder cannot be written.
-    """
-    with replacing_folder(folder) as temporary:
-        _write_saved_model(model, temporary)
-
-
-def export_onnx(model: keras.Model, path: Path) -> None:
-    """Write an ONNX file; needs tf2onnx and onnx.
+def export_onnx(network: Network, path: Path) -> None:
+    """Write an ONNX file; needs onnx.
 
     Raises:
         WriteError: the file cannot be written.
     """
-    with quiet_standard_error():
-        import tf2onnx
+    from onnx import TensorProto, helper, numpy_helper
 
-        function = _probabilities(model)
-        converted, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
-    for value in (*converted.graph.input, *converted.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "n"
-    _write(path, converted.SerializeToString())
-
-
-def export_tflite(model: keras.Model, path: Path, calibration: np.ndarray | None = None) -> None:
-    """Write a TFLite (LiteRT) file.
-
-    Args:
-        model: from images to logits.
-        path: the new file; it replaces a file of that name.
-        calibration: training images, uint8 (n, height, width). With them, the network computes in int8, and the
-            outputs of its layers for these images give the ranges of the integers; without them, it computes in
-            float32. Its input and output are float32 in both.
-
-    Raises:
-        WriteError: the file cannot be written.
-    """
-    with quiet_standard_error(), tempfile.TemporaryDirectory() as folder:
-        # From a concrete function, the converter would lose the variables of Keras 3.
-        _write_saved_model(model, Path(folder) / "model")
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))
-        if calibration is not None:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ([scale(image[None])] for image in calibration)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        content = converter.convert()
-    _write(path, content)
+    height, width = network.image_shape
+    shape: tuple[int, ...] = (height, width, 1)
+    values = "channels_first"  # the name of the last node's output
+    nodes = [helper.make_node("Transpose", [INPUT], [values], perm=[0, 3, 1, 2])]
+    for layer in network.layers:
+        if layer.kind == "Flatten":  # ONNX has the channels first, and the weights of fc1 have them last
+            nodes.append(helper.make_node("Transpose", [values], ["channels_last"], perm=[0, 2, 3, 1]))
+            values = "channels_last"
+        if layer.kind != "Dropout":  # only in training
+            nodes.append(_node(layer, shape, values))
+            values = layer.name
+        shape = layer.output_shape
+    nodes.append(helper.make_node("Softmax", [values], [OUTPUT], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "cnnmnist",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", height, width, 1])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", *network.layers[-1].output_shape])],
+        [
+            numpy_helper.from_array(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array, name)
+            for name, array in _named_weights(network).items()
+        ],
+    )
+    opset = helper.make_opsetid("", OPSET)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="cnnmnist")
+    write(path, model.SerializeToString())
 
 
-def tflite_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
-    """Compute probabilities with a TFLite file; needs ai-edge-litert.
+def _node(layer: Layer, shape: tuple[int, ...], values: str) -> "NodeProto":
+    """The operator of a layer for an input of this shape and name; its output has the name of the layer."""
+    from onnx import helper
 
-    Args:
-        path: the file.
-        images: uint8 (n, height, width).
+    options: dict[str, Any] = {}
+    inputs = [values, *(f"{layer.name}.{part}" for part in ("kernel", "bias") if layer.kernel_shape)]
+    match layer.kind:
+        case "Conv2D" | "MaxPooling2D" | "AveragePooling2D":
+            operator = {"Conv2D": "Conv", "MaxPooling2D": "MaxPool"}.get(layer.kind, "AveragePool")
+            window, stride = (layer.kernel_shape[0], layer.stride) if layer.kernel_shape else (2, 2)
+            (top, bottom), (left, right) = (same_padding(side, window, stride) for side in shape[:2])
+            pads = [top, left, bottom, right]
+            options = {"kernel_shape": [window, window], "strides": [stride, stride], "pads": pads}
+        case "Dense":
+            operator = "Gemm"
+        case "Activation":
+            operator = layer.function.title()
+        case _:
+            operator = layer.kind
+    return helper.make_node(operator, inputs, [layer.name], **options)
 
-    Returns:
-        float32 (n, classes).
-    """
-    with quiet_standard_error():
-        from ai_edge_litert.interpreter import Interpreter
 
-        run = Interpreter(str(path)).get_signature_runner()
-        parts = [images[first : first + BATCH_SIZE] for first in range(0, len(images), BATCH_SIZE)]
-        return np.concatenate([run(**{INPUT: scale(part).numpy()})[OUTPUT] for part in parts])
-
-
-def export_weights(model: keras.Model, path: Path) -> dict[str, tuple[int, ...]]:
+def export_weights(network: Network, path: Path) -> dict[str, tuple[int, ...]]:
     """Write the weights as a safetensors file; needs safetensors.
 
     Returns:
@@ -105,35 +91,25 @@ def export_weights(model: keras.Model, path: Path) -> dict[str, tuple[int, ...]]
     """
     from safetensors.numpy import save
 
-    arrays = {
-        f"{layer.name}.{variable.name}": np.ascontiguousarray(variable.numpy())
-        for layer in model.layers
-        for variable in layer.trainable_variables
-    }
-    _write(path, save(arrays))
+    arrays = _named_weights(network)
+    write(path, save(arrays))
     return {name: array.shape for name, array in arrays.items()}
 
 
-def _probabilities(model: keras.Model) -> Any:
-    """The network with its softmax as a ``tf.function``."""
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    return tf.function(
-        lambda image: {OUTPUT: tf.nn.softmax(model(image, training=False))}, input_signature=[signature]
-    )
+def _named_weights(network: Network) -> dict[str, np.ndarray]:
+    return {
+        f"{layer}.{part}": array
+        for layer, pair in network.weights.items()
+        for part, array in zip(("kernel", "bias"), pair, strict=True)
+    }
 
 
-def _write_saved_model(model: keras.Model, folder: Path) -> None:
-    module = tf.Module()  # Keras' own ExportArchive writes every weight twice
-    module.weights = [each.value for each in model.trainable_variables]
-    module.serve = _probabilities(model)
-    try:
-        with quiet_standard_error():
-            tf.saved_model.save(module, str(folder), signatures=module.serve)
-    except tf.errors.OpError as error:  # such as a full disk or a missing permission
-        raise OSError(error.message) from error
+def write(path: Path, content: bytes) -> None:
+    """Write a file, and its folder if there is none.
 
-
-def _write(path: Path, content: bytes) -> None:
+    Raises:
+        WriteError: the file cannot be written.
+    """
     with replacing(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)

@@ -1,15 +1,19 @@
 """Interpretation: outputs of layers, pixels that excite a filter or decide for a class, and embeddings.
 
-All functions take a float32 network of :func:`cnnmnist.model.build_model`, such as
-:meth:`cnnmnist.runs.run.Run.load_model` returns.
+Two functions need gradients, and so TensorFlow: they take the network of :meth:`cnnmnist.runs.run.Run.load_model`.
+The others take the network of :meth:`cnnmnist.runs.run.Run.load_network`.
 """
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.data.pipeline import scale
-from cnnmnist.prediction import predict_logits
-from cnnmnist.runtime import keras, tf
+from cnnmnist.network import Network, same_padding, scale
+from cnnmnist.prediction import in_batches, predict_logits
+
+if TYPE_CHECKING:
+    from cnnmnist.runtime import keras, tf
 
 ASCENT_STEPS, ASCENT_RATE = 150, 0.15  # of Adam in the gradient ascent of maximize()
 SMOOTHNESS = 0.004  # weight of the total variation, as a fraction of the response that a filter can gain
@@ -19,11 +23,11 @@ TSNE_COMPONENTS = 50  # principal components that t-SNE gets, as the documentati
 LARGEST_EMBEDDING = 10_000  # images; t-SNE takes about half a minute of processor time for them
 
 
-def layer_outputs(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
-    """Compute the outputs of a convolutional layer, after its pooling and its activation.
+def layer_outputs(network: Network, layer: str, images: np.ndarray) -> np.ndarray:
+    """Compute the outputs of a layer, after its pooling and its activation.
 
     Args:
-        model: the network.
+        network: the network.
         layer: ``conv1``, ``conv2``, ...
         images: uint8 (n, height, width).
 
@@ -33,34 +37,25 @@ def layer_outputs(model: keras.Model, layer: str, images: np.ndarray) -> np.ndar
     Raises:
         ValueError: the network has no such layer.
     """
-    outputs = keras.Model(model.inputs[0], layer_output(model, layer))
-    return np.asarray(outputs(scale(tf.constant(images)), training=False))
+    if layer not in [each.name for each in network.layers]:
+        raise ValueError(f"the network has no layer {layer}")
+    return in_batches(network, lambda batch: network.outputs(batch)[layer], images)
 
 
-def layer_output(model: keras.Model, layer: str) -> keras.KerasTensor:
-    """Find the symbolic output of a convolutional layer, after its pooling and its activation.
-
-    Raises:
-        ValueError: the network has no such layer.
-    """
-    model.get_layer(layer)
-    return [each for each in model.layers if each.name.split("_")[0] == layer][-1].output
-
-
-def last_activations(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def last_activations(network: Network, images: np.ndarray) -> np.ndarray:
     """Compute the inputs of the logits: the activations of the last dense layer or, without one, all features.
 
     Args:
-        model: the network.
+        network: the network.
         images: uint8 (n, height, width).
 
     Returns:
         float32 (n, units).
     """
-    return predict_logits(keras.Model(model.inputs[0], model.get_layer("logits").input), images)
+    return in_batches(network, lambda batch: list(network.outputs(batch).values())[-2], images)
 
 
-def gradient(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
+def gradient(model: "keras.Model", image: np.ndarray, target: int) -> np.ndarray:
     """Compute the gradient of a class's logit with respect to the pixels.
 
     The saliency map of Simonyan, Vedaldi and Zisserman, 2013, https://arxiv.org/abs/1312.6034, with its sign.
@@ -73,14 +68,16 @@ def gradient(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
     Returns:
         float32 (height, width), in logits per pixel value, where pixel values go from 0 to 1.
     """
-    pixels = scale(tf.constant(image[np.newaxis]))
+    from cnnmnist.runtime import tf
+
+    pixels = tf.constant(scale(image[np.newaxis]))
     with tf.GradientTape() as tape:
         tape.watch(pixels)
         logit = model(pixels, training=False)[0, target]
     return np.asarray(tape.gradient(logit, pixels))[0, ..., 0]
 
 
-def occlusion(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
+def occlusion(network: Network, image: np.ndarray, target: int) -> np.ndarray:
     """Measure how much a class's logit drops when a square around each pixel is hidden.
 
     Zeiler and Fergus, 2014, https://arxiv.org/abs/1311.2901, section 4.2, hide squares of photographs with grey
@@ -88,7 +85,7 @@ def occlusion(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
     background. It shows the logit, because the probability of a clear image stays near 1 wherever the square is.
 
     Args:
-        model: the network.
+        network: the network.
         image: uint8 (height, width).
         target: the class.
 
@@ -102,7 +99,7 @@ def occlusion(model: keras.Model, image: np.ndarray, target: int) -> np.ndarray:
     for copy, (row, column) in zip(hidden, np.ndindex(image.shape), strict=True):
         rows, columns = (slice(max(0, each - reach), each + reach + 1) for each in (row, column))
         copy[rows, columns] = np.median(edge)
-    logits = predict_logits(model, np.concatenate([image[np.newaxis], hidden]))[:, target]
+    logits = predict_logits(network, np.concatenate([image[np.newaxis], hidden]))[:, target]
     drops: np.ndarray = (logits[0] - logits[1:]).reshape(image.shape)
     return drops
 
@@ -112,7 +109,7 @@ def occluding_side(image_shape: tuple[int, ...]) -> int:
     return 2 * round((min(image_shape) / 6 - 1) / 2) + 1
 
 
-def maximize(model: keras.Model, config: ModelConfig, layer: str, filters: int) -> np.ndarray:
+def maximize(model: "keras.Model", config: ModelConfig, layer: str, filters: int) -> np.ndarray:
     """Compute the inputs that excite filters most, by gradient ascent on the pixels of a grey image.
 
     Activation maximization: Erhan, Bengio, Courville and Vincent, 2009, Visualizing Higher-Layer Features of a
@@ -135,6 +132,8 @@ def maximize(model: keras.Model, config: ModelConfig, layer: str, filters: int) 
     Raises:
         ValueError: the network has no such layer.
     """
+    from cnnmnist.runtime import keras, tf
+
     output = model.get_layer(layer).output
     responses = keras.Model(model.inputs[0], output)
     height, width = model.input_shape[1:3]
@@ -144,10 +143,10 @@ def maximize(model: keras.Model, config: ModelConfig, layer: str, filters: int) 
     shape = (filters, rows.stop - rows.start, columns.stop - columns.start, 1)
     values = tf.Variable(tf.zeros(shape))  # pixels before the sigmoid that keeps them in [0, 1]
 
-    def response(pixels: tf.Tensor) -> tf.Tensor:
+    def response(pixels: "tf.Tensor") -> "tf.Tensor":
         return tf.linalg.diag_part(responses(tf.pad(pixels, around))[:, middle[0], middle[1], :filters])
 
-    def ascend(penalty: tf.Tensor | float) -> tf.Tensor:
+    def ascend(penalty: "tf.Tensor | float") -> "tf.Tensor":
         """Start from grey, and return the responses at the end."""
         optimizer = keras.optimizers.Adam(ASCENT_RATE)
         values.assign(tf.zeros(shape))
@@ -188,7 +187,7 @@ def receptive_field(config: ModelConfig, image_shape: tuple[int, int], layer: st
                 size = -(-size // 2)
         first = last = size // 2
         for window, stride, size in reversed(windows):
-            padding = max(0, (-(-size // stride) - 1) * stride + window - size) // 2  # SAME, before the first
+            padding, _ = same_padding(size, window, stride)
             first = max(0, first * stride - padding)
             last = min(size - 1, last * stride - padding + window - 1)
         return slice(first, last + 1)

@@ -1,15 +1,12 @@
-"""The network: a ``keras.Model`` with named layers, built from a ModelConfig."""
+"""The network in Keras, for training, gradients and conversion: a ``keras.Model`` with named layers."""
 
-import itertools
 from typing import Any
 
 import numpy as np
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.errors import RecipeError
+from cnnmnist.layers import Layer, list_layers
 from cnnmnist.runtime import keras
-
-MAX_PARAMETERS = 100_000_000  # 400 MB of weights, and three times as much in training
 
 
 def build_model(
@@ -31,58 +28,39 @@ def build_model(
 
     Returns:
         A network from images, float32 (n, height, width, 1) in [0, 1], to logits, float32
-        (n, classes). Layers are named conv1, conv1_pooling, conv1_activation, ..., fc1, ..., logits.
+        (n, classes). Layers are those of :func:`cnnmnist.layers.list_layers`.
 
     Raises:
         RecipeError: the network would have more than 100 million parameters. No memory is allocated for them.
     """
-    _check_size(config, image_shape, classes)
-    layers = keras.layers
-    seeds = np.random.SeedSequence(seed).generate_state(len(config.convolutions) + len(config.dense) + 1)
-    remaining_seeds = iter(seeds.tolist())
+    layers = list_layers(config, image_shape, classes)
+    seeds = iter(
+        np.random.SeedSequence(seed).generate_state(sum(bool(each.kernel_shape) for each in layers)).tolist()
+    )
 
-    def initial_values() -> dict[str, Any]:
-        normal = keras.initializers.TruncatedNormal(stddev=config.weight_stddev, seed=next(remaining_seeds))
-        return {"kernel_initializer": normal, "bias_initializer": keras.initializers.Constant(config.bias)}
+    def build(layer: Layer) -> keras.Layer:
+        options: dict[str, Any] = {
+            "name": layer.name,
+            "dtype": "float32" if layer.group == "logits" else precision,
+        }
+        if layer.kernel_shape:
+            normal = keras.initializers.TruncatedNormal(stddev=config.weight_stddev, seed=next(seeds))
+            constant = keras.initializers.Constant(config.bias)
+            options |= {"kernel_initializer": normal, "bias_initializer": constant}
+        match layer.kind:
+            case "Conv2D":
+                *size, _, filters = layer.kernel_shape
+                return keras.layers.Conv2D(filters, size, strides=layer.stride, padding="same", **options)
+            case "MaxPooling2D" | "AveragePooling2D" as kind:
+                return getattr(keras.layers, kind)(2, strides=2, padding="same", **options)
+            case "Activation":
+                return keras.layers.Activation(layer.function, **options)
+            case "Flatten":
+                return keras.layers.Flatten(**options)
+            case "Dense":
+                return keras.layers.Dense(layer.kernel_shape[-1], **options)
+            case "Dropout":
+                return keras.layers.Dropout(layer.rate, **options)
 
-    def activation(name: str, layer: str, dtype: str = precision) -> list[keras.Layer]:
-        return [] if name == "none" else [layers.Activation(name, name=f"{layer}_activation", dtype=dtype)]
-
-    sequence: list[keras.Layer] = [keras.Input((*image_shape, 1), name="image")]
-    for number, convolution in enumerate(config.convolutions, 1):
-        name, size = f"conv{number}", convolution.filter_size
-        options = {"strides": convolution.stride, "padding": "same", "name": name, "dtype": precision}
-        sequence.append(layers.Conv2D(convolution.filters, size, **options, **initial_values()))
-        pooling = []
-        if convolution.pooling != "none":
-            kind = layers.MaxPooling2D if convolution.pooling == "max" else layers.AveragePooling2D
-            pooling = [kind(2, strides=2, padding="same", name=f"{name}_pooling", dtype=precision)]
-        sublayers = [*pooling, *activation(convolution.activation, name)]
-        sequence += sublayers if convolution.pooling_first else reversed(sublayers)
-    sequence.append(layers.Flatten(name="flatten", dtype=precision))
-    for number, units in enumerate(config.dense, 1):
-        name = f"fc{number}"
-        sequence.append(layers.Dense(units, name=name, dtype=precision, **initial_values()))
-        sequence += activation(config.dense_activation, name)
-        if config.dropout:
-            sequence.append(layers.Dropout(config.dropout, name=f"{name}_dropout", dtype=precision))
-    sequence.append(layers.Dense(classes, name="logits", dtype="float32", **initial_values()))
-    sequence += activation(config.output_activation, "logits", "float32")
-    return keras.Sequential(sequence, name="cnnmnist")
-
-
-def _check_size(config: ModelConfig, image_shape: tuple[int, int], classes: int) -> None:
-    height, width = image_shape
-    channels, parameters = 1, 0
-    for layer in config.convolutions:
-        parameters += layer.filters * (channels * layer.filter_size**2 + 1)
-        channels = layer.filters
-        step = layer.stride * (1 if layer.pooling == "none" else 2)
-        height, width = -(-height // step), -(-width // step)
-    units = [height * width * channels, *config.dense, classes]
-    parameters += sum((before + 1) * after for before, after in itertools.pairwise(units))
-    if parameters > MAX_PARAMETERS:
-        raise RecipeError(
-            f"The network would have {parameters:,} parameters, more than {MAX_PARAMETERS:,}: choose fewer "
-            "filters or units."
-        )
+    image = keras.Input((*image_shape, 1), name="image")
+    return keras.Sequential([image, *map(build, layers)], name="cnnmnist")

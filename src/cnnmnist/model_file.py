@@ -2,20 +2,25 @@
 
 import collections
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from cnnmnist.errors import RunError, reason
 from cnnmnist.files import open_zip, replacing
-from cnnmnist.runtime import keras
+from cnnmnist.layers import Layer
+
+if TYPE_CHECKING:
+    from cnnmnist.runtime import keras
 
 WEIGHTS_MEMBER = "model.weights.h5"
 OTHER_BYTES = 1_000_000  # more than Keras' configuration has
 
 
-def save_model(model: keras.Model, path: Path) -> None:
+def save_model(model: "keras.Model", path: Path) -> None:
     """Write a float32 network as a ``.keras`` file that Keras can load, whole or not at all.
 
     Raises:
@@ -25,18 +30,21 @@ def save_model(model: keras.Model, path: Path) -> None:
         model.save(temporary)
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
+def read_weights(layers: Sequence[Layer], path: Path) -> list[np.ndarray]:
     """Read the weights of a network from a ``.keras`` file, and nothing else.
 
     The file may come from a stranger. Its configuration is not deserialised, so that no code from it can run. Its
     weights must be plain float32 arrays, all finite, with exactly the names and shapes of the network's weights.
 
+    Returns:
+        Kernel and bias of each layer that has them, in order, as :class:`cnnmnist.network.Network` takes them.
+
     Raises:
         RunError: the file is missing or damaged, or its weights are not valid for this network.
     """
-    variables = _named_variables(model)
+    shapes = _shapes(layers)
     # HDF5's own structures and the unused optimizer groups need some space beside the arrays.
-    limit = 4 * model.count_params() + 1_000_000
+    limit = 4 * sum(layer.parameters for layer in layers) + 1_000_000
     try:
         with open_zip(path, limit + OTHER_BYTES) as archive:
             size = archive.getinfo(WEIGHTS_MEMBER).file_size
@@ -45,23 +53,21 @@ def load_weights(model: keras.Model, path: Path) -> None:
             with archive.open(WEIGHTS_MEMBER) as member:
                 content = member.read(limit + 1)
         with h5py.File(io.BytesIO(content), "r") as file:
-            arrays = [_read_array(file, name, variable.shape) for name, variable in variables.items()]
+            return [_read_array(file, name, shape) for name, shape in shapes.items()]
     except Exception as error:  # h5py and zipfile raise nearly anything for a damaged file
         raise RunError(f"{path} is not this run's trained network: {reason(error)}.") from error
-    for variable, array in zip(variables.values(), arrays, strict=True):
-        variable.assign(array)
 
 
-def _named_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """The weights by path in the HDF5 file: Keras numbers the layers of each class, and ignores their names."""
-    variables: dict[str, keras.Variable] = {}
+def _shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
+    """Shapes by path in the HDF5 file: Keras numbers the layers of each class, and ignores their names."""
+    shapes: dict[str, tuple[int, ...]] = {}
     counts = collections.Counter[str]()
-    for layer in model.layers:
-        kind = type(layer).__name__.lower()
+    for layer in layers:
+        kind = layer.kind.lower()
         name = f"{kind}_{counts[kind]}" if counts[kind] else kind
         counts[kind] += 1
-        variables |= {f"layers/{name}/vars/{i}": variable for i, variable in enumerate(layer.trainable_variables)}
-    return variables
+        shapes |= {f"layers/{name}/vars/{i}": shape for i, shape in enumerate(layer.weight_shapes)}
+    return shapes
 
 
 def _read_array(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -71,8 +77,8 @@ def _read_array(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarra
         if not isinstance(file.get(place, getlink=True), h5py.HardLink):
             raise ValueError(f"the weights {name} are missing or only a link")
     array = file[name]
-    if not isinstance(array, h5py.Dataset) or array.shape != tuple(shape) or array.dtype != np.float32:
-        raise ValueError(f"the weights {name} are not float32 of shape {tuple(shape)}")
+    if not isinstance(array, h5py.Dataset) or array.shape != shape or array.dtype != np.float32:
+        raise ValueError(f"the weights {name} are not float32 of shape {shape}")
     if array.external or array.is_virtual:
         raise ValueError(f"the weights {name} lie outside the file")
     if array.chunks is not None:  # a small chunk can expand to any size

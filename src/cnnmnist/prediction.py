@@ -1,47 +1,54 @@
 """Prediction: from images to logits, to probabilities, and to answers."""
 
-import functools
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.pipeline import scale
-from cnnmnist.runtime import CORES, keras, tf
+from cnnmnist.network import Network
+from cnnmnist.threads import in_threads
 
-BATCH_SIZE = 256  # images that one thread computes at once
+# Images that one thread computes at once: 64 with the tutorial's network, whose outputs then stay in the cache.
+VALUES_AT_ONCE, IMAGES_AT_ONCE = 2**20, 64
 
 
-def predict_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.ndarray:
-    """Compute the logits of images, on all cores.
+def predict_logits(network: Network, images: np.ndarray) -> NDArray[np.float32]:
+    """Compute the logits of any number of images, on all cores.
 
     Args:
-        model: from images to logits, as :func:`cnnmnist.model.build_model` returns it.
+        network: as :meth:`cnnmnist.runs.run.Run.load_network` returns it.
         images: uint8 (n, height, width), or float32 (n, height, width, 1) in [0, 1]; n at least 1.
 
     Returns:
         float32 (n, classes).
     """
-    infer = _inference(model)
-
-    def logits(first: int) -> np.ndarray:
-        part = images[first : first + BATCH_SIZE]
-        return np.asarray(infer(scale(part) if part.dtype == np.uint8 else part))
-
-    with ThreadPoolExecutor(CORES) as threads:
-        return np.concatenate(list(threads.map(logits, range(0, len(images), BATCH_SIZE))))
+    return in_batches(network, network.logits, images)
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
+def in_batches(
+    network: Network, compute: Callable[[np.ndarray], NDArray[np.float32]], images: np.ndarray
+) -> NDArray[np.float32]:
+    """Compute something of each image with a network, on all cores, in little memory.
+
+    Args:
+        network: the network that computes.
+        compute: a function of a batch of images; its result has one row for each image.
+        images: as for :func:`predict_logits`.
+    """
+    largest = max(math.prod(layer.output_shape) for layer in network.layers)
+    size = min(max(VALUES_AT_ONCE // largest, 1), IMAGES_AT_ONCE)
+    return np.concatenate(
+        in_threads(compute, [images[first : first + size] for first in range(0, len(images), size)])
+    )
+
+
+def probabilities(logits: np.ndarray) -> NDArray[np.float32]:
     """Compute the softmax of logits, float32 (n, classes), over the classes, float32 (n, classes)."""
-    return np.asarray(tf.nn.softmax(logits))
-
-
-@functools.lru_cache(maxsize=4)
-def _inference(model: keras.Model) -> Any:
-    signature = tf.TensorSpec(model.input_shape, tf.float32)
-    return tf.function(lambda images: model(images, training=False), input_signature=[signature])
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return result
 
 
 def answers(rows: NDArray[np.float32], names: list[str]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from cnnmnist.config import Precision
 from cnnmnist.errors import CnnMnistError
+from cnnmnist.threads import CORES
 
 # By default TensorFlow uses its oneDNN kernels on some Intel processors only. On other processors they train
 # this network two to three times as fast (docs/performance.md).
@@ -52,7 +53,6 @@ tf.config.experimental.enable_op_determinism()
 # Threads that share each operation wait for one another after it, which takes a quarter of the time of this small
 # network. So each thread computes a part of the batch, a tower, from the first operation to the last
 # (docs/performance.md).
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 TOWERS = 1 if tf.config.list_physical_devices("GPU") else min(CORES, 4)
 tf.config.threading.set_inter_op_parallelism_threads(CORES)
 tf.config.threading.set_intra_op_parallelism_threads(max(1, CORES // TOWERS))
@@ -81,4 +81,4 @@ def resolve_precision(precision: Literal["auto"] | Precision) -> Precision:
     return "mixed_bfloat16" if native else "float32"
 
 
-__all__ = ["CORES", "TOWERS", "keras", "quiet_standard_error", "resolve_precision", "tf"]
+__all__ = ["TOWERS", "keras", "quiet_standard_error", "resolve_precision", "tf"]

@@ -1,53 +1,21 @@
-"""Summary of a network: output shape, parameters, multiplications and time of each layer."""
+"""The time that each layer of a network takes."""
 
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cnnmnist.runtime import keras, tf
+from cnnmnist.config import ModelConfig
+from cnnmnist.layers import Layer, list_layers
+from cnnmnist.model import build_model
+from cnnmnist.runtime import tf
 
 # Limits of the images computed at once: 128 with the tutorial's network, which take longer than the call itself.
 MULTIPLICATIONS_AT_ONCE, VALUES_AT_ONCE = 2**29, 2**24
 LEAST_SECONDS, LEAST_PASSES = 2.0, 3
-
-
-@dataclass(frozen=True)
-class LayerSummary:
-    """One layer of a network."""
-
-    name: str
-    """Such as ``conv1_pooling``."""
-    kind: str
-    """Keras' class, such as ``MaxPooling2D``."""
-    output_shape: tuple[int, ...]
-    """Shape for one image: (height, width, channels), or (units,)."""
-    parameters: int
-    """Number of weights and biases."""
-    multiplications: int
-    """Multiplications of values by weights for one image.
-
-    Each weight of a filter counts once for each place of the output, even where the filter reaches beyond the edge
-    of the image. Biases, pooling (average pooling, too) and activations have none.
-    """
-
-
-def summarize(model: keras.Model) -> list[LayerSummary]:
-    """Describe the layers of a network in order, without the input.
-
-    Args:
-        model: as :func:`cnnmnist.model.build_model` returns it.
-    """
-    summaries = []
-    for layer in model.layers:
-        shape = tuple(layer.output.shape[1:])
-        multiplications = math.prod((*layer.kernel.shape, *shape[:-1])) if hasattr(layer, "kernel") else 0
-        kind = type(layer).__name__
-        summaries.append(LayerSummary(layer.name, kind, shape, layer.count_params(), multiplications))
-    return summaries
 
 
 @dataclass(frozen=True)
@@ -62,17 +30,20 @@ class Timing:
     """Forward passes measured."""
 
 
-def time_layers(model: keras.Model) -> Timing:
-    """Measure the time of each layer alone, on random images, in the precision of the network.
+def time_layers(config: ModelConfig, image_shape: tuple[int, int] = (28, 28), classes: int = 10) -> Timing:
+    """Measure the time of each layer alone, on random images, in TensorFlow and float32.
 
     The time of a layer is its shortest time over all passes, because other programs can only make it longer,
     minus the time of a call that computes nothing. The measurement takes two seconds, or three passes if they
     take longer.
 
     Args:
-        model: as :func:`cnnmnist.model.build_model` returns it.
+        config: the recipe's description of the network.
+        image_shape: height and width in pixels.
+        classes: number of logits.
     """
-    images = _images_at_once(model)
+    images = _images_at_once(list_layers(config, image_shape, classes))
+    model = build_model(config, image_shape, classes)
     values = tf.random.stateless_uniform((images, *model.input_shape[1:]), seed=(0, 0))
     calls = [(tf.function(tf.identity), values)]
     for layer in model.layers:
@@ -97,9 +68,8 @@ def time_layers(model: keras.Model) -> Timing:
     return Timing((times / times.sum()).tolist(), images, len(passes))
 
 
-def _images_at_once(model: keras.Model) -> int:
-    layers = summarize(model)
+def _images_at_once(layers: Sequence[Layer]) -> int:
     multiplications = sum(layer.multiplications for layer in layers)
-    values = math.prod(model.input_shape[1:]) + sum(math.prod(layer.output_shape) for layer in layers)
+    values = sum(math.prod(layer.output_shape) for layer in layers)
     most = max(1, min(MULTIPLICATIONS_AT_ONCE // multiplications, VALUES_AT_ONCE // values))
     return int(2 ** (most.bit_length() - 1))

@@ -15,10 +15,12 @@ from ai_edge_litert.interpreter import Interpreter
 from safetensors.numpy import load_file
 
 from cnnmnist.config import ModelConfig
+from cnnmnist.conversion import export_saved_model, export_tflite
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import WriteError
-from cnnmnist.export import export_onnx, export_saved_model, export_tflite, export_weights
+from cnnmnist.export import export_onnx, export_weights
 from cnnmnist.model import build_model
+from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.store import PRETRAINED, load_run
 from conftest import Cli, run_cli
@@ -31,7 +33,8 @@ FORMATS = {
     "tflite": "pretrained.tflite",
     "weights": "pretrained.safetensors",
 }
-SMALL_MODEL = build_model(ModelConfig.model_validate({"convolutions": [{"filters": 2}], "dense": []}))
+SMALL = ModelConfig.model_validate({"convolutions": [{"filters": 2}], "dense": []})
+SMALL_MODEL = build_model(SMALL)
 EXAMPLES = dict(zip(FORMATS, blocks(ROOT / "docs" / "export.md", "python"), strict=True))
 
 
@@ -71,7 +74,7 @@ def digits() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def of_keras(digits: np.ndarray) -> np.ndarray:
-    return probabilities(predict_logits(load_run("pretrained", Path("runs")).load_model(), digits))
+    return probabilities(predict_logits(load_run("pretrained", Path("runs")).load_network(), digits))
 
 
 def as_input(images: np.ndarray) -> np.ndarray:
@@ -218,7 +221,7 @@ def test_what_cannot_be_done(cli: Cli, arguments: list[str], status: int, messag
 @pytest.mark.parametrize(
     ("options", "module"),
     [
-        (["--format", "onnx"], "tf2onnx"),
+        (["--format", "onnx"], "onnx"),
         (["--format", "weights"], "safetensors"),
         (["--format", "tflite", "--int8"], "ai_edge_litert"),
     ],
@@ -240,7 +243,9 @@ def test_a_missing_package_is_named_with_its_command(tmp_path: Path, options: li
 
 def test_an_unwritable_folder_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WriteError, match=r"Cannot write /dev/null/model\.safetensors: "):
-        export_weights(SMALL_MODEL, Path("/dev/null/model.safetensors"))
+        export_weights(
+            Network(SMALL, (28, 28), 10, SMALL_MODEL.get_weights()), Path("/dev/null/model.safetensors")
+        )
     export_saved_model(SMALL_MODEL, tmp_path / "model")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")}
 

@@ -11,7 +11,7 @@ from conftest import Cli
 
 
 def test_a_recipe_in_words(cli: Cli) -> None:
-    result = cli("summary", COLUMNS="66")
+    result = cli("summary", "--time", COLUMNS="66")
     assert result.status == 0, result.err
     assert "recipe tutorial, for images of 28x28 pixels, 10 classes" in result.out
     lines = [line.split() for line in result.out.splitlines() if line.strip()]
@@ -44,11 +44,16 @@ def test_an_untrained_run_goes_before_a_recipe_of_its_name_and_is_drawn(cli: Cli
         "flatten",
         "logits",
     ]
-    assert layers[1].keys() == {"name", "kind", "output_shape", "parameters", "multiplications", "share"}
+    assert layers[1].keys() == {"name", "kind", "output_shape", "parameters", "multiplications"}
     assert (layers[1]["kind"], layers[1]["output_shape"]) == ("MaxPooling2D", [14, 14, 4])
-    assert sum(layer["share"] for layer in layers) == pytest.approx(1, abs=0.001)
     assert (tmp_path / "new" / "network.svg").read_text().startswith("<?xml")
     assert "The network of the run fast" in result.err
+
+
+def test_shares_of_the_time_are_measured_only_on_demand(cli: Cli) -> None:
+    assert "%" not in cli("summary").out
+    layers = cli("summary", "pretrained", "--time", "--json").json["layers"]
+    assert sum(layer["share"] for layer in layers) == pytest.approx(1, abs=0.001)
 
 
 @pytest.mark.parametrize(

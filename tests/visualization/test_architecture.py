@@ -10,7 +10,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cnnmnist.config import ConvLayer, ModelConfig
-from cnnmnist.model import build_model
 from cnnmnist.visualization.architecture import draw_network
 from cnnmnist.visualization.figures import save_figure
 
@@ -32,7 +31,7 @@ def words(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_all_is_inside_of_the_figure_and_no_words_overlap(name: str) -> None:
-    figure = draw_network(build_model(*NETWORKS[name]), TITLE)
+    figure = draw_network(*NETWORKS[name], title=TITLE)
     FigureCanvasAgg(figure).draw()
     texts = [text.get_window_extent() for text in figure.axes[0].texts]
     assert not [(a, b) for a, b in itertools.combinations(texts, 2) if a.overlaps(b)]
@@ -45,7 +44,7 @@ def test_all_is_inside_of_the_figure_and_no_words_overlap(name: str) -> None:
 
 
 def test_maps_are_as_large_as_their_shapes_and_grow_in_number() -> None:
-    axes = draw_network(build_model(ModelConfig())).axes[0]
+    axes = draw_network(ModelConfig()).axes[0]
     pixel = axes.patches[0].get_width() / 28
     sides = Counter(
         (round(each.get_width() / pixel, 2), round(each.get_height() / pixel, 2)) for each in axes.patches
@@ -62,7 +61,7 @@ def test_maps_are_as_large_as_their_shapes_and_grow_in_number() -> None:
 
 
 def test_the_words_say_what_each_layer_does() -> None:
-    assert words(draw_network(build_model(ModelConfig()), "Mine")) == [
+    assert words(draw_network(ModelConfig(), title="Mine")) == [
         "Mine",
         *("image", "28x28x1"),
         *("conv1", "28x28x16", "convolution", "5x5"),
@@ -73,16 +72,16 @@ def test_the_words_say_what_each_layer_does() -> None:
         *("fc1", "128", "dense", "ReLU"),
         *("logits", "10", "dense"),
     ]
-    assert "31x31, stride 2" in words(draw_network(build_model(*NETWORKS["no pooling"])))
-    deep = words(draw_network(build_model(*NETWORKS["deep"])))
+    assert "31x31, stride 2" in words(draw_network(*NETWORKS["no pooling"]))
+    deep = words(draw_network(*NETWORKS["deep"]))
     assert {"average pooling", "dropout 50%"} <= set(deep)
-    assert words(draw_network(build_model(*NETWORKS["no convolution"])))[-1] == "sigmoid"
+    assert words(draw_network(*NETWORKS["no convolution"]))[-1] == "sigmoid"
 
 
 def test_the_image_is_shown_upright_where_the_network_begins(tmp_path: Path) -> None:
-    model, image = build_model(ModelConfig()), np.zeros((28, 28), np.uint8)
+    image = np.zeros((28, 28), np.uint8)
     image[0, 0] = 255
-    figure = draw_network(model, image=image)
+    figure = draw_network(ModelConfig(), image=image)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., 0]

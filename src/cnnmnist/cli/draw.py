@@ -65,7 +65,7 @@ def draw(options: DrawOptions) -> None:
     with listen(options.port) as listener:
         tests = _load_tests(run, options, terminal)
 
-        from cnnmnist.drawing.app import build_app  # imports TensorFlow
+        from cnnmnist.drawing.app import build_app
         from cnnmnist.drawing.reader import Reader
 
         app = build_app(Reader(run), tests)

@@ -67,11 +67,11 @@ def evaluate(options: EvaluateOptions) -> None:
     terminal = Terminal(options.as_json)
     run = cnnmnist.load_run(options.run_name, options.runs_dir)
     dataset = run.load_dataset(options.dataset, options.data_dir)
-    model = run.load_model()
+    network = run.load_network()
     terminal.warn_about(run)
 
     split = options.split
-    report = cnnmnist.evaluate(model, dataset.split(split))
+    report = cnnmnist.evaluate(network, dataset.split(split))
     seen = run.has_seen(dataset, split)
     _show_report(report, dataset, split, seen, terminal)
     folder = options.figures or run.figures

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,11 +19,8 @@ from cnnmnist.cli.options import (
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import RunError
 
-if TYPE_CHECKING:
-    from cnnmnist.runtime import keras
-
 ENDINGS = {"onnx": ".onnx", "saved-model": "-saved-model", "tflite": ".tflite", "weights": ".safetensors"}
-NEEDED = {"onnx": ("onnx", "tf2onnx"), "weights": ("safetensors",)}
+NEEDED = {"onnx": ("onnx",), "weights": ("safetensors",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +75,10 @@ def export(options: ExportOptions) -> None:
     path = options.output or Path(run.directory.resolve().name + ("-int8" if int8 else "") + ENDINGS[kind])
     _check_output(path, kind)
     dataset = run.load_dataset(options.dataset, options.data_dir) if int8 else None
-    model = run.load_model()
+    network = run.load_network()
     terminal.warn_about(run)
 
-    report = _write(model, kind, path, dataset)
+    report = _write(run, network, kind, path, dataset)
     names = run.metadata.dataset.class_names
     size = sum(part.stat().st_size for part in (path, *path.rglob("*")) if part.is_file())
     terminal.out.print(f"{'Folder' if kind == 'saved-model' else 'File'}: {path} ({size / 1000:,.0f} kB)")
@@ -89,12 +86,12 @@ def export(options: ExportOptions) -> None:
         for name, shape in report["arrays"].items():
             terminal.out.print(f"  {name:<13} float32 {tuple(shape)}")
     else:
-        shape = ", ".join(map(str, model.input_shape[1:]))
+        height, width = network.image_shape
         report |= {
-            "input": {"name": "image", "shape": [None, *model.input_shape[1:]], "dtype": "float32"},
+            "input": {"name": "image", "shape": [None, height, width, 1], "dtype": "float32"},
             "output": {"name": "probabilities", "shape": [None, len(names)], "dtype": "float32"},
         }
-        terminal.out.print(f"  input:  image, float32 (n, {shape}) in [0, 1]")
+        terminal.out.print(f"  input:  image, float32 (n, {height}, {width}, 1) in [0, 1]")
         terminal.out.print(f"  output: probabilities, float32 (n, {len(names)})")
     if dataset:
         terminal.out.print(
@@ -114,23 +111,30 @@ def _check_output(path: Path, kind: str) -> None:
         raise RunError(f"{path} is there already and is not a SavedModel: name another folder with --output.")
 
 
-def _write(model: "keras.Model", kind: str, path: Path, dataset: "cnnmnist.Dataset | None") -> dict[str, Any]:
+def _write(
+    run: "cnnmnist.Run", network: "cnnmnist.Network", kind: str, path: Path, dataset: "cnnmnist.Dataset | None"
+) -> dict[str, Any]:
     """Write the network; return what the JSON document says of it beside its input and output."""
-    from cnnmnist import export  # imports TensorFlow
+    from cnnmnist import export
 
     if kind == "weights":
-        return {"arrays": {name: list(shape) for name, shape in export.export_weights(model, path).items()}}
-    if dataset:
-        export.export_tflite(model, path, dataset.train.images[: export.CALIBRATION_IMAGES])
-        predicted = export.tflite_probabilities(path, dataset.test.images).argmax(axis=1)
+        return {"arrays": {name: list(shape) for name, shape in export.export_weights(network, path).items()}}
+    if kind == "onnx":
+        export.export_onnx(network, path)
+        return {}
+
+    from cnnmnist import conversion  # imports TensorFlow
+
+    model = run.load_model()
+    if kind == "saved-model":
+        conversion.export_saved_model(model, path)
+    elif not dataset:
+        conversion.export_tflite(model, path)
+    else:
+        conversion.export_tflite(model, path, dataset.train.images[: conversion.CALIBRATION_IMAGES])
+        predicted = conversion.tflite_probabilities(path, dataset.test.images).argmax(axis=1)
         return {
             "accuracy": float((predicted == dataset.test.labels).mean()),
-            "float_accuracy": cnnmnist.evaluate(model, dataset.test).accuracy,
+            "float_accuracy": cnnmnist.evaluate(network, dataset.test).accuracy,
         }
-    write = {
-        "onnx": export.export_onnx,
-        "saved-model": export.export_saved_model,
-        "tflite": export.export_tflite,
-    }
-    write[kind](model, path)
     return {}

@@ -66,14 +66,14 @@ def predict(options: PredictOptions) -> None:
     pictures = _prepare(options.images, run)
     documents: list[dict[str, Any]] = []
     if pictures:
-        model = run.load_model()
+        network = run.load_network()
         terminal.warn_about(run)
 
         from cnnmnist.prediction import answer_text, answers, predict_logits, probabilities
 
         names = run.metadata.dataset.class_names
         for path, images in pictures:
-            rows = probabilities(predict_logits(model, images))
+            rows = probabilities(predict_logits(network, images))
             digits, text = answers(rows, names), answer_text(rows, names)
             answer = digits[0] if len(digits) == 1 else {"number": text, "digits": digits}
             documents.append({"file": str(path)} | answer)

@@ -18,8 +18,8 @@ from cnnmnist.errors import MissingRunError
 
 if TYPE_CHECKING:
     from cnnmnist.config import ModelConfig
-    from cnnmnist.runtime import keras
-    from cnnmnist.summary import LayerSummary
+    from cnnmnist.layers import Layer
+    from cnnmnist.summary import Timing
 
 NAMED_SHAPE = (28, 28)  # of the images of all data sets that have a name
 
@@ -30,28 +30,30 @@ class SummaryOptions(CommonOptions):
 
     name: str | None
     output: Path | None
+    time: bool
 
 
 @click.command(cls=Command)
 @click.argument("name", required=False, metavar="[RUN|RECIPE]")
 @output_option("Draw the network, too, in a .png, .svg or .pdf file.")
+@click.option("--time", is_flag=True, help="Measure the share of the time that each layer takes, too.")
 @click.option("--dataset", metavar="NAME", help="For a recipe: the data set.  [default: mnist]")
 @click.option("--data-dir", type=DIRECTORY, help="For a recipe: the folder of the data set.")
 @runs_dir_option
 @json_option
 def command(**given: Any) -> None:
-    """Show a network layer by layer: output shape, parameters, multiplications per image, share of the time.
+    """Show a network layer by layer: output shape, parameters, and multiplications per image.
 
     The argument is a run, trained or not, or a recipe. The default is the latest run or, if there is none, the
     recipe tutorial.
 
     A convolution has output height x output width x filters x filter height x filter width x input channels
-    multiplications; a filter that reaches beyond the image counts in full. A dense layer has inputs x units. The
-    share of the time comes from forward passes on this machine, in float32, with each layer measured alone.
+    multiplications; a filter that reaches beyond the image counts in full. A dense layer has inputs x units. With
+    --time, TensorFlow computes forward passes on this machine, in float32, and each layer is measured alone.
 
     The JSON document has run or recipe, image_shape, classes, parameters, multiplications, figures, and layers.
-    Each layer has name, kind (Keras' class), output_shape, parameters, multiplications, and share (of the time,
-    from 0 to 1).
+    Each layer has name, kind (Keras' class), output_shape, parameters, multiplications, and, with --time, share
+    (of the time, from 0 to 1).
 
     \b
     cnnmnist summary
@@ -61,30 +63,30 @@ def command(**given: Any) -> None:
 
 
 def summary(options: SummaryOptions) -> None:
-    """Measure a network, and print and draw its layers."""
+    """Print and draw the layers of a network, and measure their time if that was asked for."""
     output = options.output
     if output:
         from cnnmnist.visualization.figures import check_figure_path  # imports matplotlib
 
         check_figure_path(output)
+    from cnnmnist.layers import list_layers  # imports pydantic
+
     terminal = Terminal(options.as_json)
     subject = _run(options) or _recipe(options)
-    with terminal.waiting("Measuring"):
-        from cnnmnist.summary import summarize, time_layers  # imports TensorFlow
-
-        model = cnnmnist.build_model(subject.config, subject.image_shape, len(subject.class_names))
-        layers, timing = summarize(model), time_layers(model)
+    layers = list_layers(*subject.network)
+    timing = _measure(subject, terminal) if options.time else None
     height, width = subject.image_shape
     title = f"The network of the {subject.kind} {subject.name}"
     terminal.out.print(f"{title}, for images of {height}x{width} pixels, {len(subject.class_names)} classes")
-    terminal.out.print(_table(layers, timing.shares), soft_wrap=False)
-    terminal.out.print(
-        f"Time: for {timing.images:,} images at once, in float32, on this machine. Each layer was measured alone; "
-        f"the fastest of {timing.passes:,} passes counts."
-    )
+    terminal.out.print(_table(layers, timing), soft_wrap=False)
+    if timing:
+        terminal.out.print(
+            f"Time: for {timing.images:,} images at once, in float32, on this machine. Each layer was measured "
+            f"alone; the fastest of {timing.passes:,} passes counts."
+        )
     parameters, multiplications = _totals(layers)
     if output:
-        _draw(model, subject, printable(f"{title}: {parameters:,} parameters"), output)
+        _draw(subject, printable(f"{title}: {parameters:,} parameters"), output)
         terminal.out.print(f"Figure: {output}")
     terminal.result(
         {
@@ -93,10 +95,7 @@ def summary(options: SummaryOptions) -> None:
             "classes": len(subject.class_names),
             "parameters": parameters,
             "multiplications": multiplications,
-            "layers": [
-                dataclasses.asdict(layer) | {"share": round(share, 4)}
-                for layer, share in zip(layers, timing.shares, strict=True)
-            ],
+            "layers": _documents(layers, timing),
             "figures": [str(output)] if output else [],
         }
     )
@@ -114,6 +113,11 @@ class _Subject:
     config: "ModelConfig"
     image_shape: tuple[int, int]
     class_names: tuple[str, ...]
+
+    @property
+    def network(self) -> "tuple[ModelConfig, tuple[int, int], int]":
+        """What the functions take that describe or build a network."""
+        return self.config, self.image_shape, len(self.class_names)
 
 
 def _run(options: SummaryOptions) -> _Subject | None:
@@ -148,30 +152,46 @@ def _recipe(options: SummaryOptions) -> _Subject:
     return _Subject("recipe", recipe.name, recipe.name, recipe.model, shape, class_names)
 
 
-def _totals(layers: "list[LayerSummary]") -> tuple[int, int]:
+def _measure(subject: _Subject, terminal: Terminal) -> "Timing":
+    with terminal.waiting("Measuring"):
+        from cnnmnist.summary import time_layers  # imports TensorFlow
+
+        return time_layers(*subject.network)
+
+
+def _totals(layers: "list[Layer]") -> tuple[int, int]:
     return sum(layer.parameters for layer in layers), sum(layer.multiplications for layer in layers)
 
 
-def _table(layers: "list[LayerSummary]", shares: list[float]) -> Table:
+def _table(layers: "list[Layer]", timing: "Timing | None") -> Table:
     def count(number: int) -> str:
         return f"{number:,}" if number else ""
 
+    columns = ["layer", "output", "parameters", "multiplications"]
     rows = [
-        (
-            layer.name,
-            "x".join(f"{side:,}" for side in layer.output_shape),
-            count(layer.parameters),
-            count(layer.multiplications),
-            f"{share:.1%}",
-        )
-        for layer, share in zip(layers, shares, strict=True)
+        [layer.name, "x".join(f"{side:,}" for side in layer.output_shape), *map(count, _totals([layer]))]
+        for layer in layers
     ]
-    total = ("total", "", *map(count, _totals(layers)), "100.0%")
-    return make_table(["layer", "output", "parameters", "multiplications", "time"], rows, total=total)
+    total = ["total", "", *map(count, _totals(layers))]
+    if timing:
+        columns.append("time")
+        for row, share in zip([*rows, total], [*timing.shares, 1.0], strict=True):
+            row.append(f"{share:.1%}")
+    return make_table(columns, rows, total=total)
 
 
-def _draw(model: "keras.Model", subject: _Subject, title: str, path: Path) -> None:
+def _documents(layers: "list[Layer]", timing: "Timing | None") -> list[dict[str, Any]]:
+    """The layers as parts of the JSON document."""
+    keys = ("name", "kind", "output_shape", "parameters", "multiplications")
+    documents = [{key: getattr(layer, key) for key in keys} for layer in layers]
+    if timing:
+        for document, share in zip(documents, timing.shares, strict=True):
+            document["share"] = round(share, 4)
+    return documents
+
+
+def _draw(subject: _Subject, title: str, path: Path) -> None:
     """Draw the network, with a digit in its first square if it reads digits."""
     reads_digits = (subject.image_shape, subject.class_names) == (NAMED_SHAPE, DIGITS)
     image = cnnmnist.load_dataset("mnist5k").test.images[0] if reads_digits else None
-    cnnmnist.save_figure(cnnmnist.draw_network(model, title, image), path)
+    cnnmnist.save_figure(cnnmnist.draw_network(*subject.network, title=title, image=image), path)

@@ -9,6 +9,8 @@ import numpy as np
 import cnnmnist
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import SelectionError
+from cnnmnist.interpretation import LARGEST_EMBEDDING, occluding_side
+from cnnmnist.prediction import predict_logits
 from cnnmnist.visualization.grids import MAX_IMAGES
 
 
@@ -27,18 +29,18 @@ class View:
 
 def filters(run: "cnnmnist.Run", layer: str, channel: int) -> View:
     """The weights of a layer for one input channel."""
-    model = run.load_model()
+    network = run.load_network()
     title = f"Filter weights of {layer}{_of_channel(run, layer, channel, ', input channel {}')}"
-    grid = cnnmnist.filter_grid(model.get_layer(layer).kernel.numpy(), channel, title)
+    grid = cnnmnist.filter_grid(network.weights[layer][0], channel, title)
     return _of_grid(grid, f"{layer}-weights{_of_channel(run, layer, channel, '-channel-{}')}")
 
 
 def outputs(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", split: str, layer: str, image: int) -> View:
     """The outputs of a layer for an image."""
-    model = run.load_model()
+    network = run.load_network()
     pixels = dataset.split(split).images[image]
     title = f"Outputs of {layer} for {split} image {image}"
-    grid = cnnmnist.activation_grid(cnnmnist.layer_outputs(model, layer, pixels[None])[0], pixels, title)
+    grid = cnnmnist.activation_grid(cnnmnist.layer_outputs(network, layer, pixels[None])[0], pixels, title)
     return _of_grid(grid, f"{layer}-outputs-{split}-image-{image}")
 
 
@@ -52,18 +54,14 @@ def images(dataset: "cnnmnist.Dataset", split: str, first: int, last: int) -> Vi
 
 def saliency(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", split: str, image: int) -> View:
     """The pixels of an image that speak for and against its predicted class."""
-    model = run.load_model()
-
-    from cnnmnist.interpretation import occluding_side  # imports TensorFlow
-    from cnnmnist.prediction import predict_logits
-
+    network, model = run.load_network(), run.load_model()
     chosen, part = dataset.split(split), slice(image, image + 1)
     pixels, names = chosen.images[image], dataset.class_names
-    predicted = predict_logits(model, chosen.images[part]).argmax(axis=1)
+    predicted = predict_logits(network, chosen.images[part]).argmax(axis=1)
     target = int(predicted[0])
     title = f"What speaks for and against {names[target]} in {split} image {image}"
     shown = cnnmnist.image_grid(chosen.images[part], chosen.labels[part], predicted, names, title)
-    gradient, occlusion = cnnmnist.gradient(model, pixels, target), cnnmnist.occlusion(model, pixels, target)
+    gradient, occlusion = cnnmnist.gradient(model, pixels, target), cnnmnist.occlusion(network, pixels, target)
     grid = cnnmnist.saliency_grid(shown, gradient, occlusion, occluding_side(pixels.shape))
     return _of_grid(grid, f"saliency-{split}-image-{image}")
 
@@ -82,20 +80,16 @@ def maximized(run: "cnnmnist.Run", layer: str, terminal: Terminal) -> View:
 
 def embedding(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", split: str, terminal: Terminal) -> View:
     """The last activations of a split in two dimensions."""
-    model = run.load_model()
-
-    from cnnmnist.interpretation import LARGEST_EMBEDDING  # imports TensorFlow
-    from cnnmnist.prediction import predict_logits
-
+    network = run.load_network()
     chosen = dataset.split(split)
     places = np.linspace(0, len(chosen) - 1, min(len(chosen), LARGEST_EMBEDDING)).astype(int)
     images, labels = chosen.images[places], chosen.labels[places]
-    activations = cnnmnist.last_activations(model, images)
+    activations = cnnmnist.last_activations(network, images)
     with terminal.waiting(f"t-SNE of {len(places):,} images"):
         points = cnnmnist.embed(activations)
     of_all = f" of {len(chosen):,}" if len(places) < len(chosen) else ""
     title = f"{len(places):,}{of_all} {split} images by their {activations.shape[1]:,} last activations (t-SNE)"
-    predicted = predict_logits(model, images).argmax(axis=1)
+    predicted = predict_logits(network, images).argmax(axis=1)
     figure = cnnmnist.draw_embedding(points, labels, predicted, dataset.class_names, title)
     return View(f"{split}-embedding.png", lambda path: cnnmnist.save_figure(figure, path))
 
@@ -110,7 +104,7 @@ def movie(
     terminal: Terminal,
 ) -> View:
     """How a layer's filters, its outputs for an image, and the hardest test images changed in a training."""
-    from cnnmnist.visualization.movie import movie_grids, save_movie  # imports TensorFlow
+    from cnnmnist.visualization.movie import movie_grids, save_movie
 
     pixels, name = dataset.split(split).images[image], f"{split} image {image}"
     grids = movie_grids(run, dataset, layer, pixels, name, channel)

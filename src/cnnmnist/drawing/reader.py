@@ -5,12 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.pipeline import scale
 from cnnmnist.data.preprocessing import prepare_picture
-from cnnmnist.interpretation import layer_output
 from cnnmnist.prediction import probabilities
 from cnnmnist.runs.run import Run
-from cnnmnist.runtime import keras, tf
 
 Bytes = NDArray[np.uint8]
 
@@ -44,14 +41,12 @@ class Reader:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.data = run.metadata.dataset
-        model = run.load_model()
-        names = [f"conv{number}" for number, _ in enumerate(run.metadata.recipe.model.convolutions, 1)]
-        layers = [layer_output(model, name)[..., :MAX_MAPS] for name in names]
-        self.map_shapes = {name: tuple(layer.shape[1:]) for name, layer in zip(names, layers, strict=True)}
+        self._network = run.load_network()
+        shapes = {
+            layer.group: layer.output_shape for layer in self._network.layers if len(layer.output_shape) == 3
+        }
+        self.map_shapes = {name: (*shape[:2], min(shape[2], MAX_MAPS)) for name, shape in shapes.items()}
         """Height, width and number of the maps, by layer."""
-        outputs = keras.Model(model.inputs, [*model.outputs, *layers])
-        signature = tf.TensorSpec((None, *self.data.image_shape, 1), tf.float32)
-        self._infer = tf.function(lambda images: outputs(images, training=False), input_signature=[signature])
         # Read a stroke, so that everything is imported, traced and compiled before the first drawing.
         height, width = self.drawing_shape
         stroke = np.full((height, width), 255, np.uint8)
@@ -84,9 +79,9 @@ class Reader:
 
     def read_images(self, images: Bytes) -> Reading:
         """Read images of the network's height and width, uint8 (n, height, width); ink is 255."""
-        logits, *layers = self._infer(scale(images))
-        maps = (_stretched(np.moveaxis(layer.numpy(), -1, 1)) for layer in layers)
-        return Reading(images, probabilities(logits), dict(zip(self.map_shapes, maps, strict=True)))
+        outputs = self._network.outputs(images)
+        maps = {name: _stretched(np.moveaxis(outputs[name][..., :MAX_MAPS], -1, 1)) for name in self.map_shapes}
+        return Reading(images, probabilities(outputs["logits"]), maps)
 
 
 def _stretched(maps: NDArray[np.float32]) -> Bytes:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnmnist.config import ModelConfig
 from cnnmnist.data.loading import Dataset, load_dataset
 from cnnmnist.errors import DataError, RunError, WriteError, reason
 from cnnmnist.files import locked, read_file, replacing
@@ -15,6 +16,7 @@ from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, pars
 from cnnmnist.runs.metrics import Metrics, load_metrics
 
 if TYPE_CHECKING:
+    from cnnmnist.network import Network
     from cnnmnist.runtime import keras
 
 
@@ -190,24 +192,42 @@ class Run:
         pair = (own.name, dataset.name)
         return pair == ("mnist", "mnist5k") or (pair == ("mnist5k", "mnist") and split != "test")
 
-    def load_model(self) -> "keras.Model":
-        """Load the trained network, float32, from images in [0, 1] to logits.
+    def load_network(self) -> "Network":
+        """Load the trained network, which needs no TensorFlow.
 
         Raises:
             RunError: the run is not finished, or its model file is missing or damaged.
         """
+        # The other methods need neither NumPy's nor HDF5's files.
+        from cnnmnist.layers import list_layers
+        from cnnmnist.model_file import read_weights
+        from cnnmnist.network import Network
+
         if not self.model_file.is_file():
             raise RunError(
                 f"The run {self.name} has no trained network yet (status: {self.metadata.status}): "
                 f"continue it with `{self.resume_command}`."
             )
+        description = self._network_description()
+        return Network(*description, read_weights(list_layers(*description), self.model_file))
+
+    def load_model(self) -> "keras.Model":
+        """Load the trained network in Keras, float32, from images in [0, 1] to logits, for its gradients.
+
+        Raises:
+            RunError: the run is not finished, or its model file is missing or damaged.
+        """
+        weights = self.load_network().weights
 
         # TensorFlow takes seconds to import, and the other methods do not need it.
         from cnnmnist.model import build_model
-        from cnnmnist.model_file import load_weights
 
+        model = build_model(*self._network_description())
+        model.set_weights([array for pair in weights.values() for array in pair])
+        return model
+
+    def _network_description(self) -> tuple[ModelConfig, tuple[int, int], int]:
+        """Configuration, height and width of the images, and number of classes."""
         dataset = self.metadata.dataset
         height, width = dataset.image_shape
-        model = build_model(self.metadata.recipe.model, (height, width), len(dataset.class_names))
-        load_weights(model, self.model_file)
-        return model
+        return self.metadata.recipe.model, (height, width), len(dataset.class_names)

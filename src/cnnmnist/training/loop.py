@@ -15,13 +15,13 @@ from cnnmnist.distributed.strategy import Distribution
 from cnnmnist.errors import RunError, TrainingError
 from cnnmnist.files import remove_leftovers
 from cnnmnist.model_file import save_model
-from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.checkpoints import load_checkpoint, save_checkpoint
 from cnnmnist.runs.metadata import MAX_SECONDS, Rung, Status
 from cnnmnist.runs.metrics import append_metrics, truncate_metrics
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import has_snapshot, save_snapshot, take_snapshot, truncate_snapshots
 from cnnmnist.runs.store import create_run
+from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.step import Progress, Trainer
 
 CHECKPOINT_EVERY = 1_000
@@ -263,7 +263,7 @@ class _Loop:
             return
         model, parts = self.trainer.trained_model(), []
         for first in range(0, len(test), EVALUATED_AT_ONCE):
-            parts.append(predict_logits(model, test.images[first : first + EVALUATED_AT_ONCE]))
+            parts.append(training_logits(model, test.images[first : first + EVALUATED_AT_ONCE]))
             yield None
         logits = np.concatenate(parts)
         accuracy = float((logits.argmax(axis=1) == test.labels).mean())

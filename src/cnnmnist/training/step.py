@@ -12,8 +12,8 @@ from cnnmnist.data.loading import Dataset
 from cnnmnist.data.pipeline import Batches
 from cnnmnist.errors import RecipeError, TrainingError
 from cnnmnist.model import build_model
-from cnnmnist.prediction import predict_logits
 from cnnmnist.runtime import TOWERS, keras, resolve_precision, tf
+from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.optimizer import Adam
 
 DROPOUT_STREAM = 3
@@ -136,7 +136,7 @@ class Trainer:
         batch_accuracy = None
         if self.iteration == report:
             images, labels = self.batches.batch(self.iteration - 1)
-            predicted = predict_logits(self.model, images).argmax(axis=1)
+            predicted = training_logits(self.model, images).argmax(axis=1)
             batch_accuracy = float((predicted == labels.numpy()).mean())
         seconds = time.perf_counter() - started
         return Progress(self.iteration, losses, accuracies, seconds, batch_accuracy)

@@ -162,7 +162,7 @@ class TensorBoardWriter:
         iteration, test = self.run.metadata.iteration, self.dataset.test
         if self._last_steps["errors"] == iteration:
             return
-        report = evaluate(self.run.load_model(), test)
+        report = evaluate(self.run.load_network(), test)
         errors = report.errors[:SHOWN_ERRORS]
         if len(errors):
             names, file = self.dataset.class_names, io.BytesIO()

@@ -3,16 +3,14 @@
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from cnnmnist.config import ModelConfig
+from cnnmnist.layers import Layer, list_layers
 from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure
 from cnnmnist.visualization.grids import Array
-
-if TYPE_CHECKING:
-    from cnnmnist.runtime import keras
 
 Point = tuple[float, float]
 
@@ -35,7 +33,14 @@ COLORS = {
 }
 
 
-def draw_network(model: "keras.Model", title: str = "", image: Array | None = None) -> Figure:
+def draw_network(
+    config: ModelConfig,
+    image_shape: tuple[int, int] = (28, 28),
+    classes: int = 10,
+    *,
+    title: str = "",
+    image: Array | None = None,
+) -> Figure:
     """Draw a network from left to right.
 
     The sides of a map are in proportion to its pixels. The diagram shows all maps or units of a layer with up to
@@ -43,11 +48,13 @@ def draw_network(model: "keras.Model", title: str = "", image: Array | None = No
     value.
 
     Args:
-        model: as :func:`cnnmnist.model.build_model` returns it.
+        config: the recipe's description of the network.
+        image_shape: height and width in pixels.
+        classes: number of logits.
         title: title of the figure.
         image: uint8 (height, width), an example of the input.
     """
-    stages = _stages(model)
+    stages = _stages(list_layers(config, image_shape, classes), image_shape)
     right = max(stage.middle + max(stage.size[0], stage.text_width) / 2 for stage in stages)
     beside = MARGIN + max(0, len(title) * CHARACTER * LARGE / SMALL - right) / 2
     tallest = max(stage.size[1] for stage in stages) / 2
@@ -119,29 +126,28 @@ class _Stage:
         return self.middle - self.size[0] / 2, -self.size[1] / 2
 
 
-def _stages(model: "keras.Model") -> list[_Stage]:
+def _stages(layers: list[Layer], image_shape: tuple[int, int]) -> list[_Stage]:
     """Make a stage of the image and of each layer; activations and dropout are words below the stage before."""
-    shape = model.input_shape[1:]
-    scale = round(LARGEST_MAP * DPI / max(shape)) / DPI  # a pixel of the image is some whole pixels
+    scale = round(LARGEST_MAP * DPI / max(image_shape)) / DPI  # a pixel of the image is some whole pixels
+    shape = (*image_shape, 1)
     stages = [_Stage("InputLayer", shape, scale, ["image", _by(shape)])]
-    for layer in model.layers:
-        kind, shape = type(layer).__name__, layer.output.shape[1:]
-        words, window = [layer.name, _by(shape)], (0, 0)
+    for layer in layers:
+        kind, words, window = layer.kind, [layer.name, _by(layer.output_shape)], (0, 0)
         if kind == "Activation":
-            stages[-1].words.append(layer.activation.__name__.replace("relu", "ReLU"))
+            stages[-1].words.append(layer.function.replace("relu", "ReLU"))
             continue
         if kind == "Dropout":
             stages[-1].words.append(f"dropout {layer.rate:.0%}")
             continue
         if kind == "Conv2D":
-            window, stride = layer.kernel_size, layer.strides[0]
+            window, stride = (layer.kernel_shape[0], layer.kernel_shape[1]), layer.stride
             words += ["convolution", _by(window) + (f", stride {stride}" if stride > 1 else "")]
         elif kind.endswith("Pooling2D"):
-            window = layer.pool_size
+            window = 2, 2
             words += [f"{kind.removesuffix('Pooling2D').lower()} pooling", _by(window)]
         elif kind == "Dense":
             words.append("dense")
-        stages.append(_Stage(kind, shape, scale, words, window))
+        stages.append(_Stage(kind, layer.output_shape, scale, words, window))
     stages[0].middle = max(stages[0].size[0], stages[0].text_width) / 2
     for before, after in itertools.pairwise(stages):
         pictures, texts = before.size[0] + after.size[0], before.text_width + after.text_width

@@ -13,7 +13,8 @@ from PIL import Image
 from cnnmnist.data.loading import Dataset
 from cnnmnist.files import replacing
 from cnnmnist.interpretation import layer_outputs
-from cnnmnist.model import build_model
+from cnnmnist.layers import list_layers
+from cnnmnist.network import Network
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
 from cnnmnist.visualization.figures import Drawing, Layout
@@ -45,16 +46,19 @@ def movie_grids(
         RunError: the run has no snapshots, or one is damaged.
     """
     test, names = dataset.test, dataset.class_names
-    model = build_model(run.metadata.recipe.model, dataset.image_shape, len(names))
+    description = run.metadata.recipe.model, dataset.image_shape, len(names)
+    # A snapshot has the weights of the convolutions only, and the movie shows no other layer.
+    dense = [each for each in list_layers(*description) if each.kind == "Dense"]
+    others = [np.zeros(shape, np.float32) for each in dense for shape in each.weight_shapes]
     grids, largest = [], 0.0
     for snapshot in load_snapshots(run, dataset):
-        for number, weights in enumerate(zip(snapshot.kernels, snapshot.biases, strict=True), 1):
-            model.get_layer(f"conv{number}").set_weights(weights)
-        kernel = np.asarray(model.get_layer(layer).kernel)
+        weights = [each for pair in zip(snapshot.kernels, snapshot.biases, strict=True) for each in pair]
+        network = Network(*description, weights + others)
+        kernel = network.weights[layer][0]
         largest = max(largest, *symmetric_range(kernel))
         # The index is a list, which copies one channel, so that the memory of all others is released.
         filters = replace(filter_grid(kernel[:, :, [input_channel]]), scale="", heading=f"Filters of {layer}")
-        outputs = activation_grid(layer_outputs(model, layer, image[np.newaxis])[0], image)
+        outputs = activation_grid(layer_outputs(network, layer, image[np.newaxis])[0], image)
         hardest = image_grid(
             test.images[snapshot.hardest], test.labels[snapshot.hardest], snapshot.predicted, names
         )

@@ -1,0 +1,118 @@
+"""The layers of a network in order: one list, from which every form of the network is made."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from cnnmnist.config import ModelConfig
+from cnnmnist.errors import RecipeError
+
+MAX_PARAMETERS = 100_000_000  # 400 MB of weights, and three times as much in training
+
+Kind = Literal["Conv2D", "MaxPooling2D", "AveragePooling2D", "Activation", "Flatten", "Dense", "Dropout"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network."""
+
+    name: str
+    """Such as ``conv1_pooling``."""
+    kind: Kind
+    """Keras' class, such as ``MaxPooling2D``."""
+    output_shape: tuple[int, ...]
+    """Shape for one image: (height, width, channels), or (units,)."""
+    kernel_shape: tuple[int, ...] = ()
+    """Shape of the weights: (height, width, input channels, filters), (inputs, units), or nothing."""
+    stride: int = 1
+    """Step of a convolution in pixels."""
+    function: str = ""
+    """Activation function: relu, sigmoid or tanh."""
+    rate: float = 0.0
+    """Fraction of the outputs that is dropped in training."""
+
+    @property
+    def group(self) -> str:
+        """The convolution or dense layer that this layer belongs to, such as ``conv1``."""
+        return self.name.split("_")[0]
+
+    @property
+    def weight_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the kernel and the bias, if the layer has them."""
+        return [self.kernel_shape, self.kernel_shape[-1:]] if self.kernel_shape else []
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum(map(math.prod, self.weight_shapes))
+
+    @property
+    def multiplications(self) -> int:
+        """Multiplications of values by weights for one image.
+
+        Each weight of a filter counts once for each place of the output, even where the filter reaches beyond the
+        edge of the image. Biases, pooling (average pooling, too) and activations have none.
+        """
+        return math.prod((*self.kernel_shape, *self.output_shape[:-1])) if self.kernel_shape else 0
+
+
+def list_layers(config: ModelConfig, image_shape: tuple[int, int] = (28, 28), classes: int = 10) -> list[Layer]:
+    """List the layers that a recipe describes, from the image to the logits.
+
+    Args:
+        config: the recipe's description of the network.
+        image_shape: height and width in pixels.
+        classes: number of logits.
+
+    Returns:
+        Layers named conv1, conv1_pooling, conv1_activation, ..., flatten, fc1, fc1_activation, ..., logits.
+
+    Raises:
+        RecipeError: the network would have more than 100 million parameters.
+    """
+    layers = list(_layers(config, image_shape, classes))
+    parameters = sum(layer.parameters for layer in layers)
+    if parameters > MAX_PARAMETERS:
+        raise RecipeError(
+            f"The network would have {parameters:,} parameters, more than {MAX_PARAMETERS:,}: choose fewer "
+            "filters or units."
+        )
+    return layers
+
+
+def _layers(config: ModelConfig, image_shape: tuple[int, int], classes: int) -> Iterator[Layer]:
+    shape: tuple[int, ...] = (*image_shape, 1)
+    for number, convolution in enumerate(config.convolutions, 1):
+        name, filters, size = f"conv{number}", convolution.filters, convolution.filter_size
+        kernel, shape = (size, size, shape[-1], filters), (*_strided(shape, convolution.stride), filters)
+        yield Layer(name, "Conv2D", shape, kernel, stride=convolution.stride)
+        if not convolution.pooling_first:
+            yield from _activation(name, convolution.activation, shape)
+        if convolution.pooling != "none":
+            shape = (*_strided(shape, 2), filters)
+            kind: Kind = "MaxPooling2D" if convolution.pooling == "max" else "AveragePooling2D"
+            yield Layer(f"{name}_pooling", kind, shape)
+        if convolution.pooling_first:
+            yield from _activation(name, convolution.activation, shape)
+    shape = (math.prod(shape),)
+    yield Layer("flatten", "Flatten", shape)
+    for number, units in enumerate(config.dense, 1):
+        name = f"fc{number}"
+        yield Layer(name, "Dense", (units,), (*shape, units))
+        shape = (units,)
+        yield from _activation(name, config.dense_activation, shape)
+        if config.dropout:
+            yield Layer(f"{name}_dropout", "Dropout", shape, rate=config.dropout)
+    yield Layer("logits", "Dense", (classes,), (*shape, classes))
+    yield from _activation("logits", config.output_activation, (classes,))
+
+
+def _strided(shape: tuple[int, ...], stride: int) -> tuple[int, int]:
+    """Height and width after a layer with SAME padding, such as (14, 14) from (28, 28) with stride 2."""
+    return -(-shape[0] // stride), -(-shape[1] // stride)
+
+
+def _activation(name: str, function: str, shape: tuple[int, ...]) -> Iterator[Layer]:
+    if function != "none":
+        yield Layer(f"{name}_activation", "Activation", shape, function=function)

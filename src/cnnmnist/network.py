@@ -1,0 +1,120 @@
+"""The network in NumPy: how pixels become logits, layer by layer. Training uses the same network in Keras."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from cnnmnist.config import ModelConfig
+from cnnmnist.layers import Layer, list_layers
+
+Array = NDArray[Any]
+
+
+class Network:
+    """A network with its weights; any thread may use it.
+
+    Args:
+        config: the recipe's description of the network.
+        image_shape: height and width in pixels.
+        classes: number of logits.
+        weights: kernel and bias of each layer that has them, float32, from the image to the logits. Kernels of
+            convolutions are (height, width, input channels, filters), kernels of dense layers (inputs, units).
+
+    Raises:
+        RecipeError: the network has more than 100 million parameters.
+        ValueError: the weights do not have the shapes of this network.
+    """
+
+    def __init__(self, config: ModelConfig, image_shape: tuple[int, int], classes: int, weights: Sequence[Array]):
+        self.layers = list_layers(config, image_shape, classes)
+        """All layers in order, with their shapes."""
+        self.image_shape = image_shape
+        expected = [shape for layer in self.layers for shape in layer.weight_shapes]
+        if [each.shape for each in weights] != expected:
+            raise ValueError(f"the weights do not have the shapes {expected}")
+        names = [layer.name for layer in self.layers if layer.kernel_shape]
+        self.weights = dict(zip(names, zip(weights[::2], weights[1::2], strict=True), strict=True))
+        """Kernel and bias by the name of the layer, such as ``conv1``."""
+
+    def logits(self, images: Array) -> Array:
+        """Compute the last of :meth:`outputs`; for many images, see :func:`cnnmnist.prediction.predict_logits`."""
+        return self.outputs(images)["logits"]
+
+    def outputs(self, images: Array) -> dict[str, Array]:
+        """Compute the output of every layer by name, after its pooling and its activation.
+
+        Args:
+            images: uint8 (n, height, width), or float32 (n, height, width, 1) in [0, 1]; all are computed at once.
+
+        Returns:
+            conv1, conv2, ..., flatten, fc1, ..., logits: float32 (n, height, width, filters) or (n, units).
+        """
+        values = scale(images) if images.dtype == np.uint8 else images
+        outputs = {}
+        for layer in self.layers:
+            values = self._apply(layer, values)
+            outputs[layer.group] = values
+        return outputs
+
+    def _apply(self, layer: Layer, values: Array) -> Array:
+        match layer.kind:
+            case "Conv2D":
+                return convolve(values, *self.weights[layer.name], layer.stride)
+            case "MaxPooling2D":
+                return functools.reduce(np.maximum, quarters(values))
+            case "AveragePooling2D":
+                return functools.reduce(np.add, quarters(values)) / 4
+            case "Flatten":
+                return values.reshape(len(values), *layer.output_shape)
+            case "Dense":
+                kernel, bias = self.weights[layer.name]
+                return values @ kernel + bias
+            case "Activation":
+                return ACTIVATIONS[layer.function](values)
+            case "Dropout":  # only in training
+                return values
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": lambda values: np.maximum(values, 0),
+    "sigmoid": lambda values: (1 + np.tanh(values / 2)) / 2,
+    "tanh": np.tanh,
+}
+
+
+def scale(images: Array) -> Array:
+    """Scale images, uint8 (n, height, width), to the network's input, float32 (n, height, width, 1) in [0, 1]."""
+    return images[..., np.newaxis].astype(np.float32) / np.float32(255)
+
+
+def convolve(values: Array, kernel: Array, bias: Array, stride: int) -> Array:
+    """Convolve images with filters: each output is the sum of the products of a filter and the window below it.
+
+    Zeros around the images make the output as large as the input, divided by the stride (SAME padding).
+    """
+    size, _, channels, filters = kernel.shape
+    padding = [(0, 0), *(same_padding(side, size, stride) for side in values.shape[1:3]), (0, 0)]
+    windows = sliding_window_view(np.pad(values, padding), (size, size, channels), axis=(1, 2, 3))
+    windows = windows[:, ::stride, ::stride, 0]  # (n, height, width) windows of (size, size, channels)
+    outputs = np.empty((*windows.shape[:3], filters), np.float32)
+    for row in range(outputs.shape[1]):  # the windows of all rows would be a copy of each pixel for each weight
+        outputs[:, row] = np.tensordot(windows[:, row], kernel, axes=3) + bias
+    return outputs
+
+
+def same_padding(side: int, window: int, stride: int) -> tuple[int, int]:
+    """How many zeros TensorFlow puts before and after ``side`` pixels; if one side gets more, it is the end."""
+    total = max(0, (-(-side // stride) - 1) * stride + window - side)
+    return total // 2, total - total // 2
+
+
+def quarters(values: Array) -> list[Array]:
+    """The four corners of each square of 2x2 values; at an odd edge, where a square is cut off, its rest twice."""
+    rows, columns = values.shape[1] % 2, values.shape[2] % 2
+    if rows or columns:
+        values = np.pad(values, [(0, 0), (0, rows), (0, columns), (0, 0)], mode="edge")
+    return [values[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]

@@ -1,0 +1,28 @@
+"""Threads that share work evenly, as many as the process may use cores."""
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
+    """Call a function with each part, on all cores, and return the results in order.
+
+    Meanwhile, NumPy's matrix products use one thread each: threads that shared them would wait for one another.
+    """
+    with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(CORES) as threads:
+        return list(threads.map(function, parts))
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()

@@ -1,0 +1,37 @@
+"""Evaluation of a network while it trains, in TensorFlow, as the training computes."""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from cnnmnist.data.pipeline import scale
+from cnnmnist.runtime import keras, tf
+from cnnmnist.threads import in_threads
+
+BATCH_SIZE = 256  # images that one thread computes at once
+
+
+def training_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.ndarray:
+    """Compute the logits of images, on all cores.
+
+    Args:
+        model: from images to logits, as :func:`cnnmnist.model.build_model` returns it.
+        images: uint8 (n, height, width), or float32 (n, height, width, 1) in [0, 1]; n at least 1.
+
+    Returns:
+        float32 (n, classes).
+    """
+    infer = _inference(model)
+
+    def logits(first: int) -> np.ndarray:
+        part = images[first : first + BATCH_SIZE]
+        return np.asarray(infer(scale(part) if part.dtype == np.uint8 else part))
+
+    return np.concatenate(in_threads(logits, range(0, len(images), BATCH_SIZE)))
+
+
+@functools.lru_cache(maxsize=4)
+def _inference(model: keras.Model) -> Any:
+    signature = tf.TensorSpec(model.input_shape, tf.float32)
+    return tf.function(lambda images: model(images, training=False), input_signature=[signature])
