@@ -1,8 +1,11 @@
 """The layers of a network in order: one list, from which every form of the network is made."""
 
+import contextlib
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from cnnmnist.config import ModelConfig
@@ -79,6 +82,38 @@ def list_layers(config: ModelConfig, image_shape: tuple[int, int] = (28, 28), cl
             "filters or units."
         )
     return layers
+
+
+def check_memory(layers: Sequence[Layer], images: int) -> None:
+    """Refuse a training step that takes more memory than this machine has.
+
+    It keeps the outputs of all layers for the gradients, and the weights five times: as they are, with their
+    gradients, Adam's averages and the moving average. Measured peaks are 0.7 to 2.2 times this estimate.
+
+    Args:
+        layers: as :func:`list_layers` returns them.
+        images: images that this machine computes at once.
+
+    Raises:
+        RecipeError: the memory does not suffice.
+    """
+    values = images * sum(math.prod(layer.output_shape) for layer in layers)
+    needed, available = 4 * (values + 5 * sum(layer.parameters for layer in layers)), _memory()
+    if needed > available:
+        raise RecipeError(
+            f"A step of {images:,} images takes about {needed / 1e9:,.0f} GB of memory, and there are "
+            f"{available / 1e9:,.0f} GB: choose a smaller batch_size, or fewer filters or units."
+        )
+
+
+def _memory() -> float:
+    """Bytes of memory that this machine has, or that its container may use."""
+    sizes = [math.inf]
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # Windows
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(OSError, ValueError):
+        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(sizes)
 
 
 def _layers(config: ModelConfig, image_shape: tuple[int, int], classes: int) -> Iterator[Layer]:

@@ -95,7 +95,8 @@ def _new_run(
             "or $CNNMNIST_DATA_DIR, or train again with a connection to the internet.",
         )
     check_same_training(distribution, recipe, dataset)
-    return create_run(options.runs_dir, options.name, recipe, dataset), dataset, distribution
+    replicas = distribution.replicas if distribution else 1
+    return create_run(options.runs_dir, options.name, recipe, dataset, replicas), dataset, distribution
 
 
 def _describe(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", terminal: Terminal) -> None:

@@ -14,19 +14,23 @@ from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.loading import Dataset
 from cnnmnist.errors import MissingRunError, RunError, WriteError, reason
 from cnnmnist.files import is_temporary, remove_leftovers, temporary_folder
+from cnnmnist.layers import check_memory, list_layers
 from cnnmnist.runs.metadata import new_metadata
 from cnnmnist.runs.run import Run
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
-def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Dataset) -> Run:
+def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Dataset, replicas: int = 1) -> Run:
     """Make a new run directory; its default name is the time and the recipe's name.
 
     Raises:
+        RecipeError: the network is too large, or a step takes more memory than this machine has.
         RunError: the name is not valid, or there is a run of this name.
         WriteError: the directory cannot be written.
     """
+    layers = list_layers(recipe.model, dataset.image_shape, len(dataset.class_names))
+    check_memory(layers, recipe.training.batch_size // replicas)
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
     if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest"):

@@ -1,15 +1,18 @@
 """Evaluation of a network while it trains, in TensorFlow, as the training computes."""
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
 from cnnmnist.data.pipeline import scale
 from cnnmnist.runtime import keras, tf
-from cnnmnist.threads import in_threads
+from cnnmnist.threads import CORES, in_threads
 
-BATCH_SIZE = 256  # images that one thread computes at once
+# Images that one thread computes at once; fewer where a layer has more outputs, so that all threads together keep
+# about half a gigabyte of them.
+BATCH_SIZE, VALUES_AT_ONCE = 256, 2**26 // CORES
 
 
 def training_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.ndarray:
@@ -23,12 +26,14 @@ def training_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.nd
         float32 (n, classes).
     """
     infer = _inference(model)
+    largest = max(math.prod(layer.output.shape[1:]) for layer in model.layers)
+    size = min(max(VALUES_AT_ONCE // largest, 1), BATCH_SIZE)
 
     def logits(first: int) -> np.ndarray:
-        part = images[first : first + BATCH_SIZE]
+        part = images[first : first + size]
         return np.asarray(infer(scale(part) if part.dtype == np.uint8 else part))
 
-    return np.concatenate(in_threads(logits, range(0, len(images), BATCH_SIZE)))
+    return np.concatenate(in_threads(logits, range(0, len(images), size)))
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ from cnnmnist.config import Recipe
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.pipeline import Batches
 from cnnmnist.errors import RecipeError, TrainingError
+from cnnmnist.layers import check_memory, list_layers
 from cnnmnist.model import build_model
 from cnnmnist.runtime import TOWERS, keras, resolve_precision, tf
 from cnnmnist.training.evaluation import training_logits
@@ -47,7 +48,7 @@ class Trainer:
         strategy: TensorFlow's strategy, which places the replicas; None for the default device of this process.
 
     Raises:
-        RecipeError: the batch cannot be divided evenly among the replicas.
+        RecipeError: the batch cannot be divided evenly among the replicas, or takes more memory than there is.
     """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, strategy: tf.distribute.Strategy | None = None) -> None:
@@ -56,6 +57,8 @@ class Trainer:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
         check_divisible(recipe.training.batch_size, self.replicas)
+        layers = list_layers(recipe.model, dataset.image_shape, len(dataset.class_names))
+        check_memory(layers, recipe.training.batch_size // self.replicas)
         local_replicas = len(self.strategy.extended.worker_devices) if self.replicas > 1 else 1
         self.towers = max(1, TOWERS // local_replicas)
         self.precision = resolve_precision(recipe.training.precision)
