@@ -270,7 +270,9 @@ def test_killed_100_times_inside_training_beside_an_export(tmp_path: Path) -> No
         assert weights(run) == weights(undisturbed)
         assert iterations_in_metrics(run) == list(range(1, 3_001))
         assert recording(run) == recording(undisturbed)
-        assert points(run) == points(undisturbed)
+        assert points(run).keys() == points(undisturbed).keys()
+        for tag, expected in points(undisturbed).items():  # a point that a kill lost is taken from the metrics
+            np.testing.assert_allclose(points(run)[tag], expected, rtol=0, atol=1e-6)
         assert not list(run.rglob(".*.tmp*")), "what a kill left half-written is cleared away"
     print(
         f"{hits} kills in training, {missed} too late, {runs} runs; {in_training} while a file of the training "

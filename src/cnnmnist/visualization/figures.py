@@ -22,6 +22,7 @@ from cnnmnist.visualization.grids import Array, ImageGrid, title_lines
 UNDATED: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 DPI = 150
+MAX_SIDE, MAX_PIXELS = 2**16 - 1, 50_000_000  # matplotlib's limit of a side; 200 MB
 SCREEN_DPI = 96  # of a notebook
 SMALL, LARGE = 8, 11  # font sizes in points
 LINE = 1.35  # height of a line as a multiple of its font size
@@ -46,7 +47,20 @@ class Layout:
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that a notebook displays if it is the last value of a cell."""
+    """A figure that a notebook displays if it is the last value of a cell.
+
+    Raises:
+        SelectionError: it would have more than 50 million pixels.
+    """
+
+    def __init__(self, figsize: tuple[float, float], dpi: int, **options: Any) -> None:
+        width, height = (math.ceil(side * dpi) for side in figsize)
+        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+            raise SelectionError(
+                f"The figure would have {width:,}x{height:,} pixels: choose fewer images or runs, or shorter "
+                "names."
+            )
+        super().__init__(figsize=figsize, dpi=dpi, **options)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """Return a PNG file, and the width in pixels at which text has its size, as IPython's protocol asks."""
