@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cnnmnist.errors import RunError
 from cnnmnist.layers import list_layers
 from cnnmnist.model import build_model
 from cnnmnist.model_file import WEIGHTS_MEMBER, read_weights, save_model
+from support.limits import SPECIAL_FILES, limited, make_sparse, make_special
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
 MODEL, LAYERS = build_model(ModelConfig()), list_layers(ModelConfig())
@@ -99,8 +101,40 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
         good, replace_kernel(lambda f: f.create_dataset(KERNEL, (5, 5, 1, 16), h5py.string_dtype()))
     ),
     "a group": lambda good: rewritten(good, replace_kernel(lambda f: f.create_group(KERNEL))),
+    "a chunk that expands": lambda good: rewritten(good, replace_kernel(lambda f: bomb(f, deflated=1))),
+    "a chunk that expands twice": lambda good: rewritten(good, replace_kernel(lambda f: bomb(f, deflated=2))),
+    "compressed": lambda good: rewritten(
+        good, replace_kernel(lambda f: f.create_dataset(KERNEL, (5, 5, 1, 16), "f4", compression="gzip"))
+    ),
+    "chunked": lambda good: rewritten(
+        good, replace_kernel(lambda f: f.create_dataset(KERNEL, (5, 5, 1, 16), "f4", chunks=(5, 5, 1, 1)))
+    ),
+    "with a checksum": lambda good: rewritten(
+        good, replace_kernel(lambda f: f.create_dataset(KERNEL, (5, 5, 1, 16), "f4", fletcher32=True))
+    ),
+    "growing": lambda good: rewritten(
+        good, replace_kernel(lambda f: f.create_dataset(KERNEL, (5, 5, 1, 16), "f4", maxshape=(None, 5, 1, 16)))
+    ),
+    "many members": lambda good: rewritten(good, **{f"x{number}": b"" for number in range(5_000)}),
     "not a number": lambda good: rewritten(good, lambda f: f[KERNEL].__setitem__(0, np.nan)),
 }
+
+
+def bomb(file: Any, deflated: int) -> None:
+    """A chunk of 400 MB of zeros, deflated once or twice, in a data set of the right shape."""
+    chunk = (5, 5, 1, 4_000_000)
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(chunk)
+    for _ in range(deflated):
+        properties.set_deflate(9)
+    space = h5py.h5s.create_simple((5, 5, 1, 16), (5, 5, 1, h5py.h5s.UNLIMITED))
+    name = KERNEL.encode()
+    data = h5py.h5d.create(file.id, name, h5py.h5t.IEEE_F32LE, space, dcpl=properties)
+    packer = zlib.compressobj(9)
+    content = b"".join([*(packer.compress(bytes(4_000_000)) for _ in range(100)), packer.flush()])
+    for _ in range(deflated - 1):
+        content = zlib.compress(content, 9)
+    data.write_direct_chunk((0, 0, 0, 0), content)
 
 
 def virtual(file: Any) -> None:
@@ -113,11 +147,24 @@ def virtual(file: Any) -> None:
 def test_a_crafted_file_is_refused_in_a_sentence(tmp_path: Path, good: bytes, name: str) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(HOSTILE[name](good))
-    with pytest.raises(RunError) as caught:
+    with limited(), pytest.raises(RunError) as caught:
         read_weights(LAYERS, path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [each.name for each in tmp_path.iterdir()] == ["model.keras"]
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_what_is_not_a_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+    make_special(tmp_path / "model.keras", kind)
+    with limited(seconds=5), pytest.raises(RunError, match="is not this run's trained network"):
+        read_weights(LAYERS, tmp_path / "model.keras")
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    make_sparse(tmp_path / "model.keras", 3_000_000_000, b"PK\x03\x04")
+    with limited(), pytest.raises(RunError, match="3,000,000,000 bytes"):
+        read_weights(LAYERS, tmp_path / "model.keras")
 
 
 def test_code_in_the_configuration_never_runs(tmp_path: Path, good: bytes) -> None:

@@ -1,5 +1,7 @@
 """Recipes: what is accepted, and that everything else is refused by name."""
 
+import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,13 @@ from cnnmnist.recipes import (
     get_field,
     load_recipe,
     parse_yaml,
+    recipe_description,
     recipe_fields,
     recipe_names,
     set_field,
     validate_recipe,
 )
+from support.limits import SPECIAL_FILES, limited, make_sparse, make_special
 
 
 def test_the_default_recipe_is_the_tutorials() -> None:
@@ -66,6 +70,20 @@ def test_a_wrong_field_is_refused_by_name(field: str, value: object, message: st
     assert caught.value.exit_status == 2
 
 
+TAGGED = [
+    '!!int ""',
+    "!!bool maybe",
+    "!!timestamp abc",
+    "!!binary x",
+    "!!float .",
+    "! 5",
+    "!own 5",
+    "!!set {a}",
+    "!!omap [a]",
+]
+ODD = ["0x_", "0b_", "2001-99-99", "9" * 5_000, '"\\ud800"', "[{}]", "{[a]: b}", "? {a: b}\n: c", "="]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -73,6 +91,9 @@ def test_a_wrong_field_is_refused_by_name(field: str, value: object, message: st
         (b"a: &x [1, 2]\nb: [*x, *x]", "aliases are not allowed"),
         (b"training: [", "line 1"),
         (b"a: !!python/object/apply:os.getcwd []", "line 1 is not valid YAML: tags are not allowed"),
+        *((f"training: {{iterations: {text}}}".encode(), "tags are not allowed") for text in TAGGED),
+        *((f"training: {{iterations: {text}}}".encode(), "") for text in ODD),
+        (b"<<: {training: {iterations: 5}}\n<<: {name: x}", "occurs twice"),
         (b"[" * 20_000, "nested too deeply"),
         (b"\xff\xfe\xfd", "not UTF-8"),
         (b"a: 1\n" * 20_000, "bytes"),
@@ -86,6 +107,34 @@ def test_hostile_yaml_is_refused_in_a_sentence(tmp_path: Path, text: bytes, mess
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_what_is_not_a_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+    make_special(tmp_path / "recipe.yaml", kind)
+    for read in (load_recipe, recipe_description):
+        with limited(seconds=5), pytest.raises(RecipeError, match="Cannot read the recipe"):
+            read(str(tmp_path / "recipe.yaml"))
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    make_sparse(tmp_path / "recipe.yaml", 4_000_000_000, b"# x\n")
+    for read in (load_recipe, recipe_description):
+        with limited(megabytes=50), pytest.raises(RecipeError, match="more than 65,536 bytes"):
+            read(str(tmp_path / "recipe.yaml"))
+
+
+@pytest.mark.parametrize("pattern", ["k%d: 1", "%d: 1", "- %d", "? [%d]"])
+def test_the_time_for_many_keys_is_not_quadratic(pattern: str) -> None:
+    def seconds(count: int) -> float:
+        text = "\n".join(pattern % number for number in range(count))
+        started = time.process_time()
+        with contextlib.suppress(RecipeError):
+            parse_yaml(text, "here")
+        return time.process_time() - started
+
+    few, many = min(seconds(700) for _ in range(3)), min(seconds(5_600) for _ in range(3))
+    assert many < 8 * 4 * few, "eight times as many keys take about eight times as long, not 64 times"
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

@@ -1,7 +1,9 @@
 """Checkpoints: whole or not there, the last two kept, damage refused."""
 
+import io
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from cnnmnist.errors import RunError, WriteError
 from cnnmnist.runs.checkpoints import load_checkpoint, save_checkpoint
+from support.limits import SPECIAL_FILES, limited, make_sparse, make_special
 
 
 def state(iteration: int, size: int = 4) -> dict[str, np.ndarray]:
@@ -49,6 +52,32 @@ def thousandfold(path: Path) -> None:
             archive.writestr(f"{name}.npy", b"\0" * 100_000_000)
 
 
+def two_of_one_name(path: Path) -> None:
+    """An archive in which one member would be measured, and the other one read."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in state(1).items():
+            archive.writestr(f"{name}.npy", as_file(array))
+        archive.writestr("weight_0", b"\0" * 300_000_000)
+
+
+def as_file(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def announcing(shape: str) -> Callable[[Path], None]:
+    """An archive with an array whose header announces another shape than the array has."""
+
+    def write(path: Path) -> None:
+        header = as_file(state(1)["weight_0"]).replace(b"(4,)", shape.encode())
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("weight_0.npy", header)
+            archive.writestr("iteration.npy", as_file(np.array(1)))
+
+    return write
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -61,14 +90,34 @@ def thousandfold(path: Path) -> None:
         lambda path: np.savez(path, **state(2)),
         with_pickle,
         thousandfold,
+        two_of_one_name,
+        announcing("(9999999999999,)"),
+        announcing("(4, 9999999999)"),
+        announcing("(-4,)"),
+        announcing("(" * 100),
+        lambda path: make_sparse(path, 4_000_000_000, b"PK\x03\x04"),
+        *(lambda path, kind=kind: make_special(path, kind) for kind in SPECIAL_FILES),
     ],
 )
 def test_what_is_no_checkpoint_of_this_network_is_refused(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "000000001.npz"
     damage(path)  # type: ignore[operator]
-    with pytest.raises(RunError, match=r"000000001\.npz") as caught:
+    with limited(), pytest.raises(RunError, match=r"000000001\.npz") as caught:
         load_checkpoint(tmp_path, state(0))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [-5.0, 1e12, 1.1e10, np.nan, np.inf])
+def test_a_time_that_no_record_can_hold_is_refused(tmp_path: Path, seconds: float) -> None:
+    save_checkpoint(tmp_path, state(1) | {"seconds": np.array(seconds)})
+    with pytest.raises(RunError, match=r"seconds has values|time is out of range"):
+        load_checkpoint(tmp_path, state(0) | {"seconds": np.array(0.0)})
+
+
+def test_a_folder_that_cannot_be_read_is_no_reason_to_start_over(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file")
+    with pytest.raises(RunError, match=r"Cannot read .*checkpoints"):
+        load_checkpoint(tmp_path / "checkpoints", state(0))
 
 
 def test_what_is_not_a_file_is_no_checkpoint(tmp_path: Path) -> None:
