@@ -13,6 +13,7 @@ from cnnmnist.data.folders import STEMS
 from cnnmnist.data.idx import write_idx
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import CnnMnistError, DataError, PictureError
+from support.limits import SPECIAL_FILES, limited, make_special
 
 
 @pytest.fixture(autouse=True)
@@ -145,4 +146,31 @@ def test_a_folder_that_is_sorted_otherwise_is_one_sentence(tmp_path: Path, chang
     folder = pictures(tmp_path / "pets")
     change(folder)
     with pytest.raises(DataError, match=reason):
+        load_dataset(data_dir=folder)
+
+
+@pytest.mark.parametrize(
+    "code", [7, 10, 27, 127, 155, 173, 0x200F, 0x2028, 0x2029, 0x202E, 0xD800, 0xE000, 0x110000, -1]
+)
+def test_a_class_has_a_name_that_can_be_shown(tmp_path: Path, code: int) -> None:
+    emnist(tmp_path)
+    (tmp_path / "emnist-letters-mapping.txt").write_text(f"1 65\n2 {code}\n")
+    with pytest.raises(DataError, match=r"emnist-letters-mapping\.txt is no mapping of labels to character codes"):
+        load_dataset(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_a_mapping_that_is_not_a_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+    emnist(tmp_path)
+    (tmp_path / "emnist-letters-mapping.txt").unlink(missing_ok=True)
+    make_special(tmp_path / "emnist-letters-mapping.txt", kind)
+    with limited(seconds=5), pytest.raises(DataError, match="is no mapping"):
+        load_dataset(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_a_picture_that_is_not_a_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+    folder = pictures(tmp_path / "pets")
+    make_special(folder / "train" / "cat" / "z.png", kind)
+    with limited(seconds=5), pytest.raises(PictureError, match=r"Cannot read .*z\.png"):
         load_dataset(data_dir=folder)

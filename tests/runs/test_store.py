@@ -1,21 +1,26 @@
 """Run directories: names, finding, and metadata of strangers."""
 
 import copy
+import dataclasses
 import functools
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import RunError, WriteError
+from cnnmnist.errors import MissingRunError, RunError, WriteError
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.metadata import RunMetadata
-from cnnmnist.runs.store import create_run, load_run
+from cnnmnist.runs.run import Run
+from cnnmnist.runs.snapshots import snapshot_files
+from cnnmnist.runs.store import create_run, list_runs, load_run
 
 DATASET = load_dataset("mnist5k")
 
@@ -192,3 +197,74 @@ def test_a_runs_directory_that_cannot_be_written_is_said_in_a_sentence(tmp_path:
     for runs_dir in (tmp_path / "file", tmp_path / "file" / "runs", tmp_path / ("x" * 300), Path("/proc/runs")):
         with pytest.raises(WriteError, match="Cannot write to the runs directory"):
             create_run(runs_dir, None, load_recipe(), DATASET)
+
+
+def test_a_run_has_its_name_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(self: Run) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            create_run(tmp_path, "mine", load_recipe(), DATASET)
+    with pytest.raises(MissingRunError):
+        load_run("mine", tmp_path)
+    assert create_run(tmp_path, "mine", load_recipe(), DATASET).directory == tmp_path / "mine"
+
+
+def test_a_kill_before_a_run_has_its_name_leaves_no_run_and_its_rest_is_removed(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
+    rest = run.directory.rename(tmp_path / ".mine.0123456789abcdef.tmp")
+    (tmp_path / ".mine.tmp").mkdir()
+    assert list_runs(tmp_path) == []
+    create_run(tmp_path, "mine", load_recipe(), DATASET)
+    assert not rest.exists()
+    assert (tmp_path / ".mine.tmp").exists()
+
+
+def test_an_empty_folder_becomes_a_run_and_anything_else_stays(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full" / "inner").mkdir(parents=True)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("empty")
+    assert create_run(tmp_path, "empty", load_recipe(), DATASET).name == "empty"
+    for name in ("full", "file", "link"):
+        with pytest.raises(RunError, match=r"There is already (something else|a run)"):
+            create_run(tmp_path, name, load_recipe(), DATASET)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "full", "link"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", "x" * 1_001), ("name", "a\x1bb"), ("source", "y" * 2_000), ("class_names", ("z" * 256, "b"))],
+)
+def test_a_data_set_that_no_record_can_hold_is_one_sentence(tmp_path: Path, field: str, value: object) -> None:
+    dataset = dataclasses.replace(DATASET, **{field: value})  # type: ignore[arg-type]
+    with pytest.raises(RunError, match=f"A run cannot record this data set: {field}") as caught:
+        create_run(tmp_path, "mine", load_recipe(), dataset)
+    assert str(caught.value).isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("field", ["seconds", "iteration"])
+@pytest.mark.parametrize("value", [-5, -0.5, 1e12, 10**9, float("nan"), "3"])
+def test_what_is_assigned_is_validated(tmp_path: Path, field: str, value: object) -> None:
+    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
+    if (field, value) == ("seconds", 10**9):
+        return
+    with pytest.raises(ValidationError):
+        setattr(run.metadata, field, value)
+    run.save()
+    assert load_run("mine", tmp_path).metadata == run.metadata
+
+
+@pytest.mark.parametrize("name", ["a b", "$(touch x)", "a'b", 'a"b;c', "-x", "ü&"])
+def test_a_hint_quotes_a_path_for_the_shell(tmp_path: Path, name: str) -> None:
+    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
+    strange = load_run(run.directory.rename(tmp_path / name))
+    for read in (strange.load_network, lambda: snapshot_files(strange)):
+        strange.metadata.recipe = load_recipe(overrides={"training.record_at": [5]})
+        with pytest.raises(RunError) as caught:
+            read()
+        command = str(caught.value).partition("`")[2].rpartition("`")[0]
+        assert shlex.split(command) == ["cnnmnist", "train", "--resume", str(tmp_path / name)]

@@ -2,15 +2,18 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cnnmnist.config import Recipe
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import DataError, RunError, TrainingError, WriteError
+from cnnmnist.errors import DataError, RecipeError, RunError, TrainingError, WriteError
 from cnnmnist.evaluation import evaluate
 from cnnmnist.files import locked
 from cnnmnist.recipes import load_recipe
@@ -21,6 +24,7 @@ from cnnmnist.runs.run import Run
 from cnnmnist.runs.store import create_run, load_run
 from cnnmnist.training.loop import resume, train, training_events
 from cnnmnist.training.step import Progress, Trainer
+from support.limits import limited
 
 SECONDS = {"seconds": np.array(0.0)}
 DATASET = load_dataset("mnist5k")
@@ -236,3 +240,140 @@ def test_metrics_that_are_no_text_do_not_stop_a_run_from_going_on(tmp_path: Path
     list(training_events(run, DATASET))
     assert run.metrics_file.read_bytes() == b"\xff\xfe\n" * 60
     assert load_run(str(tmp_path / "damaged"), tmp_path).metadata.status == "finished"
+
+
+def copied(run: Run, folder: Path) -> Run:
+    shutil.copytree(run.directory, folder / "mine")
+    return load_run("mine", folder)
+
+
+def record(run: Run) -> tuple[str, int, int]:
+    metadata = load_run(run.directory).metadata
+    return metadata.status, metadata.iteration, metadata.recipe.training.iterations
+
+
+def longer(recipe: Recipe, iterations: int) -> Recipe:
+    training = recipe.training.model_copy(update={"iterations": iterations})
+    return recipe.model_copy(update={"training": training})
+
+
+def test_a_run_that_another_process_extended_is_taken_as_it_is_now(tmp_path: Path, undisturbed: Run) -> None:
+    stale = copied(undisturbed, tmp_path)
+    other = load_run("mine", tmp_path)
+    other.metadata.recipe = longer(other.metadata.recipe, 80)
+    resume(other, DATASET)
+    assert record(other) == ("finished", 80, 80)
+    resume(stale, DATASET)
+    assert record(stale) == ("finished", 80, 80)
+    assert stale.metadata == other.metadata
+
+
+def test_two_changes_of_one_run_are_refused_and_nothing_is_lost(tmp_path: Path, undisturbed: Run) -> None:
+    stale = copied(undisturbed, tmp_path)
+    other = load_run("mine", tmp_path)
+    other.metadata.recipe = longer(other.metadata.recipe, 80)
+    resume(other, DATASET)
+    stale.metadata.recipe = longer(stale.metadata.recipe, 70)
+    with pytest.raises(RunError, match="Another process has changed the run mine meanwhile: load it again"):
+        resume(stale, DATASET)
+    assert record(stale) == ("finished", 80, 80)
+
+
+def make_pipes(run: Run) -> None:
+    for path in run.checkpoints.iterdir():
+        path.unlink()
+        os.mkfifo(path)
+
+
+def make_folders(run: Run) -> None:
+    for path in run.checkpoints.iterdir():
+        path.unlink()
+        path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (make_pipes, "No checkpoint in .* can be read"),
+        (make_folders, "No checkpoint in .* can be read"),
+        (
+            lambda run: [path.write_bytes(b"") for path in run.checkpoints.iterdir()],
+            "No checkpoint in .* can be read",
+        ),
+        (lambda run: [path.unlink() for path in run.checkpoints.iterdir()], "has no checkpoint to continue from"),
+        (lambda run: shutil.rmtree(run.checkpoints), "has no checkpoint to continue from"),
+        (lambda run: (shutil.rmtree(run.checkpoints), run.checkpoints.touch()), "Cannot read .*checkpoints"),
+    ],
+)
+def test_a_finished_run_whose_checkpoints_cannot_be_read_stays_as_it_is(
+    tmp_path: Path, undisturbed: Run, spoil: Callable[[Run], object], message: str
+) -> None:
+    run = copied(undisturbed, tmp_path)
+    spoil(run)
+    run.metadata.recipe = longer(run.metadata.recipe, 80)
+    with limited(megabytes=1_000, seconds=60), pytest.raises(RunError, match=message):
+        resume(run, DATASET)
+    assert record(run) == ("finished", 60, 60)
+    assert run.metrics_file.read_bytes() == undisturbed.metrics_file.read_bytes()
+    assert run.model_file.read_bytes() == undisturbed.model_file.read_bytes()
+
+
+def test_any_error_ends_as_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new_run(tmp_path)
+    monkeypatch.setattr(Trainer, "iterate", lambda *_: (_ for _ in ()).throw(RuntimeError("TensorFlow's")))
+    with pytest.raises(RuntimeError):
+        list(training_events(run, DATASET))
+    assert record(run)[0] == "failed"
+
+
+LARGE = {
+    "training.batch_size": 65_536,
+    "model.convolutions": [{"filters": 256, "pooling": "none"}],
+    "model.dense": [],
+}
+
+
+@pytest.mark.parametrize(
+    "fields", [LARGE, {"training.batch_size": 65_536, "model.convolutions": [{"filters": 64, "stride": 1}] * 16}]
+)
+def test_a_step_that_the_memory_cannot_hold_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, object]
+) -> None:
+    monkeypatch.setattr("cnnmnist.layers._memory", lambda: 8e9)
+    recipe = load_recipe(overrides=fields)
+    with (
+        limited(megabytes=50),
+        pytest.raises(RecipeError, match=r"takes about \d+ GB of memory, and there are 8 GB"),
+    ):
+        train(recipe, DATASET, runs_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("cnnmnist.layers._memory", lambda: 1e15)
+    run = create_run(tmp_path, "strange", recipe, DATASET)
+    monkeypatch.setattr("cnnmnist.layers._memory", lambda: 8e9)
+    with limited(megabytes=50), pytest.raises(RecipeError, match="choose a smaller batch_size"):
+        resume(run, DATASET)
+    assert record(run)[0] == "failed"
+
+
+def test_a_hundred_million_iterations_take_no_memory_of_their_own(tmp_path: Path) -> None:
+    run = new_run(tmp_path, **{"training.iterations": 100_000_000})
+    with limited(megabytes=1_000, seconds=120):
+        events = training_events(run, DATASET, checkpoint_every=1)
+        while not isinstance(event := next(events), Progress) or event.iteration < 3:
+            pass
+        events.close()
+    assert record(run) == ("interrupted", 3, 100_000_000)
+
+
+def test_what_the_program_left_in_a_run_is_removed_and_nothing_else(tmp_path: Path, undisturbed: Run) -> None:
+    run = copied(undisturbed, tmp_path)
+    token = "0123456789abcdef"
+    (run.directory / f".model.{token}.tmp").mkdir()  # an export as a SavedModel
+    (run.directory / f".model.{token}.tmp" / "part").write_text("half")
+    (run.checkpoints / f".000000070.{token}.tmp.npz").write_text("half")
+    (run.figures / f".test-errors.{token}.tmp.png").write_text("half")
+    kept = [run.directory / ".notes.tmp", run.figures / ".sketch-1.tmp.png"]
+    for path in kept:
+        path.write_text("the user's")
+    resume(run, DATASET)
+    assert sorted(run.directory.rglob(".*.tmp*")) == sorted(kept)

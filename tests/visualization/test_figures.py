@@ -1,3 +1,4 @@
+import contextlib
 import re
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from cnnmnist.errors import SelectionError, WriteError
-from cnnmnist.visualization.figures import Drawing, check_figure_path, draw_grid, save_figure
+from cnnmnist.visualization.charts import draw_confusion_matrix
+from cnnmnist.visualization.figures import Drawing, Figure, check_figure_path, draw_grid, save_figure
 from cnnmnist.visualization.grids import activation_grid, filter_grid, image_grid, maximization_grid, saliency_grid
+from support.limits import limited
 from support.pixels import FASHION, digits, overlapping, render
 
 
@@ -233,3 +236,22 @@ assert "matplotlib.pyplot" not in sys.modules
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 10), (10, 500), (60, 60), (1e6, 1e6), (2, 1e9)])
+def test_no_figure_is_too_large_for_the_memory(width: float, height: float) -> None:
+    with (
+        limited(megabytes=100, seconds=5),
+        pytest.raises(SelectionError, match=r"would have [\d,]+x[\d,]+ pixels"),
+    ):
+        Figure(figsize=(width, height), dpi=150)
+
+
+@pytest.mark.parametrize("length", [64, 250])
+def test_long_names_of_classes_take_little_memory(rng, tmp_path, length: int) -> None:
+    images, labels = digits(rng, 100)
+    names = [f"{number}{'m' * length}" for number in range(10)]
+    with limited(megabytes=1_500, seconds=60), contextlib.suppress(SelectionError):
+        save_figure(draw_grid(image_grid(images, labels, labels, names)), tmp_path / "images.png")
+    with limited(megabytes=1_500, seconds=60), contextlib.suppress(SelectionError):
+        save_figure(draw_confusion_matrix(np.eye(10, dtype=int), names), tmp_path / "matrix.png")
