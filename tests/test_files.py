@@ -1,16 +1,18 @@
 """Files that anybody may have written, temporary files that nobody can guess, and folders for one process."""
 
+import contextlib
 import io
 import os
 import re
 import stat
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from cnnmnist import files
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import RunError, WriteError
 from cnnmnist.files import (
@@ -209,6 +211,34 @@ def test_recovery_removes_nothing_else(tmp_path: Path, name: str) -> None:
         remove_leftovers(tmp_path)
     assert names_in(tmp_path) == before
     assert (tmp_path / "outside" / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_recovery_in_the_moment_before_the_lock_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    times = []
+
+    @contextlib.contextmanager
+    def late(path: Path) -> Iterator[None]:
+        times.append(path)
+        if len(times) == 1:
+            monkeypatch.setattr(files, "_locked", locked_in_time)
+            remove_leftovers(tmp_path)
+            monkeypatch.setattr(files, "_locked", late)
+        with locked_in_time(path):
+            yield
+
+    locked_in_time = files._locked
+    monkeypatch.setattr(files, "_locked", late)
+    if kind == "file":
+        with replacing(tmp_path / "it") as temporary:
+            temporary.write_text("new")
+    else:
+        with replacing_folder(tmp_path / "it") as temporary:
+            (temporary / "part").write_text("new")
+    assert len(times) == 2
+    assert names_in(tmp_path) == ["it"]
 
 
 def test_recovery_leaves_what_another_process_is_writing(tmp_path: Path) -> None:

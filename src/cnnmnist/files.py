@@ -10,7 +10,7 @@ import shutil
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cnnmnist.errors import RunError, WriteError, reason
@@ -102,9 +102,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = _temporary(path)
     try:
         with contextlib.ExitStack() as stack:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.touch(exist_ok=False)
-                stack.enter_context(_locked(temporary))
+            if path.parent.is_dir():
+                temporary = stack.enter_context(_made(path, lambda new: new.touch(exist_ok=False)))
             yield temporary
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
@@ -155,13 +154,11 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    temporary = _temporary(folder)
-    temporary.mkdir()
-    try:
-        with _locked(temporary):
+    with _made(folder, Path.mkdir) as temporary:
+        try:
             yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def is_temporary(path: Path) -> bool:
@@ -205,6 +202,21 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.stem[:50]}.{secrets.token_hex(8)}.tmp{path.suffix}")
+
+
+@contextlib.contextmanager
+def _made(path: Path, make: Callable[[Path], object]) -> Iterator[Path]:
+    """Make a temporary file or folder beside ``path``, and keep it locked during the block."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            temporary = _temporary(path)
+            make(temporary)
+            # A recovery that found it before it was locked removes it: then another one is made.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                stack.enter_context(_locked(temporary))
+                if temporary.exists():
+                    break
+        yield temporary
 
 
 @contextlib.contextmanager
