@@ -1,4 +1,4 @@
-"""Run directories of strangers: each command reads or refuses them, whatever is in them, in little memory and time.
+"""Run directories of strangers: each command reads or refuses them, whatever they hold, in little memory and time.
 
 An example is a copy of a whole run in which some files were changed. Each command ends within 20 seconds and 1 GB,
 without a traceback; it prints nothing raw, and changes nothing outside of the run.
