@@ -42,10 +42,11 @@ class Command(click.Command):
                 raise
             show_error(error)
             ctx.exit(error.exit_status)
-        except OSError as error:
-            if debug or error.errno == errno.EPIPE:  # click ends quietly when nobody reads any more
+        except (OSError, MemoryError) as error:
+            if debug or getattr(error, "errno", None) == errno.EPIPE:  # click ends quietly without a reader
                 raise
-            name = f" ({error.filename})" if error.filename else ""
+            file = getattr(error, "filename", None)
+            name = f" ({file})" if file else ""
             show_error(f"Cannot go on: {reason(error)}{name}.")
             with contextlib.suppress(OSError):
                 sys.stdout.close()  # otherwise Python would try again at its end, and complain

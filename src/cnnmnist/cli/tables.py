@@ -26,7 +26,11 @@ class _Table(Table):
         widths = [max(cell_len(cell.plain) for cell in cells) if cells else 0 for cells in columns]
         headings = [cell_len(cast(Text, column.header).plain) for column in self.columns]
         widths = [max(pair) for pair in zip(widths, headings, strict=True)]
-        plain = not any(cell.spans or "\n" in cell.plain for cells in columns for cell in cells)
+        plain = not any(
+            cell.spans or "\n" in cell.plain or cell.plain != cell.plain.strip()
+            for cells in columns
+            for cell in cells
+        )
         if self.row_count < MANY or not plain or sum(widths) + 3 * len(widths) + 1 > options.max_width:
             yield from super().__rich_console__(console, options)
             return

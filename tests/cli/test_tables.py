@@ -1,0 +1,77 @@
+"""Tables of the terminal, and that nothing raw reaches it."""
+
+import contextlib
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Group
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.text import Text
+
+from cnnmnist.cli import tables
+from cnnmnist.cli.command import printable
+from cnnmnist.cli.tables import make_table, styled
+from cnnmnist.cli.terminal import Terminal
+
+RAW = [
+    *("\x1b[31m", "\x07", "\x9b", "\r", "\x7f"),  # controls
+    *("\u202e", "\u2066", "\u200f", "\u061c", "\u200b", "\ufeff", "\u00ad", "\U000e0041"),  # format characters
+    *("\u2028", "\u2029", "\ud800", "\udcff", "\ue000"),  # separators, surrogates, private use
+]
+
+
+def printed(*objects: object, **options: object) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        Terminal().out.print(*objects, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("raw", RAW)
+def test_nothing_raw_is_printed_wherever_it_stands(raw: str) -> None:
+    text = f"a{raw}b"
+    for shown in (
+        text,
+        Text(text),
+        Panel(Text(text), title=text),
+        Group(text, Padding(Text(text))),
+        make_table([text], [[text], [styled(text, "red")], [Text(text)]], title=text, total=[text]),
+    ):
+        found = printed(shown)
+        assert set(filter(str.isprintable, found)) >= set("ab")
+        assert all(each.isprintable() or each == "\n" for each in found), ascii(found)
+
+
+@given(st.text())
+def test_what_is_printable_stays_and_everything_else_is_shown_as_an_escape(text: str) -> None:
+    shown = printable(text)
+    assert all(each.isprintable() or each == "\n" for each in shown)
+    if all(each.isprintable() or each == "\n" for each in text):
+        assert shown == text
+
+
+cells = st.text("ab \u65e5\u00e4-", max_size=6) | st.builds(
+    styled, st.text("xy", max_size=4), st.sampled_from(["", "red"])
+)
+
+
+@given(
+    st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=8),
+    st.integers(0, 3),
+    st.sampled_from(["", "A title"]),
+    st.integers(10, 60),
+)
+def test_many_rows_look_as_rich_draws_them(
+    rows: list[tuple[tables.Cell, ...]], left: int, title: str, width: int
+) -> None:
+    def drawn(many: int) -> list[str]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(tables, "MANY", many)
+            text = printed(
+                make_table(["one", "two", "three"], rows, left=left, title=title), width=width, soft_wrap=False
+            )
+        return [line.rstrip() for line in text.splitlines()]
+
+    assert drawn(many=1) == drawn(many=100)
