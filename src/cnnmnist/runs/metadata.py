@@ -5,12 +5,14 @@ import platform
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from cnnmnist.config import Precision, Recipe
-from cnnmnist.data.loading import Dataset
+
+if TYPE_CHECKING:
+    from cnnmnist.data.loading import Dataset
 
 # The program prints these fields, so the run of a stranger must not have control characters in them.
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -62,7 +64,7 @@ class RunMetadata(_Metadata):
     ladder: list[Rung] = []
 
 
-def new_metadata(recipe: Recipe, dataset: Dataset, started: datetime) -> RunMetadata:
+def new_metadata(recipe: Recipe, dataset: "Dataset", started: datetime) -> RunMetadata:
     """Make the metadata of a run that has not begun; ``started`` is in UTC."""
     return RunMetadata(
         started=started.isoformat(timespec="milliseconds"),

@@ -1,4 +1,7 @@
-"""Runs: the metadata and the files of one training."""
+"""Runs: the metadata and the files of one training.
+
+Modules that import NumPy are imported inside of the methods that need them: not every command does.
+"""
 
 import contextlib
 from dataclasses import replace
@@ -6,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.data.loading import Dataset, load_dataset
 from cnnmnist.errors import DataError, RunError, WriteError
 from cnnmnist.files import replacing
 from cnnmnist.runs.metadata import RunMetadata, Status, versions
-from cnnmnist.runs.metrics import Metrics, load_metrics
 
 if TYPE_CHECKING:
+    from cnnmnist.data.loading import Dataset
     from cnnmnist.network import Network
+    from cnnmnist.runs.metrics import Metrics
     from cnnmnist.runtime import keras
 
 
@@ -64,15 +67,17 @@ class Run:
         changes = {name: now for name, now in versions().items() if then.get(name) != now}
         return ", ".join(f"{name} {then.get(name)} (now {now})" for name, now in changes.items())
 
-    def load_metrics(self) -> Metrics:
+    def load_metrics(self) -> "Metrics":
         """Read the loss and the accuracy of every iteration.
 
         Raises:
             RunError: the file is missing or damaged.
         """
+        from cnnmnist.runs.metrics import load_metrics
+
         return load_metrics(self.metrics_file)
 
-    def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> Dataset:
+    def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> "Dataset":
         """Load the data set of the training, or another one.
 
         Args:
@@ -83,6 +88,8 @@ class Run:
             DataError: the data set is missing, differs from the data set of the training, or does not fit the
                 network.
         """
+        from cnnmnist.data.loading import load_dataset
+
         own = self.metadata.dataset
         if name or data_dir:
             dataset = load_dataset(name, data_dir)
@@ -100,7 +107,7 @@ class Run:
             dataset = replace(dataset, class_names=tuple(own.class_names))
         return dataset
 
-    def check_same(self, dataset: Dataset) -> None:
+    def check_same(self, dataset: "Dataset") -> None:
         """Refuse a data set that differs from the data set of the training.
 
         Raises:
@@ -112,7 +119,7 @@ class Run:
                 "--data-dir or --dataset."
             )
 
-    def has_seen(self, dataset: Dataset, split: str) -> bool:
+    def has_seen(self, dataset: "Dataset", split: str) -> bool:
         """Whether the run was or may have been trained on images of this split: train, validation or test."""
         own = self.metadata.dataset
         if dataset.digest == own.digest or dataset.name == own.name:
@@ -128,7 +135,6 @@ class Run:
         Raises:
             RunError: the run is not finished, or its model file is missing or damaged.
         """
-        # The other methods need neither NumPy's nor HDF5's files.
         from cnnmnist.layers import list_layers
         from cnnmnist.model_file import read_weights
         from cnnmnist.network import Network

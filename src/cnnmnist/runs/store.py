@@ -8,20 +8,23 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from cnnmnist.config import NAME_PATTERN, Recipe
-from cnnmnist.data.loading import Dataset
 from cnnmnist.errors import MissingRunError, RunError, WriteError, one_line, reason
 from cnnmnist.runs.metadata import RunMetadata, new_metadata
 from cnnmnist.runs.run import Run
+
+if TYPE_CHECKING:
+    from cnnmnist.data.loading import Dataset
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 MAX_METADATA_BYTES = 1_000_000
 
 
-def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Dataset) -> Run:
+def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Dataset") -> Run:
     """Make a new run directory; its default name is the time and the recipe's name.
 
     Raises:
