@@ -17,8 +17,8 @@ from rich.table import Table
 from throughput import spread
 
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.layers import list_layers
 from cnnmnist.recipes import load_recipe, recipe_names
-from cnnmnist.summary import summarize
 from cnnmnist.training.step import Progress, Trainer
 
 WARM_UP = 100
@@ -53,7 +53,7 @@ def main() -> None:
             times[name].append(seconds_per_iteration(streams[name], options.iterations))
     table = Table("recipe", "parameters", "multiplications", "ms per iteration", "of the tutorial's")
     for name, trainer in trainers.items():
-        layers = summarize(trainer.model)
+        layers = list_layers(trainer.recipe.model)
         ratios = [mine / usual for mine, usual in zip(times[name], times["tutorial"], strict=True)]
         table.add_row(
             name.rpartition("/")[2],

@@ -11,7 +11,6 @@ import argparse
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,6 +21,7 @@ from sklearn.datasets import load_digits
 
 from cnnmnist.data.preprocessing import prepare_picture
 from cnnmnist.errors import PictureError
+from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.store import load_run
 
@@ -50,14 +50,14 @@ def printed(font: str) -> Pictures:
         yield sheet, label
 
 
-def correct(model: Any, pictures: Pictures) -> list[bool]:
+def correct(network: Network, pictures: Pictures) -> list[bool]:
     results = []
     for picture, label in pictures:
         try:
             digits = prepare_picture(np.asarray(picture.convert("RGB"), np.float32) / 255)
         except PictureError:
             digits = np.empty((0, 28, 28), np.uint8)
-        results.append(len(digits) == 1 and int(predict_logits(model, digits).argmax()) == label)
+        results.append(len(digits) == 1 and int(predict_logits(network, digits).argmax()) == label)
     return results
 
 
@@ -66,10 +66,10 @@ def main() -> None:
     parser.add_argument("run", nargs="?", default="pretrained")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     options = parser.parse_args()
-    model = load_run(options.run, options.runs_dir).load_model()
+    network = load_run(options.run, options.runs_dir).load_network()
     table = Table("pictures", "number", "correct")
-    results = {"handwriting (load_digits)": correct(model, handwriting())}
-    results |= {font: correct(model, printed(font)) for font in FONTS}
+    results = {"handwriting (load_digits)": correct(network, handwriting())}
+    results |= {font: correct(network, printed(font)) for font in FONTS}
     results["all fonts"] = [each for font in FONTS for each in results[font]]
     for name, each in results.items():
         table.add_row(name, f"{len(each):,}", f"{np.mean(each):.1%}")

@@ -1,6 +1,9 @@
-"""Measure the time of everything but training: help, start-up, loading MNIST, evaluating 10,000 images.
+"""Measure how soon the commands answer: each in a new process, beside the import of TensorFlow.
 
-python benchmarks/startup.py --data-dir DIR
+    python benchmarks/startup.py --data-dir DIR
+
+In each round, every row is measured once, so that all rows share the load of the machine. `--memory` measures the
+time and the peak memory of `evaluate` for several numbers of images instead.
 """
 
 import argparse
@@ -8,14 +11,31 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from cnnmnist.data.idx import write_idx
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.prediction import predict_logits
+from cnnmnist.runs.store import load_run
+
 PROGRAM = [sys.executable, "-m", "cnnmnist"]
+REFERENCE = 'python -c "import tensorflow"'
+KERAS_SIZES = (64, 256, 1_000, 2_500)
+# Prints the seconds and the largest resident memory of the command that its arguments are.
+MEASURE = """
+import resource, subprocess, sys, time
+started = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -24,18 +44,14 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def process(*command: str) -> Callable[[], object]:
+def process(*command: str | Path) -> Callable[[], object]:
     return lambda: subprocess.run(command, check=True, capture_output=True)
 
 
-def first_iteration(data_dir: str) -> None:
-    """Run the command until its first line of progress, which follows the first iteration."""
-    arguments = ["train", "--iterations", "1", "--evaluate-at", "1", "--data-dir", data_dir]
+def first_line_of_progress(data_dir: Path, folder: Path) -> None:
+    arguments = ["train", "--iterations", "1", "--evaluate-at", "1", "--data-dir", data_dir, "--runs-dir", folder]
     with subprocess.Popen(
-        [*PROGRAM, *arguments, "--runs-dir", "runs/startup"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*PROGRAM, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as train:
         assert train.stderr
         while "Iteration" not in train.stderr.readline() and train.poll() is None:
@@ -69,48 +85,95 @@ class KerasPredict:
             assert self.process.poll() is None
 
 
-def evaluation(data_dir: Path) -> dict[str, Callable[[], object]]:
-    """This program's evaluation, and Keras' with several batch sizes, on the same network and images."""
-    from cnnmnist.config import ModelConfig
-    from cnnmnist.data.loading import load_dataset
-    from cnnmnist.model import build_model
-    from cnnmnist.prediction import predict_logits
-
+def commands(data_dir: Path, folder: Path) -> dict[str, Callable[[], object]]:
+    """Commands that start cold, by their words in the table."""
     images = load_dataset(data_dir=data_dir).test.images
-    model, keras_predict = build_model(ModelConfig()), KerasPredict(data_dir)
-    actions: dict[str, Callable[[], object]] = {"evaluate, cnnmnist": lambda: predict_logits(model, images)}
-    for size in (64, 256, 1_000, 2_500):
-        actions[f"evaluate, Keras predict, batch {size}"] = lambda size=size: keras_predict(size)
+    picture, onnx = folder / "seven.png", folder / "network.onnx"
+    Image.fromarray(np.pad(255 - images[0].repeat(8, axis=0).repeat(8, axis=1), 20, constant_values=255)).save(
+        picture
+    )
+    figure = ["--output", folder / "figure.png"]
+    lines = {
+        "--help": ["--help"],
+        "predict, one picture": ["predict", "--run", "pretrained", picture],
+        "evaluate, 10,000 images": ["evaluate", "pretrained", "--data-dir", data_dir],
+        "evaluate --show-errors": [
+            *("evaluate", "pretrained", "--data-dir", data_dir, "--show-errors", "--figures", folder)
+        ],
+        "visualize --layer conv1": ["visualize", "pretrained", "--layer", "conv1", *figure],
+        "visualize --layer conv1 --image 13": [
+            *("visualize", "pretrained", "--layer", "conv1", "--image", "13", "--data-dir", data_dir, *figure)
+        ],
+        "summary": ["summary", "pretrained"],
+        "export --format onnx": ["export", "pretrained", "--format", "onnx", "--output", onnx],
+    }
+    return {
+        REFERENCE: process(sys.executable, "-c", "import tensorflow"),
+        **{name: process(*PROGRAM, *line) for name, line in lines.items()},
+        "train, to the first line of progress": lambda: first_line_of_progress(data_dir, folder / "runs"),
+    }
+
+
+def evaluations(data_dir: Path) -> dict[str, Callable[[], object]]:
+    """This program's evaluation in a process that is warm, and Keras' with several batch sizes."""
+    images = load_dataset(data_dir=data_dir).test.images
+    network, keras_predict = load_run("pretrained", Path()).load_network(), KerasPredict(data_dir)
+    actions: dict[str, Callable[[], object]] = {
+        "warm: classify 10,000 images": lambda: predict_logits(network, images)
+    }
+    for size in KERAS_SIZES:
+        actions[f"warm: Keras predict, batch {size:,}"] = lambda size=size: keras_predict(size)
     return actions
+
+
+def measure_memory(data_dir: Path, folder: Path, rounds: int) -> Table:
+    table = Table("images", "seconds", "peak memory in MB")
+    source = load_dataset(data_dir=data_dir)
+    for count in (1_000, 10_000, 100_000):
+        digits = folder / str(count)
+        digits.mkdir()
+        places = np.arange(count) % len(source.test)
+        for stem, split, chosen in (("train", source.train, slice(6_000)), ("t10k", source.test, places)):
+            write_idx(digits / f"{stem}-images-idx3-ubyte", split.images[chosen])
+            write_idx(digits / f"{stem}-labels-idx1-ubyte", split.labels[chosen])
+        command = [sys.executable, "-c", MEASURE, *PROGRAM, "evaluate", "pretrained", "--data-dir", digits]
+        outputs = [
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(rounds)
+        ]
+        times, sizes = zip(*(map(float, output.split()) for output in outputs), strict=True)
+        table.add_row(f"{count:,}", f"{statistics.median(times):.2f}", f"{max(sizes):.0f}")
+    return table
+
+
+def measure_start(data_dir: Path, folder: Path, rounds: int) -> Table:
+    actions = commands(data_dir, folder) | evaluations(data_dir)
+    for warm_up in actions.values():
+        warm_up()
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            times[name].append(seconds(action))
+    table = Table("what", "seconds", f"of {REFERENCE}")
+    for name, values in times.items():
+        ratios = [value / reference for value, reference in zip(values, times[REFERENCE], strict=True)]
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        table.add_row(name, f"{statistics.median(values):.2f}", spread)
+    of_keras = (times[f"warm: Keras predict, batch {size:,}"] for size in KERAS_SIZES)
+    best = [min(values) for values in zip(*of_keras, strict=True)]
+    own = times["warm: classify 10,000 images"]
+    table.caption = f"warm, of Keras' best: {statistics.median(a / b for a, b in zip(own, best, strict=True)):.2f}"
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
-
-    from cnnmnist.data.loading import load_dataset
-
-    actions = {
-        "import tensorflow": process(sys.executable, "-c", "import tensorflow"),
-        "to the first iteration": lambda: first_iteration(str(options.data_dir)),
-        "cnnmnist --help": process(*PROGRAM, "--help"),
-        "load MNIST": lambda: load_dataset(data_dir=options.data_dir),
-    } | evaluation(options.data_dir)
-    for warm_up in actions.values():
-        warm_up()
-    times: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(options.rounds):
-        for name, action in actions.items():
-            times[name].append(seconds(action))
-    table = Table()
-    for title in ("what", "seconds (median)", "of import tensorflow"):
-        table.add_column(title, justify="left" if title == "what" else "right")
-    reference = statistics.median(times["import tensorflow"])
-    for name, values in times.items():
-        table.add_row(name, f"{statistics.median(values):.2f}", f"{statistics.median(values) / reference:.2f}")
-    Console().print(table)
+    measure = measure_memory if options.memory else measure_start
+    with tempfile.TemporaryDirectory() as folder:
+        Console(width=110).print(measure(options.data_dir.absolute(), Path(folder), options.rounds))
 
 
 main()

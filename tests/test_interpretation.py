@@ -22,32 +22,35 @@ from cnnmnist.interpretation import (
 from cnnmnist.model import build_model
 from cnnmnist.runs.store import load_run
 from cnnmnist.runtime import keras, tf
+from support.networks import build_network, linear_network
 
 TEST = load_dataset("mnist5k").test
 PRETRAINED = load_run("pretrained", Path())
 
 
-def linear(weights: np.ndarray, bias: float = 0.0) -> Any:
-    """A network whose logits are sums of weighted pixels; weights (height, width, classes)."""
-    *shape, classes = weights.shape
-    model = build_model(ModelConfig(convolutions=[], dense=[]), (shape[0], shape[1]), classes)
-    model.get_layer("logits").set_weights([weights.reshape(-1, classes), np.full(classes, bias)])
+def linear_model(weights: np.ndarray) -> keras.Model:
+    """:func:`linear_network` in Keras."""
+    network = linear_network(weights)
+    model = build_model(ModelConfig(convolutions=[], dense=[]), network.image_shape, weights.shape[-1])
+    model.set_weights(network.weights["logits"])
     return model
 
 
 def test_layer_outputs_come_after_pooling_and_activation() -> None:
-    outputs = layer_outputs(build_model(ModelConfig()), "conv1", TEST.images[:3])
+    network = build_network(ModelConfig())
+    outputs = layer_outputs(network, "conv1", TEST.images[:3])
     assert outputs.shape == (3, 14, 14, 16)
     assert outputs.min() >= 0.0
-    with pytest.raises(ValueError, match="conv3"):
-        layer_outputs(build_model(ModelConfig()), "conv3", TEST.images[:3])
+    for name in ("conv3", "conv1_pooling", ""):
+        with pytest.raises(ValueError, match=f"no layer {name}"):
+            layer_outputs(network, name, TEST.images[:3])
 
 
 def test_the_gradient_of_a_linear_network_is_its_weights() -> None:
     weights = np.random.default_rng(0).normal(size=(9, 12, 3)).astype(np.float32)
     image = np.full((9, 12), 200, np.uint8)
     for target in range(3):
-        np.testing.assert_allclose(gradient(linear(weights), image, target), weights[..., target], rtol=1e-6)
+        np.testing.assert_allclose(gradient(linear_model(weights), image, target), weights[..., target], rtol=1e-6)
 
 
 def test_the_gradient_says_how_the_logit_changes() -> None:
@@ -71,15 +74,15 @@ def test_occluding_the_only_pixel_that_matters_shows_there(place: tuple[int, int
     expected = np.zeros((28, 28), np.float32)
     rows, columns = (slice(max(0, each - 2), each + 3) for each in place)
     expected[rows, columns] = 3.0 * 0.8
-    model = linear(weights, bias=1.0)
-    np.testing.assert_allclose(occlusion(model, image, 0), expected, atol=1e-6)
-    np.testing.assert_allclose(occlusion(model, image, 1), -expected, atol=1e-6)
+    network = linear_network(weights, bias=1.0)
+    np.testing.assert_allclose(occlusion(network, image, 0), expected, atol=1e-6)
+    np.testing.assert_allclose(occlusion(network, image, 1), -expected, atol=1e-6)
 
 
 def test_what_occludes_is_like_the_edge_and_a_sixth_of_the_image() -> None:
     image = np.full((18, 24), 255, np.uint8)
     image[9, 12] = 0
-    drops = occlusion(linear(np.ones((18, 24, 2), np.float32)), image, 0)
+    drops = occlusion(linear_network(np.ones((18, 24, 2), np.float32)), image, 0)
     assert (drops != 0).sum() == 9, "only the square on the one dark pixel changes anything"
     np.testing.assert_allclose(drops[8:11, 11:14], -1.0, atol=1e-4)
     assert [occluding_side((side, 64)) for side in (8, 18, 28, 64)] == [1, 3, 5, 11]
@@ -136,13 +139,13 @@ def test_no_real_image_excites_a_filter_more_than_the_one_made_for_it(layer: str
 
 
 def test_the_last_activations_are_what_the_logits_are_made_of() -> None:
-    model = PRETRAINED.load_model()
-    activations = last_activations(model, TEST.images[:5])
+    model, network = PRETRAINED.load_model(), PRETRAINED.load_network()
+    activations = last_activations(network, TEST.images[:5])
     assert activations.shape == (5, 128)
     kernel, bias = model.get_layer("logits").get_weights()
     logits = np.asarray(model(scale(tf.constant(TEST.images[:5])), training=False))
     np.testing.assert_allclose(activations @ kernel + bias, logits, rtol=1e-3, atol=1e-3)
-    flat = last_activations(linear(np.ones((28, 28, 2), np.float32)), TEST.images[:5])
+    flat = last_activations(linear_network(np.ones((28, 28, 2), np.float32)), TEST.images[:5])
     np.testing.assert_allclose(flat, TEST.images[:5].reshape(5, -1) / 255, rtol=1e-6)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnmnist.config import ConvLayer, ModelConfig
-from cnnmnist.errors import RecipeError
+from cnnmnist.errors import RecipeError, RunError
 from cnnmnist.layers import list_layers
 from cnnmnist.model import build_model
 from cnnmnist.network import Network
@@ -85,6 +85,18 @@ def test_any_number_of_images_gives_the_same_logits_as_one_at_a_time() -> None:
     np.testing.assert_allclose(predict_logits(network, images), alone, rtol=1e-4, atol=1e-5)
     scaled = images[..., np.newaxis] / np.float32(255)
     np.testing.assert_array_equal(predict_logits(network, scaled), predict_logits(network, images))
+
+
+def test_numbers_that_are_not_finite_are_never_an_answer(recwarn: pytest.WarningsRecorder) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (70, 28, 28), np.uint8)
+    for factor in (1e15, 1e30):
+        _, network = both(ModelConfig(), (28, 28), 10, seed=0)
+        network.weights |= {
+            name: (kernel * np.float32(factor), bias) for name, (kernel, bias) in network.weights.items()
+        }
+        with pytest.raises(RunError, match="no finite numbers"):
+            predict_logits(network, images)
+    assert not recwarn.list
 
 
 def test_probabilities_are_the_softmax_even_of_huge_logits() -> None:

@@ -13,6 +13,8 @@ from .interpretation import maximize as maximize
 from .interpretation import occlusion as occlusion
 from .model import build_model as build_model
 from .network import Network as Network
+from .prediction import predict_logits as predict_logits
+from .prediction import probabilities as probabilities
 from .recipes import load_recipe as load_recipe
 from .runs.metadata import Rung as Rung
 from .runs.run import Run as Run

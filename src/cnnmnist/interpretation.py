@@ -37,7 +37,7 @@ def layer_outputs(network: Network, layer: str, images: np.ndarray) -> np.ndarra
     Raises:
         ValueError: the network has no such layer.
     """
-    if layer not in [each.name for each in network.layers]:
+    if layer not in [each.group for each in network.layers]:
         raise ValueError(f"the network has no layer {layer}")
     return in_batches(network, lambda batch: network.outputs(batch)[layer], images)
 

@@ -30,9 +30,7 @@ class Network:
     """
 
     def __init__(self, config: ModelConfig, image_shape: tuple[int, int], classes: int, weights: Sequence[Array]):
-        self.layers = list_layers(config, image_shape, classes)
-        """All layers in order, with their shapes."""
-        self.image_shape = image_shape
+        self.image_shape, self.layers = image_shape, list_layers(config, image_shape, classes)
         expected = [shape for layer in self.layers for shape in layer.weight_shapes]
         if [each.shape for each in weights] != expected:
             raise ValueError(f"the weights do not have the shapes {expected}")
@@ -44,6 +42,7 @@ class Network:
         """Compute the last of :meth:`outputs`; for many images, see :func:`cnnmnist.prediction.predict_logits`."""
         return self.outputs(images)["logits"]
 
+    @np.errstate(over="ignore", invalid="ignore")  # the caller sees what is not finite
     def outputs(self, images: Array) -> dict[str, Array]:
         """Compute the output of every layer by name, after its pooling and its activation.
 
@@ -71,8 +70,7 @@ class Network:
             case "Flatten":
                 return values.reshape(len(values), *layer.output_shape)
             case "Dense":
-                kernel, bias = self.weights[layer.name]
-                return values @ kernel + bias
+                return values @ self.weights[layer.name][0] + self.weights[layer.name][1]
             case "Activation":
                 return ACTIVATIONS[layer.function](values)
             case "Dropout":  # only in training

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnmnist.errors import RunError
 from cnnmnist.network import Network
 from cnnmnist.threads import in_threads
 
@@ -23,8 +24,16 @@ def predict_logits(network: Network, images: np.ndarray) -> NDArray[np.float32]:
 
     Returns:
         float32 (n, classes).
+
+    Raises:
+        RunError: a logit is not finite, because the weights are too large.
     """
-    return in_batches(network, network.logits, images)
+    logits = in_batches(network, network.logits, images)
+    if not np.isfinite(logits).all():
+        raise RunError(
+            "The network computes no finite numbers, because its weights are too large: train it again."
+        )
+    return logits
 
 
 def in_batches(

@@ -281,7 +281,6 @@ def test_killed_100_times_inside_training_beside_an_export(tmp_path: Path) -> No
     assert in_training
 
 
-
 def check_failed(result: Result, message: str) -> None:
     assert result.status == 1, result
     (error,) = (line for line in result.err.splitlines() if line and not line.startswith("Optimization Iteration"))

@@ -98,6 +98,6 @@ def test_handwriting_that_is_not_mnist_is_read() -> None:
         if len(found) == 1:
             prepared.append(found[0])
             labels.append(label)
-    model = load_run("pretrained", Path("runs")).load_model()
-    right = (predict_logits(model, np.stack(prepared)).argmax(axis=1) == labels).sum()
+    network = load_run("pretrained", Path("runs")).load_network()
+    right = (predict_logits(network, np.stack(prepared)).argmax(axis=1) == labels).sum()
     assert right >= 0.9 * len(digits.target[::6])

@@ -110,9 +110,9 @@ def test_a_test_image_comes_with_its_label_and_the_layers_outputs(client: TestCl
     (digit,) = answer["digits"]
     assert answer["label"] == TESTS.test.labels[13]
     assert base64.b64decode(digit["image"]) == image.tobytes()
-    model = READER.run.load_model()
+    network = READER.run.load_network()
     for layer, maps in digit["maps"].items():
-        outputs = np.moveaxis(layer_outputs(model, layer, image[None])[0], -1, 0)
+        outputs = np.moveaxis(layer_outputs(network, layer, image[None])[0], -1, 0)
         low, high = (extreme(axis=(1, 2), keepdims=True) for extreme in (outputs.min, outputs.max))
         expected = 255 * (outputs - low) / np.maximum(high - low, 1e-12)
         shown = np.frombuffer(base64.b64decode(maps), np.uint8).reshape(outputs.shape)

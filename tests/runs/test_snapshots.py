@@ -20,6 +20,7 @@ from cnnmnist.runs.snapshots import Snapshot, load_snapshots, snapshot_times, ta
 from cnnmnist.runs.store import create_run, load_run
 from cnnmnist.training import loop as session
 from cnnmnist.training import step as training
+from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.loop import training_events
 from cnnmnist.training.step import Progress
 
@@ -89,11 +90,12 @@ def test_a_run_leaves_a_frame_of_each_iteration_asked_for(recorded: Run) -> None
     ladder = {rung.iteration: rung.accuracy for rung in recorded.metadata.ladder}
     assert ladder.keys() == {0, 25, 60}
     assert all(frame.accuracy == ladder[frame.iteration] for frame in frames if frame.iteration in ladder)
-    last, network = frames[-1], recorded.load_model()
+    last, network = frames[-1], recorded.load_network()
     assert last.accuracy == evaluate(network, DATASET.test).accuracy
     for layer, kernel, bias in zip(("conv1", "conv2"), last.kernels, last.biases, strict=True):
-        np.testing.assert_array_equal(network.get_layer(layer).kernel, kernel, "the averages are what is recorded")
-        np.testing.assert_array_equal(network.get_layer(layer).bias, bias)
+        averages = network.weights[layer]
+        np.testing.assert_array_equal(averages[0], kernel, "the averages are what is recorded")
+        np.testing.assert_array_equal(averages[1], bias)
     logits = predict_logits(network, DATASET.test.images)
     assert last.predicted.tolist() == logits[last.hardest].argmax(axis=1).tolist()
     assert (np.diff(last.losses) <= 0).all()
@@ -150,10 +152,10 @@ def test_an_iteration_is_classified_once_and_does_not_count_as_training(
         nonlocal now
         now += 1_000
         classified.append(run.metadata.iteration)
-        return predict_logits(*arguments)
+        return training_logits(*arguments)
 
     monkeypatch.setattr(training.time, "perf_counter", clock)
-    monkeypatch.setattr(session, "predict_logits", slow)
+    monkeypatch.setattr(session, "training_logits", slow)
     run = new_run(tmp_path, **{"training.iterations": 25})
     list(training_events(run, DATASET))
     assert classified == [0, 7, 25], "the 1,000 test images fit in one call"

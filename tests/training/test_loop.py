@@ -44,7 +44,7 @@ def new_run(folder: Path, **fields: object) -> Run:
 
 
 def weights(run: Run) -> list[np.ndarray]:
-    return [np.asarray(each) for each in run.load_model().get_weights()]
+    return [each for pair in run.load_network().weights.values() for each in pair]
 
 
 def metrics(run: Run) -> list[dict[str, float]]:
@@ -63,7 +63,7 @@ def test_what_a_run_leaves_behind(undisturbed: Run) -> None:
     record = run.metadata
     assert (record.status, record.iteration) == ("finished", 60)
     assert [rung.iteration for rung in record.ladder] == [0, 1, 25, 60]
-    assert record.ladder[-1].accuracy == evaluate(run.load_model(), DATASET.test).accuracy
+    assert record.ladder[-1].accuracy == evaluate(run.load_network(), DATASET.test).accuracy
     assert record.dataset.splits == {"train": 3_500, "validation": 500, "test": 1_000}
     assert record.dataset.digest == DATASET.digest
     assert {"cnnmnist", "python", "tensorflow", "keras"} <= record.versions.keys()
@@ -134,7 +134,7 @@ def test_a_finished_run_is_extended(tmp_path: Path, undisturbed: Run) -> None:
 
 def test_a_run_without_a_network_says_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="--resume"):
-        new_run(tmp_path).load_model()
+        new_run(tmp_path).load_network()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from PIL import Image
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import WriteError
 from cnnmnist.interpretation import layer_outputs
-from cnnmnist.model import build_model
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import Snapshot, save_snapshot
@@ -19,6 +18,7 @@ from cnnmnist.runs.store import create_run
 from cnnmnist.visualization.figures import Drawing
 from cnnmnist.visualization.grids import ImageGrid
 from cnnmnist.visualization.movie import LAYOUT, movie_grids, save_movie
+from support.networks import build_network
 from support.pixels import FASHION, overlapping, render
 
 DATASET = load_dataset("mnist5k")
@@ -33,8 +33,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = create_run(tmp_path_factory.mktemp("runs"), "mine", load_recipe(overrides=fields), DATASET)
     run.metadata.iteration = 12_345
     for number, iteration in enumerate(TIMES):
-        model = build_model(run.metadata.recipe.model, seed=number)
-        weights = [model.get_layer(name).get_weights() for name in ("conv1", "conv2")]
+        network = build_network(run.metadata.recipe.model, seed=number)
+        weights = [network.weights[name] for name in ("conv1", "conv2")]
         frame = Snapshot(
             iteration=iteration,
             accuracy=number / 3,
@@ -64,20 +64,18 @@ def test_each_frame_shows_filters_outputs_and_the_hardest_images(run: Run, grids
     assert low == -high
     assert high == max(np.abs(filters.images).max() for filters, _, _ in rows), "one range over the whole movie"
     filters, outputs, hardest = rows[2]
-    model = build_model(run.metadata.recipe.model, seed=2)
+    network = build_network(run.metadata.recipe.model, seed=2)
     for name in ("conv1", "conv2"):
-        kernel, bias = model.get_layer(name).get_weights()
-        model.get_layer(name).set_weights([kernel * np.float32(3), bias])
-    np.testing.assert_array_equal(
-        filters.images, np.moveaxis(model.get_layer("conv1").kernel.numpy()[:, :, 0], -1, 0)
-    )
-    expected = layer_outputs(model, "conv1", IMAGE[np.newaxis])[0]
+        kernel, bias = network.weights[name]
+        network.weights[name] = kernel * np.float32(3), bias
+    np.testing.assert_array_equal(filters.images, np.moveaxis(network.weights["conv1"][0][:, :, 0], -1, 0))
+    expected = layer_outputs(network, "conv1", IMAGE[np.newaxis])[0]
     np.testing.assert_array_equal(outputs.images, np.moveaxis(expected, -1, 0))
     np.testing.assert_array_equal(hardest.images, DATASET.test.images[200:209])
     assert hardest.titles[4] == f"True: {DATASET.test.labels[204]}, Pred: 4"
     deeper = movie_grids(run, DATASET, "conv2", IMAGE, "it", 5)[2].row()
     assert [len(part.images) for part in deeper] == [36, 36, 9]
-    kernel = model.get_layer("conv2").kernel.numpy()
+    kernel, _ = network.weights["conv2"]
     np.testing.assert_array_equal(deeper[0].images, np.moveaxis(kernel[:, :, 5], -1, 0))
 
 

@@ -5,13 +5,15 @@ import platform
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cnnmnist.config import Precision, Recipe
-from cnnmnist.data.loading import Dataset
 from cnnmnist.errors import RunError, one_line
+
+if TYPE_CHECKING:
+    from cnnmnist.data.loading import Dataset
 
 # The program prints these fields, so the run of a stranger must not have control characters in them.
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -78,7 +80,7 @@ def parse_metadata(content: bytes, path: Path) -> RunMetadata:
         raise RunError(f"{path} is damaged: {_problem(error)}.") from error
 
 
-def new_metadata(recipe: Recipe, dataset: Dataset, started: datetime) -> RunMetadata:
+def new_metadata(recipe: Recipe, dataset: "Dataset", started: datetime) -> RunMetadata:
     """Make the metadata of a run that has not begun; ``started`` is in UTC.
 
     Raises:

@@ -1,4 +1,7 @@
-"""Runs: the metadata and the files of one training."""
+"""Runs: the metadata and the files of one training.
+
+Modules that import NumPy are imported inside of the methods that need them: not every command does.
+"""
 
 import contextlib
 import os
@@ -9,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.data.loading import Dataset, load_dataset
 from cnnmnist.errors import DataError, RunError, WriteError, reason
 from cnnmnist.files import locked, read_file, replacing
 from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, parse_metadata, versions
-from cnnmnist.runs.metrics import Metrics, load_metrics
 
 if TYPE_CHECKING:
+    from cnnmnist.data.loading import Dataset
     from cnnmnist.network import Network
+    from cnnmnist.runs.metrics import Metrics
     from cnnmnist.runtime import keras
 
 
@@ -134,15 +137,17 @@ class Run:
         changes = {name: now for name, now in versions().items() if then.get(name) != now}
         return ", ".join(f"{name} {then.get(name)} (now {now})" for name, now in changes.items())
 
-    def load_metrics(self) -> Metrics:
+    def load_metrics(self) -> "Metrics":
         """Read the loss and the accuracy of every iteration.
 
         Raises:
             RunError: the file is missing or damaged.
         """
+        from cnnmnist.runs.metrics import load_metrics
+
         return load_metrics(self.metrics_file, self.metadata.recipe.training.iterations)
 
-    def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> Dataset:
+    def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> "Dataset":
         """Load the data set of the training, or another one.
 
         Args:
@@ -153,6 +158,8 @@ class Run:
             DataError: the data set is missing, differs from the data set of the training, or does not fit the
                 network.
         """
+        from cnnmnist.data.loading import load_dataset
+
         own = self.metadata.dataset
         if name or data_dir:
             dataset = load_dataset(name, data_dir)
@@ -170,7 +177,7 @@ class Run:
             dataset = replace(dataset, class_names=tuple(own.class_names))
         return dataset
 
-    def check_same(self, dataset: Dataset) -> None:
+    def check_same(self, dataset: "Dataset") -> None:
         """Refuse a data set that differs from the data set of the training.
 
         Raises:
@@ -182,7 +189,7 @@ class Run:
                 "--data-dir or --dataset."
             )
 
-    def has_seen(self, dataset: Dataset, split: str) -> bool:
+    def has_seen(self, dataset: "Dataset", split: str) -> bool:
         """Whether the run was or may have been trained on images of this split: train, validation or test."""
         own = self.metadata.dataset
         if dataset.digest == own.digest or dataset.name == own.name:
@@ -198,7 +205,6 @@ class Run:
         Raises:
             RunError: the run is not finished, or its model file is missing or damaged.
         """
-        # The other methods need neither NumPy's nor HDF5's files.
         from cnnmnist.layers import list_layers
         from cnnmnist.model_file import read_weights
         from cnnmnist.network import Network

@@ -9,19 +9,22 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnnmnist.config import NAME_PATTERN, Recipe
-from cnnmnist.data.loading import Dataset
 from cnnmnist.errors import MissingRunError, RunError, WriteError, reason
 from cnnmnist.files import is_temporary, remove_leftovers, temporary_folder
 from cnnmnist.layers import check_memory, list_layers
 from cnnmnist.runs.metadata import new_metadata
 from cnnmnist.runs.run import Run
 
+if TYPE_CHECKING:
+    from cnnmnist.data.loading import Dataset
+
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
-def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: Dataset, replicas: int = 1) -> Run:
+def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Dataset", replicas: int = 1) -> Run:
     """Make a new run directory; its default name is the time and the recipe's name.
 
     Raises:
