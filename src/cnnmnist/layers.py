@@ -88,7 +88,7 @@ def check_memory(layers: Sequence[Layer], images: int) -> None:
     """Refuse a training step that takes more memory than this machine has.
 
     It keeps the outputs of all layers for the gradients, and the weights five times: as they are, with their
-    gradients, Adam's averages and the moving average. Measured peaks are 0.7 to 2.2 times this estimate (five networks).
+    gradients, Adam's averages and the moving average. Measured peaks are 0.7 to 2.2 times this estimate.
 
     Args:
         layers: as :func:`list_layers` returns them.
