@@ -40,6 +40,7 @@ def make_special(path: Path, kind: str) -> None:
         case "pipe":
             os.mkfifo(path)
         case "link to a pipe":
+            path.with_name(f"{path.name}.pipe").unlink(missing_ok=True)
             os.mkfifo(path.with_name(f"{path.name}.pipe"))
             path.symlink_to(f"{path.name}.pipe")
         case "device":
