@@ -5,12 +5,13 @@ import platform
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cnnmnist.config import Precision, Recipe
 from cnnmnist.data.loading import Dataset
+from cnnmnist.data.registry import DATASETS, Preparation
 
 # The program prints these fields, so the run of a stranger must not have control characters in them.
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -42,6 +43,17 @@ class DatasetMetadata(_Metadata):
     from_pictures: bool = False
     image_shape: list[Annotated[int, Field(ge=8, le=64)]] = Field(min_length=2, max_length=2)
     splits: dict[Literal["train", "validation", "test"], Annotated[int, Field(ge=1, le=2**32)]]
+    preparation: Preparation
+    background: int | None = Field(None, ge=0, le=255)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_preparation(cls, values: Any) -> Any:
+        """Runs of earlier versions do not say how pictures are prepared: the name of their data set does."""
+        if not isinstance(values, dict) or "preparation" in values:
+            return values
+        known = None if values.get("from_pictures") else DATASETS.get(str(values.get("name")))
+        return values | {"preparation": known.preparation if known else "whole"}
 
 
 class RunMetadata(_Metadata):
@@ -76,6 +88,8 @@ def new_metadata(recipe: Recipe, dataset: Dataset, started: datetime) -> RunMeta
             from_pictures=dataset.from_pictures,
             image_shape=list(dataset.image_shape),
             splits={name: len(dataset.split(name)) for name in ("train", "validation", "test")},
+            preparation=dataset.preparation,
+            background=dataset.background,
         ),
         versions=versions(),
         processor=_processor(),

@@ -1,12 +1,14 @@
 """Runs: the metadata and the files of one training."""
 
 import contextlib
-from dataclasses import replace
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnmnist.data.classes import with_classes
 from cnnmnist.data.loading import Dataset, load_dataset
-from cnnmnist.errors import DataError, RunError, WriteError
+from cnnmnist.data.picture_folders import NetworkInput
+from cnnmnist.errors import DataError, PictureError, RunError, WriteError
 from cnnmnist.files import replacing
 from cnnmnist.runs.metadata import RunMetadata, Status, versions
 from cnnmnist.runs.metrics import Metrics, load_metrics
@@ -70,33 +72,58 @@ class Run:
         """
         return load_metrics(self.metrics_file)
 
-    def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> Dataset:
-        """Load the data set of the training, or another one.
+    def load_dataset(
+        self, name: str | None = None, data_dir: str | Path | None = None, *, skip_damaged: bool = False
+    ) -> Dataset:
+        """Load the data set of the training, or another one with classes of the network.
+
+        Pictures become images as those of the training did. Classes are found by their names; the labels and the
+        class names of the result are those of the network.
 
         Args:
             name: as for :func:`cnnmnist.data.loading.load_dataset`.
             data_dir: as for :func:`cnnmnist.data.loading.load_dataset`.
+            skip_damaged: as for :func:`cnnmnist.data.loading.load_dataset`.
 
         Raises:
             DataError: the data set is missing, differs from the data set of the training, or does not fit the
                 network.
+            PictureError: pictures are damaged.
         """
         own = self.metadata.dataset
+        height, width = own.image_shape
+        expected = NetworkInput(own.preparation, (height, width), own.background)
         if name or data_dir:
-            dataset = load_dataset(name, data_dir)
+            dataset = self._load_own_pictures(data_dir) if data_dir and own.from_pictures else None
+            dataset = dataset or load_dataset(name, data_dir, expected=expected, skip_damaged=skip_damaged)
+            dataset = with_classes(dataset, tuple(own.class_names), own.digest)
         else:
-            dataset = load_dataset(own.name, own.data_dir)
+            if own.data_dir and not os.path.isdir(own.data_dir):  # noqa: PTH112 - Path.is_dir may raise
+                raise DataError(
+                    f"The data folder of the run {self.name}, {own.data_dir}, is not there any more: give its new "
+                    "place with --data-dir."
+                )
+            # Damaged pictures do not matter here: if the others are not those of the training, it is said below.
+            dataset = load_dataset(own.name, own.data_dir, skip_damaged=True)
+            dataset = with_classes(dataset, tuple(own.class_names), own.digest)
             # Without a folder the name is enough, because some copies of MNIST differ in a few faint pixels.
             if own.data_dir:
                 self.check_same(dataset)
-        if list(dataset.image_shape) != own.image_shape or len(dataset.class_names) > len(own.class_names):
+        if list(dataset.image_shape) != own.image_shape:
             raise DataError(
-                f"The run {self.name} is for {len(own.class_names)} classes of images of {own.image_shape} "
-                f"pixels, which {dataset.source} does not hold: choose other data with --data-dir or --dataset."
+                f"The run {self.name} is for images of {own.image_shape} pixels, which {dataset.source} does not "
+                "hold: choose other data with --data-dir or --dataset."
             )
-        if len(dataset.class_names) < len(own.class_names):  # a folder without the last labels
-            dataset = replace(dataset, class_names=tuple(own.class_names))
         return dataset
+
+    def _load_own_pictures(self, data_dir: str | Path) -> Dataset | None:
+        """Load the pictures of the training, as they were then, from a new place; None if others are there."""
+        with contextlib.suppress(DataError, PictureError):
+            dataset = load_dataset(None, data_dir, skip_damaged=True)
+            own = self.metadata.dataset
+            if with_classes(dataset, tuple(own.class_names), own.digest).digest == own.digest:
+                return dataset
+        return None
 
     def check_same(self, dataset: Dataset) -> None:
         """Refuse a data set that differs from the data set of the training.
