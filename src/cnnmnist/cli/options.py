@@ -95,7 +95,7 @@ data_options = options(
         "--dataset",
         metavar="NAME",
         help="Data set: mnist, mnist5k (the 5,000 digits in the program), or another that `cnnmnist data list` "
-        "shows; with --data-dir, the prefix of its files, or the data set of which its IDX or CSV files are a part.",
+        "shows; with --data-dir, the prefix of its files, or the data set of which IDX or CSV files are a part.",
     ),
     data_dir_option,
 )

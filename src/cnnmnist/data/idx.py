@@ -2,8 +2,8 @@
 
 A file has two zero bytes, a type (8: unsigned bytes), the number of dimensions, each dimension as a big-endian
 32-bit number, then the values, last dimension fastest. It may be compressed with gzip. The site of the MNIST
-database, http://yann.lecun.com/exdb/mnist/, describes the format. QMNIST's labels are 32-bit integers in 8 columns,
-of which the first is the class: https://github.com/facebookresearch/qmnist.
+database, http://yann.lecun.com/exdb/mnist/, describes the format. QMNIST's labels are 32-bit integers in 8
+columns, of which the first is the class: https://github.com/facebookresearch/qmnist.
 """
 
 import gzip

@@ -72,7 +72,7 @@ def read_picture_folder(
     Args:
         folder: absolute path of the data set.
         splits: the folders ``train``, ``test`` and perhaps ``validation``; with ``train`` alone, its pictures are
-            divided by their content.
+            divided by their content or, for a network of MNIST's digits, are in every split.
         expected: what the pictures are made into. By default they become grey images of 28x28 pixels, or keep
             their size if all have the same size, with sides of 8 to 64 pixels.
         skip_damaged: whether to pass over damaged pictures instead of refusing the folder.
@@ -84,22 +84,27 @@ def read_picture_folder(
     classes = [path.name for path in subfolders(splits["train"])]
     check_class_names(splits["train"], classes)
     pictures, passed = _find_pictures(splits, classes)
+    divides = "test" not in splits and not (expected and expected.preparation == "digits")
     listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged))
     # One file for each use of a folder, so that a training and an evaluation do not overwrite each other's.
     use = hashlib.sha256(f"{folder}|{expected}".encode(errors="surrogateescape")).hexdigest()[:16]
     cached = cache_directory() / "pictures" / f"{use}.npz"
     prepared = _read_cache(cached, listing)
     if prepared is None:
-        if "test" not in splits:
+        if divides:
             pictures = _divided(pictures)
         prepared = _prepare(folder, pictures, expected, skip_damaged)
         _write_cache(cached, listing, prepared)
     images, labels = prepared.images, prepared.labels
-    first, last = (prepared.splits < ORDER.index("test")), (prepared.splits == ORDER.index("test"))
-    for name, count in zip(classes, np.bincount(labels[first], minlength=len(classes)), strict=True):
-        if not count:
+    test = prepared.splits == ORDER.index("test")
+    # A network of MNIST's digits was trained on none of these pictures: without splits, each of them tests it.
+    train, test = (~test, test) if divides or "test" in splits else (test | True, test | True)
+    for name, count in zip(classes, np.bincount(labels[train], minlength=len(classes)), strict=True):
+        if not count and not expected:
             raise DataError(f"All pictures in {splits['train'] / name} were passed over: the class needs others.")
-    notes = [share_note(folder)] if "test" not in splits else []
+    if min(train.sum(), test.sum()) < 2:
+        raise DataError(f"Too few of the pictures in {folder} can be used: at least 2 are needed in each split.")
+    notes = [share_note(folder)] if divides else []
     unread = prepared.passed.pop("damaged", 0)
     if passed or unread:
         total = len(pictures) + passed.total()
@@ -108,7 +113,7 @@ def read_picture_folder(
         notes.append(counted(prepared.passed, len(pictures) - unread, "pictures"))
     validation = int((prepared.splits == ORDER.index("validation")).sum())
     return FolderContent(
-        [images[first], labels[first], images[last], labels[last]],
+        [images[train], labels[train], images[test], labels[test]],
         class_names=tuple(classes),
         from_pictures=True,
         validation=validation if "validation" in splits else None,
@@ -142,7 +147,9 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
         if len(pictures) - before < 2:
             found = len(pictures) - before
             raise DataError(f"There are {found} pictures in the folders of {folder}: at least 2 are needed.")
-    return sorted(pictures, key=lambda each: (ORDER.index(each.split), each.order)), +passed
+    return sorted(pictures, key=lambda each: (ORDER.index(each.split), each.order)), Counter(
+        dict(sorted((+passed).items()))
+    )
 
 
 def _picture_suffixes() -> set[str]:
@@ -200,7 +207,7 @@ def _prepare(
     unscaled: list[Images] = []
     used: list[_Picture] = []
     damaged: dict[Path, PictureError] = {}
-    passed: Counter[str] = Counter()
+    passed = Counter({"without a digit": 0, "with several": 0})
     for each in pictures:
         try:
             pixels = read_picture(each.path)
@@ -233,7 +240,7 @@ def _prepare(
         np.stack(chosen) if chosen else np.empty((0, *PICTURE_SHAPE), np.uint8),
         np.array([each.label for each in used], np.uint8),
         np.array([ORDER.index(each.split) for each in used], np.uint8),
-        dict(passed),
+        dict(+passed),
     )
 
 
