@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnmnist.data.classes import WORDS
 from cnnmnist.data.folders import STEMS
 from cnnmnist.data.idx import write_idx
 from conftest import SMALL, Cli
@@ -14,6 +13,7 @@ from support.datasets import write_pictures
 from support.pictures import TEST
 
 DRAWN = 4  # pictures of each digit
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def drawings(folder: Path, names: dict[int, str], splits: tuple[str, ...] = ("train", "test")) -> Path:

@@ -69,7 +69,8 @@ def evaluate(options: EvaluateOptions) -> None:
     """Classify a split, and print and draw what is right and wrong."""
     terminal = Terminal(options.as_json)
     run = cnnmnist.load_run(options.run_name, options.runs_dir)
-    dataset = run.load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
+    with terminal.waiting("Reading the data"):
+        dataset = run.load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
     terminal.warn_of_data(dataset)
     model = run.load_model()
     terminal.warn_about(run)

@@ -1,5 +1,6 @@
 """Layouts of folders: where the splits and the classes are, and how a folder without splits is divided."""
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -53,15 +54,25 @@ def entries(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is missing, or cannot be read.
     """
-    try:
-        return sorted(path for path in folder.iterdir() if not is_ignored(path.name))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"Cannot read {folder}: {reason(error)}.") from error
+    return sorted(map(Path, _listed(folder)))
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """List the folders in a folder, numbered ones in the order of their numbers."""
-    return sorted((path for path in entries(folder) if path.is_dir()), key=lambda path: _class_order(path.name))
+    """List the folders in a folder, numbered ones in the order of their numbers.
+
+    Raises:
+        DataError: the folder is missing, or cannot be read.
+    """
+    found = (Path(entry) for entry in _listed(folder) if entry.is_dir())
+    return sorted(found, key=lambda path: _class_order(path.name))
+
+
+def _listed(folder: Path) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as found:
+            return [entry for entry in found if not is_ignored(entry.name)]
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DataError(f"Cannot read {folder}: {reason(error)}.") from error
 
 
 def _class_order(name: str) -> tuple[int, int, str]:
