@@ -98,7 +98,10 @@ def test_what_is_no_picture_is_passed_over_and_a_damaged_one_is_named(tmp_path: 
     ("change", "reason"),
     [
         (lambda folder: (folder / "test").rename(folder / "other"), r"Cannot read .*test: No such file"),
-        (lambda folder: (folder / "test" / "cow").mkdir(), r"test/cow is of a class that .*train does not have"),
+        (
+            lambda folder: (folder / "test" / "cow").mkdir(),
+            r"test/cow is of a class that the training split does not have",
+        ),
         (lambda folder: [p.unlink() for p in (folder / "test").rglob("*.png")], r"There are 0 pictures"),
         (lambda folder: (folder / "train" / "cat").rename(folder / "cat"), r"train has 1 folders"),
         (lambda folder: (folder / "train" / "cat").rename(folder / "train" / "c\x1bt"), r"printable name"),
@@ -345,3 +348,19 @@ def test_every_picture_of_a_folder_without_splits_tests_a_network_of_digits(tmp_
         Image.new("L", (60, 60), 255).save(path)
     with pytest.raises(DataError, match="Too few of the pictures"):
         load_dataset(data_dir=folder, expected=NetworkInput("digits", (28, 28)))
+
+
+def test_the_test_split_alone_is_prepared_where_it_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+    prepare = picture_folders._prepare
+    monkeypatch.setattr(
+        picture_folders, "_prepare", lambda *given: prepared.append(len(given[1])) or prepare(*given)
+    )
+    folder = pictures(tmp_path / "pets")
+    whole = load_dataset(data_dir=folder, expected=NetworkInput("whole", (20, 20)))
+    part = load_dataset(data_dir=folder, expected=NetworkInput("whole", (20, 20), only_test=True))
+    assert prepared == [24, 12]
+    assert (part.test.images == whole.test.images).all()
+    assert (len(part.train), len(part.validation)) == (0, 0)

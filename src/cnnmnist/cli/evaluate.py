@@ -70,7 +70,12 @@ def evaluate(options: EvaluateOptions) -> None:
     terminal = Terminal(options.as_json)
     run = cnnmnist.load_run(options.run_name, options.runs_dir)
     with terminal.waiting("Reading the data"):
-        dataset = run.load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
+        dataset = run.load_dataset(
+            options.dataset,
+            options.data_dir,
+            skip_damaged=options.skip_damaged,
+            only_test=options.split == "test",
+        )
     terminal.warn_of_data(dataset)
     model = run.load_model()
     terminal.warn_about(run)

@@ -198,7 +198,7 @@ def _keras_file() -> Path | None:
 
 
 def _dataset(name: str, source: str, content: FolderContent, known: KnownDataset | None) -> Dataset:
-    _check(source, content.arrays, known)
+    _check(source, content, known)
     train_images, train_labels, test_images, test_labels = content.arrays
     count, class_names = len(train_labels), content.class_names
     if not content.from_pictures:
@@ -235,7 +235,8 @@ def _class_names(content: FolderContent, known: KnownDataset | None) -> tuple[tu
     return tuple(names.get(number, str(number)) for number in numbers), first
 
 
-def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> None:
+def _check(source: str, content: FolderContent, known: KnownDataset | None) -> None:
+    arrays = content.arrays
     first = known.first_label if known else 0
     limit = first + len(known.class_names) if known else CLASSES.stop - 1
     for part in (0, 2):
@@ -245,7 +246,8 @@ def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> Non
                 f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
                 "they do not belong together."
             )
-        if len(images) < 2 or not all(side in SIDES for side in images.shape[1:]):
+        too_few = len(images) < 2 and not content.from_pictures
+        if too_few or not all(side in SIDES for side in images.shape[1:]):
             raise DataError(
                 f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of "
                 f"{SIDES.start} to {SIDES.stop - 1} pixels, are needed."

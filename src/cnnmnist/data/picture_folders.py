@@ -43,6 +43,8 @@ class NetworkInput:
     """Height and width in pixels."""
     background: int | None = None
     """As :attr:`cnnmnist.data.loading.Dataset.background`."""
+    only_test: bool = False
+    """Whether the test split is enough, where a folder has one; then the other splits are empty."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def read_picture_folder(
     """
     classes = [path.name for path in subfolders(splits["train"])]
     check_class_names(splits["train"], classes)
-    pictures, passed = _find_pictures(splits, classes)
+    only_test = expected and expected.only_test and "test" in splits
+    pictures, passed = _find_pictures({"test": splits["test"]} if only_test else splits, classes)
     divides = "test" not in splits and not (expected and expected.preparation == "digits")
     listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged))
     # One file for each use of a folder, so that a training and an evaluation do not overwrite each other's.
@@ -102,7 +105,7 @@ def read_picture_folder(
     for name, count in zip(classes, np.bincount(labels[train], minlength=len(classes)), strict=True):
         if not count and not expected:
             raise DataError(f"All pictures in {splits['train'] / name} were passed over: the class needs others.")
-    if min(train.sum(), test.sum()) < 2:
+    if test.sum() < 2 or (train.sum() < 2 and not expected):
         raise DataError(f"Too few of the pictures in {folder} can be used: at least 2 are needed in each split.")
     notes = [share_note(folder)] if divides else []
     unread = prepared.passed.pop("damaged", 0)
@@ -131,7 +134,7 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
         passed.update(_kind(path) for path in entries(folder) if not path.is_dir())
         for path in subfolders(folder):
             if path.name not in classes:
-                raise DataError(f"{path} is of a class that {splits['train']} does not have.")
+                raise DataError(f"{path} is of a class that the training split does not have.")
             count = len(pictures)
             for root, folders, names in os.walk(path, onerror=_refuse):
                 folders[:] = [each for each in folders if not is_ignored(each)]

@@ -73,7 +73,12 @@ class Run:
         return load_metrics(self.metrics_file)
 
     def load_dataset(
-        self, name: str | None = None, data_dir: str | Path | None = None, *, skip_damaged: bool = False
+        self,
+        name: str | None = None,
+        data_dir: str | Path | None = None,
+        *,
+        skip_damaged: bool = False,
+        only_test: bool = False,
     ) -> Dataset:
         """Load the data set of the training, or another one with classes of the network.
 
@@ -84,6 +89,7 @@ class Run:
             name: as for :func:`cnnmnist.data.loading.load_dataset`.
             data_dir: as for :func:`cnnmnist.data.loading.load_dataset`.
             skip_damaged: as for :func:`cnnmnist.data.loading.load_dataset`.
+            only_test: whether the test split is enough: to prepare many pictures takes minutes.
 
         Raises:
             DataError: the data set is missing, differs from the data set of the training, or does not fit the
@@ -92,7 +98,7 @@ class Run:
         """
         own = self.metadata.dataset
         height, width = own.image_shape
-        expected = NetworkInput(own.preparation, (height, width), own.background)
+        expected = NetworkInput(own.preparation, (height, width), own.background, only_test)
         if name or data_dir:
             dataset = self._load_own_pictures(data_dir) if data_dir and own.from_pictures else None
             dataset = dataset or load_dataset(name, data_dir, expected=expected, skip_damaged=skip_damaged)
