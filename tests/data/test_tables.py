@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import CnnMnistError, DataError
-from support.datasets import small_arrays
+from support.datasets import small_arrays, write_folder
 
 SIDE = 9
 
@@ -126,3 +126,10 @@ def test_one_of_several_tables_is_chosen_by_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="choose one of a, b with --dataset"):
         load_dataset(data_dir=tmp_path / "mine")
     assert load_dataset("b", tmp_path / "mine").name == "b"
+
+
+def test_idx_files_are_taken_before_tables(tmp_path: Path) -> None:
+    arrays = small_arrays()
+    write_table(write_folder(tmp_path / "mine", arrays) / "train.csv", arrays[2], arrays[3])
+    assert (load_dataset(data_dir=tmp_path / "mine").test.images == arrays[2]).all()
+    assert len(load_dataset(data_dir=tmp_path / "mine").test) == 20

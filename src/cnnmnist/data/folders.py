@@ -42,8 +42,8 @@ def read_folder(
     """
     if splits := split_folders(folder):
         return read_picture_folder(folder, splits, expected, skip_damaged=skip_damaged)
-    content = read_tables(folder, name)
     files = _idx_files(folder)
+    content = None if files else read_tables(folder, name)
     if not content and (files or not _holds_classes(folder)):
         content = _read_idx_files(folder, name, files)
     if content:

@@ -107,14 +107,10 @@ def data_sets_inside(folder: Path) -> list[Path]:
         if not waiting:
             break
         for path in subfolders(waiting.pop(0)):
-            holds_files = any(IDX_NAME.fullmatch(each.name) or is_table(each) for each in entries(path))
+            names = [each.name.lower() for each in entries(path)]
+            holds_files = any(IDX_NAME.fullmatch(name) or TABLE_NAME.fullmatch(name) for name in names)
             (found if holds_files or split_folders(path) else waiting).append(path)
     return found
-
-
-def is_table(path: Path) -> bool:
-    """Whether a file has the name of a CSV file with a split."""
-    return TABLE_NAME.fullmatch(path.name.lower()) is not None
 
 
 def check_class_names(folder: Path, names: list[str]) -> None:
