@@ -120,6 +120,9 @@ def test_a_folder_above_pictures_or_tables_is_told_so_too(tmp_path: Path) -> Non
     write_pictures(tmp_path / "data" / "pets" / "train", {"cat": 3, "dog": 3})
     with pytest.raises(DataError, match=r"did you mean .*data/pets"):
         load_dataset(data_dir=tmp_path / "data")
+    write_pictures(tmp_path / "zoo" / "pets", {"cat": 3, "dog": 3})
+    with pytest.raises(DataError, match=r"did you mean .*zoo/pets\?"):
+        load_dataset(data_dir=tmp_path / "zoo")
     (tmp_path / "other" / "kaggle").mkdir(parents=True)
     (tmp_path / "other" / "kaggle" / "train.csv").write_text("label\n")
     with pytest.raises(DataError, match=r"did you mean .*other/kaggle"):

@@ -97,7 +97,10 @@ def test_what_is_no_picture_is_passed_over_and_a_damaged_one_is_named(tmp_path: 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda folder: (folder / "test").rename(folder / "other"), r"Cannot read .*test: No such file"),
+        (
+            lambda folder: (folder / "test").rename(folder / "other"),
+            r"Cannot read .*test: No such file.*name .*train itself",
+        ),
         (
             lambda folder: (folder / "test" / "cow").mkdir(),
             r"test/cow is of a class that the training split does not have",
@@ -364,3 +367,13 @@ def test_the_test_split_alone_is_prepared_where_it_is_enough(
     assert prepared == [24, 12]
     assert (part.test.images == whole.test.images).all()
     assert (len(part.train), len(part.validation)) == (0, 0)
+
+
+def test_links_are_followed_to_classes_and_never_in_circles(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "pets", {"cat": 7, "dog": 7})
+    (folder / "emu").symlink_to("dog")
+    (folder / "loop").symlink_to("loop")
+    (folder / "cat" / "up").symlink_to("..")
+    dataset = load_dataset(data_dir=folder)
+    assert dataset.class_names == ("cat", "dog", "emu")
+    assert dataset.notes[1] == "2 of 23 files were passed over: 1 linked, 1 without suffix."

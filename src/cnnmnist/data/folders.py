@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cnnmnist.data.idx import read_idx
 from cnnmnist.data.layouts import (
+    CLASSES,
     IDX_NAME,
     STEMS,
     FolderContent,
@@ -41,6 +42,11 @@ def read_folder(
         PictureError: pictures are damaged.
     """
     if splits := split_folders(folder):
+        if not splits["test"].is_dir():
+            raise DataError(
+                f"Cannot read {splits['test']}: No such file or directory; name {splits['train']} itself to have "
+                "its pictures divided."
+            )
         return read_picture_folder(folder, splits, expected, skip_damaged=skip_damaged)
     files = _idx_files(folder)
     content = None if files else read_tables(folder, name)
@@ -53,10 +59,12 @@ def read_folder(
 
 def _holds_classes(folder: Path) -> bool:
     """Whether the folders in a folder are classes, or one of them is the folder that was meant."""
-    if inside := data_sets_inside(folder):
+    classes = subfolders(folder)
+    only = classes if len(classes) == 1 and len(subfolders(classes[0])) in CLASSES else []
+    if inside := data_sets_inside(folder) or only:
         names = " or ".join(str(path) for path in inside[:3])
         raise DataError(f"{folder} holds no data set itself: did you mean {names}?")
-    return bool(subfolders(folder))
+    return bool(classes)
 
 
 def _idx_files(folder: Path) -> dict[str, dict[str, Path]]:

@@ -63,8 +63,9 @@ def subfolders(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is missing, or cannot be read.
     """
-    found = (Path(entry) for entry in _listed(folder) if entry.is_dir())
-    return sorted(found, key=lambda path: _class_order(path.name))
+    # The entries know their kind, unless they are links.
+    found = [Path(entry) for entry in _listed(folder) if entry.is_dir(follow_symlinks=False) or entry.is_symlink()]
+    return sorted((path for path in found if path.is_dir()), key=lambda path: _class_order(path.name))
 
 
 def _listed(folder: Path) -> "list[os.DirEntry[str]]":
@@ -107,6 +108,8 @@ def data_sets_inside(folder: Path) -> list[Path]:
         if not waiting:
             break
         for path in subfolders(waiting.pop(0)):
+            if path.is_symlink():  # perhaps to a folder above
+                continue
             names = [each.name.lower() for each in entries(path)]
             holds_files = any(IDX_NAME.fullmatch(name) or TABLE_NAME.fullmatch(name) for name in names)
             (found if holds_files or split_folders(path) else waiting).append(path)

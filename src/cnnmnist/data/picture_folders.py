@@ -138,7 +138,7 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
             count = len(pictures)
             for root, folders, names in os.walk(path, onerror=_refuse):
                 folders[:] = [each for each in folders if not is_ignored(each)]
-                passed["linked folders"] += sum(Path(root, each).is_symlink() for each in folders)
+                passed["linked"] += sum(Path(root, each).is_symlink() for each in folders)
                 for file in (Path(root, name) for name in names if not is_ignored(name)):
                     if file.suffix.lower() not in suffixes:
                         passed[_kind(file)] += 1
