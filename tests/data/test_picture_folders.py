@@ -377,3 +377,13 @@ def test_links_are_followed_to_classes_and_never_in_circles(tmp_path: Path) -> N
     dataset = load_dataset(data_dir=folder)
     assert dataset.class_names == ("cat", "dog", "emu")
     assert dataset.notes[1] == "2 of 23 files were passed over: 1 linked, 1 without suffix."
+
+
+@pytest.mark.parametrize("splits", [("train", "test"), ("",)], ids=["with splits", "without splits"])
+def test_a_link_to_nothing_is_a_damaged_picture(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    for split in splits:
+        write_pictures(tmp_path / "pets" / split, {"cat": 7, "dog": 7})
+    (tmp_path / "pets" / splits[0] / "cat" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(PictureError, match=r"gone\.png"):
+        load_dataset(data_dir=tmp_path / "pets")
+    assert "1 damaged" in load_dataset(data_dir=tmp_path / "pets", skip_damaged=True).notes[-1]

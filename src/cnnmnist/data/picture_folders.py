@@ -94,9 +94,7 @@ def read_picture_folder(
     cached = cache_directory() / "pictures" / f"{use}.npz"
     prepared = _read_cache(cached, listing)
     if prepared is None:
-        if divides:
-            pictures = _divided(pictures)
-        prepared = _prepare(folder, pictures, expected, skip_damaged)
+        prepared = _prepare(folder, _divided(pictures) if divides else pictures, expected, skip_damaged)
         _write_cache(cached, listing, prepared)
     images, labels = prepared.images, prepared.labels
     test = prepared.splits == ORDER.index("test")
@@ -175,21 +173,21 @@ def _listing(folder: Path, pictures: list[_Picture], use: object) -> str:
     """Digest of everything on which the prepared images depend."""
     digest = hashlib.sha256(repr(use).encode())
     for each in pictures:
-        status = each.path.stat()
+        size, time = 0, 0  # of a broken link
+        with contextlib.suppress(OSError):
+            status = each.path.stat()
+            size, time = status.st_size, status.st_mtime_ns
         name = os.fsencode(each.path.relative_to(folder).as_posix())
-        digest.update(name + f"|{each.split}|{each.label}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        digest.update(name + f"|{each.split}|{each.label}|{size}|{time}\n".encode())
     return digest.hexdigest()
 
 
 def _divided(pictures: list[_Picture]) -> list[_Picture]:
     """Divide the pictures of a folder without splits by the content of their files."""
-    digests = []
-    for each in pictures:
-        try:
-            with each.path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            _refuse(error)
+    digests = [each.order for each in pictures]  # for files that cannot be read
+    for number, each in enumerate(pictures):
+        with contextlib.suppress(OSError), each.path.open("rb") as file:
+            digests[number] = hashlib.file_digest(file, "sha256").digest()
     chosen = choose_test(digests, np.array([each.label for each in pictures], np.uint8))
     return [
         _Picture(each.path, "test" if in_test else "train", each.label, each.order)
