@@ -1,19 +1,25 @@
 """Downloads from real servers on this machine that answer well, badly, or not at all."""
 
+import dataclasses
+import gzip
 import hashlib
+import io
 import shutil
 import ssl
 import subprocess
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnnmnist.data import download as downloads
 from cnnmnist.data.folders import STEMS
-from cnnmnist.data.loading import load_dataset
+from cnnmnist.data.idx import write_idx
+from cnnmnist.data.loading import load_dataset, locate
 from cnnmnist.data.registry import DATASETS, KnownDataset
 from cnnmnist.errors import DownloadError
 from support.datasets import small_arrays, write_folder
@@ -328,3 +334,142 @@ def test_progress_of_an_answer_without_a_size_is_told_too(publish, mirror, publi
     load_dataset("mnist", progress=lambda received, size: told.append((received, size)))
     assert {size for _, size in told} == {None}
     assert max(told)[0] == max((published / f"{stem}.gz").stat().st_size for stem in STEMS)
+
+
+# EMNIST's archive, of which each data set is a part, and QMNIST
+
+
+@pytest.fixture
+def publish_archive(cache: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let EMNIST's archive be one with two small data sets of letters, at the mirrors given."""
+    images, labels, *test = [
+        each.transpose(0, 2, 1).copy() if each.ndim == 3 else each % 3 + 1 for each in small_arrays()
+    ]
+
+    def register(*mirrors: str, without: str = "", size: int | None = None, packed: bytes | None = None) -> None:
+        archive = published / "gzip.zip"
+        with zipfile.ZipFile(archive, "w") as opened:
+            for name in ("letters", "digits"):
+                write_folder(
+                    published, [images, labels, *test], lambda stem, name=name: renamed(f"emnist-{name}", stem)
+                )
+                (published / f"emnist-{name}-mapping.txt").write_text("1 65 97\n2 66 98\n3 67 99\n")
+                for path in sorted(published.glob(f"emnist-{name}-*")):
+                    if path.name != without:
+                        opened.write(path, f"gzip/{path.name}")
+        if packed is not None:
+            archive.write_bytes(packed)
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        for name in ("emnist-letters", "emnist-digits"):
+            known = dataclasses.replace(
+                DATASETS[name],
+                mirrors=mirrors,
+                files={"gzip.zip": digest},
+                max_bytes=size or archive.stat().st_size,
+            )
+            monkeypatch.setitem(DATASETS, name, known)
+
+    return register
+
+
+def renamed(prefix: str, stem: str) -> str:
+    return f"{prefix}-{stem.replace('t10k', 'test')}.gz"
+
+
+def test_a_part_of_emnist_is_extracted_alone_and_the_archive_is_downloaded_once(
+    publish_archive, mirror, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 100)  # each file has its own limit
+    server = mirror(good)
+    publish_archive(server.url)
+    assert locate("emnist-letters") is None
+    letters, again = load_dataset("emnist-letters"), load_dataset("emnist-letters")
+    assert letters.digest == again.digest
+    assert letters.class_names == ("A", "B", "C"), "the labels begin at 1"
+    assert (letters.test.images == small_arrays()[2]).all(), "upright"
+    assert letters.preparation == "digits"
+    assert locate("emnist-letters") == str(cache / "emnist-letters")
+    assert server.requests == ["/gzip.zip"]
+    assert files_in(cache / "emnist-letters") == {
+        *(renamed("emnist-letters", stem) for stem in STEMS),
+        "emnist-letters-mapping.txt",
+        "SHA256SUMS",
+    }
+    assert files_in(cache) - files_in(cache / "emnist-letters") == {"gzip.zip"}
+    load_dataset("emnist-digits")
+    assert len(server.requests) == 1
+
+
+def test_a_damaged_part_of_emnist_is_extracted_again(publish_archive, mirror, cache: Path) -> None:
+    server = mirror(good)
+    publish_archive(server.url)
+    digest = load_dataset("emnist-letters").digest
+    for damaged in (renamed("emnist-letters", STEMS[0]), "SHA256SUMS"):
+        (cache / "emnist-letters" / damaged).write_bytes(b"damaged")
+        assert load_dataset("emnist-letters").digest == digest
+    (cache / "emnist" / "gzip.zip").write_bytes(b"damaged")
+    assert load_dataset("emnist-letters").digest == digest
+    assert len(server.requests) == 1, "the archive is not needed any more"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [(wrong_digest, "wrong digest"), (cut_off, "IncompleteRead"), (not_found, "404"), (endless, "longer than")],
+)
+def test_an_archive_that_fails_leaves_nothing(
+    publish_archive, mirror, cache: Path, behaviour: Behaviour, reason: str
+) -> None:
+    publish_archive(mirror(behaviour).url)
+    with pytest.raises(DownloadError, match=reason):
+        load_dataset("emnist-letters")
+    assert files_in(cache) == set()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"without": renamed("emnist-letters", STEMS[3])}, "no item named 'gzip/emnist-letters-test-labels"),
+        ({"without": "emnist-letters-mapping.txt"}, "no item named 'gzip/emnist-letters-mapping.txt"),
+        ({"packed": b"no archive"}, "not a zip file"),
+    ],
+)
+def test_an_archive_without_the_data_set_is_one_sentence(
+    publish_archive, mirror, content: dict[str, object], reason: str
+) -> None:
+    publish_archive(mirror(good).url, **content)
+    with pytest.raises(DownloadError, match=reason):
+        load_dataset("emnist-letters")
+    assert locate("emnist-letters") is None
+
+
+def test_a_member_that_grows_beyond_its_archive_is_not_extracted(publish_archive, mirror, cache: Path) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in DATASETS["emnist-letters"].members:
+            archive.writestr(member, bytes(1 << 20))
+    publish_archive(mirror(good).url, packed=content.getvalue())
+    with pytest.raises(DownloadError, match="larger than the archive"):
+        load_dataset("emnist-letters")
+    assert files_in(cache) == {"gzip.zip"}
+
+
+def test_qmnist_is_downloaded_under_its_own_names(
+    cache: Path, published: Path, mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = small_arrays()
+    for part, (images, labels) in {"train": arrays[:2], "test": arrays[2:]}.items():
+        write_idx(published / f"qmnist-{part}-images-idx3-ubyte.gz", images)
+        columns = np.column_stack([labels, *[np.arange(len(labels))] * 7]).astype(">i4")
+        header = b"\0\0\x0c\x02" + len(labels).to_bytes(4, "big") + (8).to_bytes(4, "big")
+        (published / f"qmnist-{part}-labels-idx2-int.gz").write_bytes(gzip.compress(header + columns.tobytes()))
+    server = mirror(good)
+    files = {
+        file: hashlib.sha256((published / file).read_bytes()).hexdigest() for file in DATASETS["qmnist"].files
+    }
+    known = dataclasses.replace(DATASETS["qmnist"], mirrors=(server.url,), files=files)
+    monkeypatch.setitem(DATASETS, "qmnist", known)
+    dataset = load_dataset("qmnist")
+    assert dataset.test.labels.tolist() == arrays[3].tolist()
+    assert (dataset.name, dataset.preparation) == ("qmnist", "digits")
+    assert len(dataset.class_names) == 10
+    assert files_in(cache) == set(files)

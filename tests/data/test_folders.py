@@ -1,18 +1,19 @@
-"""Folders that a user names: EMNIST's names and orientation, and pictures sorted by class."""
+"""Folders that a user names: files of several spellings, EMNIST's names and orientation, and wrong folders."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from cnnmnist.data import folders
 from cnnmnist.data.folders import STEMS
 from cnnmnist.data.idx import write_idx
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.errors import CnnMnistError, DataError, PictureError
+from cnnmnist.data.registry import DATASETS
+from cnnmnist.errors import CnnMnistError, DataError
+from support.datasets import small_arrays, write_folder, write_pictures
 from support.limits import SPECIAL_FILES, limited, make_special
 
 
@@ -33,22 +34,13 @@ def emnist(folder: Path, prefix: str = "emnist-letters", labels: tuple[int, ...]
     return images
 
 
-def pictures(folder: Path, per_class: int = 6, size: tuple[int, int] = (20, 20), suffix: str = "png") -> Path:
-    """Grey pictures whose brightness tells class and number; the same number is in both splits."""
-    for split in ("train", "test"):
-        for level, name in ((50, "cat"), (150, "dog")):
-            (folder / split / name).mkdir(parents=True, exist_ok=True)
-            for number in range(per_class):
-                Image.new("L", size, level + number).save(folder / split / name / f"{number}.{suffix}")
-    return folder
-
-
 def test_emnist_is_read_upright_with_its_characters_as_names(tmp_path: Path) -> None:
     images = emnist(tmp_path / "emnist")
     (tmp_path / "emnist" / "emnist-letters-mapping.txt").write_text("1 65 97\n2 66 98\n3 67 99\n")
     dataset = load_dataset(data_dir=tmp_path / "emnist")
     assert dataset.name == "emnist-letters"
-    assert dataset.class_names == ("0", "A", "B", "C")
+    assert dataset.class_names == ("A", "B", "C"), "there is no class 0, because the labels begin at 1"
+    assert set(dataset.test.labels) == {0, 1, 2}
     assert (np.concatenate([dataset.validation.images, dataset.train.images]) == images).all()
 
 
@@ -68,85 +60,90 @@ def test_any_mapping_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory
     emnist(folder)
     (folder / "emnist-letters-mapping.txt").write_bytes(content)
     try:
-        assert len(load_dataset(data_dir=folder).class_names) == 4
+        assert len(load_dataset(data_dir=folder).class_names) == 3
     except CnnMnistError as error:
         assert "emnist-letters-mapping.txt is no mapping" in str(error)
 
 
-def test_pictures_become_arrays_with_the_folders_as_class_names(tmp_path: Path) -> None:
-    dataset = load_dataset(data_dir=pictures(tmp_path / "pets"))
-    assert (dataset.name, dataset.class_names, dataset.image_shape) == ("pets", ("cat", "dog"), (20, 20))
-    assert dataset.from_pictures
-    images = np.concatenate([dataset.validation.images, dataset.train.images])
-    labels = np.concatenate([dataset.validation.labels, dataset.train.labels])
-    assert sorted(images[:, 0, 0].tolist()) == [*range(50, 56), *range(150, 156)]
-    assert ((images[:, 0, 0] >= 150) == labels).all()
-    assert (np.diff(labels.astype(int)) != 0).sum() > 1, "the classes are mixed"
-    assert len(dataset.test) == 12
+def test_the_letters_of_emnist_have_their_names_without_a_mapping_too(tmp_path: Path) -> None:
+    emnist(tmp_path / "emnist", labels=(1, 3, 26))
+    dataset = load_dataset(data_dir=tmp_path / "emnist")
+    assert "".join(dataset.class_names) == "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    assert set(dataset.test.labels) == {0, 2, 25}
+    assert dataset.preparation == "digits"
 
 
-def test_pictures_of_several_sizes_are_fitted_into_28x28(tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "pets")
-    wide = np.full((100, 300, 3), 255, np.uint8)
-    wide[40:60, 100:200] = (0, 0, 0)
-    Image.fromarray(wide).save(folder / "test" / "dog" / "wide.jpg")
+@pytest.mark.parametrize("lowest", [0, 1, 5])
+def test_classes_are_counted_from_the_lowest_label(tmp_path: Path, lowest: int) -> None:
+    arrays = small_arrays(classes=4)
+    folder = write_folder(tmp_path / "mine", [each + lowest if each.ndim == 1 else each for each in arrays])
     dataset = load_dataset(data_dir=folder)
-    assert dataset.image_shape == (28, 28)
-    (image,) = (each for each in dataset.test.images if each.min() < 20)
-    assert (image[0] > 240).all(), "the ground goes on above and below"
-    rows, columns = np.nonzero(image < 128)
-    assert np.ptp(columns) > 3 * np.ptp(rows), "the aspect is kept"
+    assert dataset.class_names == tuple(str(lowest + number) for number in range(4))
+    assert dataset.test.labels.tolist() == arrays[3].tolist()
 
 
-def test_pictures_are_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = pictures(tmp_path / "pets")
-    first = load_dataset(data_dir=folder)
-    prepared: list[int] = []
-    prepare = folders._prepare
-    monkeypatch.setattr(folders, "_prepare", lambda paths: prepared.append(len(paths)) or prepare(paths))
-    assert load_dataset(data_dir=folder).digest == first.digest
-    assert prepared == []
-    Image.new("L", (20, 20), 99).save(folder / "train" / "cat" / "0.png")
-    assert load_dataset(data_dir=folder).digest != first.digest
-    assert prepared == [24]
+def test_qmnist_is_read_with_the_first_column_of_its_labels(tmp_path: Path) -> None:
+    folder, arrays = tmp_path / "raw", small_arrays()
+    folder.mkdir()
+    for part, (images, labels) in {"train": arrays[:2], "test": arrays[2:]}.items():
+        write_idx(folder / f"qmnist-{part}-images-idx3-ubyte.gz", images)
+        columns = np.column_stack([labels, *[np.full(len(labels), 70_000)] * 7]).astype(">i4")
+        header = b"\0\0\x0c\x02" + struct.pack(">2I", *columns.shape)
+        (folder / f"qmnist-{part}-labels-idx2-int").write_bytes(header + columns.tobytes())
+    dataset = load_dataset(data_dir=folder)
+    assert (dataset.name, dataset.preparation) == ("qmnist", "digits")
+    assert dataset.test.labels.tolist() == arrays[3].tolist()
+    assert (dataset.test.images == arrays[2]).all()
 
 
-@pytest.mark.parametrize("spoil", ["damaged", "not writable"])
-def test_without_a_usable_cache_they_are_prepared_anew(tmp_path: Path, cache: Path, spoil: str) -> None:
-    folder = pictures(tmp_path / "pets")
-    if spoil == "not writable":
-        cache.write_text("a file")
-    digest = load_dataset(data_dir=folder).digest
-    for path in cache.rglob("*.npz"):
-        path.write_bytes(path.read_bytes()[:-100])
-    assert load_dataset(data_dir=folder).digest == digest
+@pytest.mark.parametrize("files", [True, False], ids=["files and folders", "folders alone"])
+def test_kaggles_folders_that_are_called_like_the_files_are_no_obstacle(tmp_path: Path, files: bool) -> None:
+    arrays = small_arrays()
+    folder = tmp_path / "mine"
+    if files:
+        write_folder(folder, arrays, lambda stem: stem.replace("-idx", ".idx"))
+    for stem, array in zip(STEMS, arrays, strict=True):
+        (folder / stem).mkdir(parents=True)
+        write_idx(folder / stem / stem, array)
+    assert (load_dataset(data_dir=folder).test.images == arrays[2]).all()
 
 
-def test_what_is_no_picture_is_passed_over_and_a_damaged_one_is_named(tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "pets")
-    (folder / "train" / "cat" / "notes.txt").write_text("no picture")
-    (folder / "train" / ".cache").mkdir()
-    assert len(load_dataset(data_dir=folder).test) == 12
-    (folder / "train" / "cat" / "bad.png").write_text("no picture")
-    with pytest.raises(PictureError, match=r"bad\.png is not a PNG"):
-        load_dataset(data_dir=folder)
+@pytest.mark.parametrize("inside", ["MNIST/raw", "raw", "a/b/c", "__MACOSX/../MNIST/raw"])
+def test_a_folder_above_the_data_set_is_told_which_was_meant(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "data" / "__MACOSX").mkdir(parents=True)
+    folder = write_folder(tmp_path / "data" / inside, small_arrays())
+    with pytest.raises(DataError) as caught:
+        load_dataset(data_dir=tmp_path / "data")
+    assert f"did you mean {folder.resolve()}?" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda folder: (folder / "test").rename(folder / "other"), r"Cannot read .*test: No such file"),
-        (lambda folder: (folder / "test" / "cow").mkdir(), r"test/cow is of a class that .*train does not have"),
-        (lambda folder: [p.unlink() for p in (folder / "test").rglob("*.png")], r"There are 0 pictures"),
-        (lambda folder: (folder / "train" / "cat").rename(folder / "cat"), r"train has 1 folders"),
-        (lambda folder: (folder / "train" / "cat").rename(folder / "train" / "c\x1bt"), r"printable name"),
-    ],
-)
-def test_a_folder_that_is_sorted_otherwise_is_one_sentence(tmp_path: Path, change, reason: str) -> None:
-    folder = pictures(tmp_path / "pets")
-    change(folder)
-    with pytest.raises(DataError, match=reason):
-        load_dataset(data_dir=folder)
+def test_a_folder_above_pictures_or_tables_is_told_so_too(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "data" / "pets" / "train", {"cat": 3, "dog": 3})
+    with pytest.raises(DataError, match=r"did you mean .*data/pets"):
+        load_dataset(data_dir=tmp_path / "data")
+    write_pictures(tmp_path / "zoo" / "pets", {"cat": 3, "dog": 3})
+    with pytest.raises(DataError, match=r"did you mean .*zoo/pets\?"):
+        load_dataset(data_dir=tmp_path / "zoo")
+    (tmp_path / "other" / "kaggle").mkdir(parents=True)
+    (tmp_path / "other" / "kaggle" / "train.csv").write_text("label\n")
+    with pytest.raises(DataError, match=r"did you mean .*other/kaggle"):
+        load_dataset(data_dir=tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist5k", "fashion-mnist", "kmnist", "qmnist", "emnist-letters"])
+def test_the_name_of_a_folder_makes_no_data_set_known(tmp_path: Path, name: str) -> None:
+    dataset = load_dataset(data_dir=write_folder(tmp_path / name, small_arrays(classes=14)))
+    assert dataset.class_names == tuple(map(str, range(14)))
+    assert dataset.preparation == "whole"
+    assert dataset.name not in DATASETS
+    classes = {"zero": 4, "one": 4, "two": 4}
+    write_pictures(tmp_path / "pictures" / name / "train", classes)
+    write_pictures(tmp_path / "pictures" / name / "test", classes)
+    for argument in (None, name):
+        dataset = load_dataset(argument, tmp_path / "pictures" / name)
+        assert dataset.class_names == ("one", "two", "zero")
+        assert dataset.preparation == "whole"
+        assert dataset.name not in DATASETS
 
 
 @pytest.mark.parametrize(
@@ -169,8 +166,10 @@ def test_a_mapping_that_is_not_a_file_is_refused_without_waiting(tmp_path: Path,
 
 
 @pytest.mark.parametrize("kind", SPECIAL_FILES)
-def test_a_picture_that_is_not_a_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
-    folder = pictures(tmp_path / "pets")
-    make_special(folder / "train" / "cat" / "z.png", kind)
-    with limited(seconds=5), pytest.raises(PictureError, match=r"Cannot read .*z\.png"):
-        load_dataset(data_dir=folder)
+@pytest.mark.parametrize("name", ["train.csv", "test.csv"])
+def test_a_table_that_is_not_a_file_is_refused_without_waiting(tmp_path: Path, kind: str, name: str) -> None:
+    (tmp_path / "train.csv").write_text("0" + ",0" * 64 + "\n")
+    (tmp_path / name).unlink(missing_ok=True)
+    make_special(tmp_path / name, kind)
+    with limited(seconds=5), pytest.raises(DataError, match="is no table"):
+        load_dataset(data_dir=tmp_path)

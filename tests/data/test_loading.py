@@ -132,6 +132,27 @@ def test_a_label_that_mnist_does_not_have_is_refused(tmp_path: Path) -> None:
         load_dataset("mnist", folder)
 
 
+@pytest.mark.parametrize(
+    ("levels", "background"),
+    [
+        ([0], 0),
+        ([255], 255),
+        ([3] * 99 + [250], 3),
+        ([3] * 9 + [250], None),
+        ([250] * 9 + [3], None),
+        ([128], 128),
+    ],
+)
+def test_the_background_is_the_level_on_which_the_training_images_agree(
+    tmp_path: Path, levels: list[int], background: int | None
+) -> None:
+    arrays = small_arrays(train=1_200)
+    arrays[0][:] = np.resize(levels, 1_200)[:, None, None]
+    arrays[0][:, 2:-2, 2:-2] = 99
+    arrays[0][:, 0, 1:4] = 77  # a picture may touch its edge
+    assert load_dataset(data_dir=write_folder(tmp_path / "mine", arrays)).background == background
+
+
 # The embedded digits
 
 

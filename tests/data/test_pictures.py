@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnmnist.data.pictures import read_picture
+from cnnmnist.data.pictures import prepare_whole, read_picture
 from cnnmnist.errors import PictureError
 from support.pictures import digit, likeness, read
 
@@ -135,3 +135,19 @@ def test_a_damaged_picture_is_read_or_refused(tmp_path_factory, suffix, place, r
         return
     assert pixels.shape[2] == 3
     assert 0 <= pixels.min() <= pixels.max() <= 1
+
+
+@pytest.mark.parametrize("own", [0, 40, 120, 200, 255])
+@pytest.mark.parametrize("background", [None, 0, 40, 120, 200, 255])
+def test_a_whole_picture_is_negated_only_if_its_background_is_certainly_the_other(
+    own: int, background: int | None
+) -> None:
+    pixels = np.full((50, 70, 3), own / 255, np.float32)
+    pixels[20:30, 20:40] = 0.5
+    image = prepare_whole(pixels, (20, 28), background)
+    opposite = background is not None and {own < 64, background < 64} == {own > 191, background > 191} == {
+        False,
+        True,
+    }
+    assert image.shape == (20, 28)
+    assert abs(int(image[0, 0]) - (255 - own if opposite else own)) <= 1

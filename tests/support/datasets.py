@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from cnnmnist.data.folders import STEMS
 from cnnmnist.data.idx import write_idx
@@ -25,4 +26,17 @@ def write_folder(folder: Path, arrays: list[np.ndarray], name: Callable[[str], s
     folder.mkdir(parents=True, exist_ok=True)
     for stem, array in zip(STEMS, arrays, strict=True):
         write_idx(folder / name(stem), array)
+    return folder
+
+
+def write_pictures(
+    folder: Path, classes: dict[str, int], size: tuple[int, int] = (20, 20), suffix: str = "png", first: int = 0
+) -> Path:
+    """Grey pictures in ``folder/CLASS/``, all different; each class is lighter by 10 than the last."""
+    for index, (name, count) in enumerate(classes.items()):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(first, first + count):
+            picture = Image.new("L", size, 10 + 10 * index)
+            picture.putpixel((5 + number % 10, 5 + number // 10), 255)
+            picture.save(folder / name / f"{number}.{suffix}")
     return folder

@@ -7,7 +7,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import EPILOG, Command
-from cnnmnist.cli.options import data_dir_option, json_option
+from cnnmnist.cli.options import data_dir_option, json_option, skip_damaged_option
 from cnnmnist.cli.progress import DownloadBar
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
@@ -41,7 +41,7 @@ def list_known(as_json: bool) -> None:
     ]
     for entry in entries:
         where = entry["source"] or f"not here: cnnmnist data fetch {entry['name']}"
-        terminal.out.print(f"{entry['name']:<14} {where}")
+        terminal.out.print(f"{entry['name']:<15} {where}")
     terminal.result(entries)
 
 
@@ -60,8 +60,9 @@ def fetch(name: str, as_json: bool) -> None:
 @command.command(cls=Command, short_help="Show the sizes, classes and digest of a data set.")
 @click.argument("name", required=False)
 @data_dir_option
+@skip_damaged_option
 @json_option
-def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
+def info(name: str | None, data_dir: Path | None, skip_damaged: bool, as_json: bool) -> None:
     """Show the sizes, classes and digest of a data set.
 
     The data set is NAME, or the folder of --data-dir, or the one that `cnnmnist train` uses by default. Nothing is
@@ -75,7 +76,8 @@ def info(name: str | None, data_dir: Path | None, as_json: bool) -> None:
     if data_dir is None and name is None and locate("mnist") is None:
         terminal.message("MNIST is not on this machine: get it with `cnnmnist data fetch mnist`.")
         name = "mnist5k"
-    dataset = cnnmnist.load_dataset(name, data_dir)
+    dataset = cnnmnist.load_dataset(name, data_dir, skip_damaged=skip_damaged)
+    terminal.warn_of_data(dataset)
     document = _document(dataset)
     _show(document, terminal)
     terminal.result(document)
@@ -89,8 +91,10 @@ def _document(dataset: "cnnmnist.Dataset") -> dict[str, Any]:
         "digest": dataset.digest,
         "image_shape": list(dataset.image_shape),
         "class_names": list(dataset.class_names),
+        "preparation": dataset.preparation,
         "splits": {name: len(each) for name, each in labels.items()},
         "class_counts": {name: [int((each == label).sum()) for label in classes] for name, each in labels.items()},
+        "notes": list(dataset.notes),
     }
 
 

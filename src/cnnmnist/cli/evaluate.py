@@ -17,6 +17,7 @@ from cnnmnist.cli.options import (
     json_option,
     run_argument,
     runs_dir_option,
+    skip_damaged_option,
     split_option,
 )
 from cnnmnist.cli.tables import make_table
@@ -33,6 +34,7 @@ class EvaluateOptions(CommonOptions):
 
     run_name: str
     split: str
+    skip_damaged: bool
     show_errors: bool
     confusion_matrix: bool
     figures: Path | None
@@ -47,6 +49,7 @@ class EvaluateOptions(CommonOptions):
     "--figures", type=DIRECTORY, metavar="DIR", help="Folder for figures.  [default: the run's figures/]"
 )
 @data_options
+@skip_damaged_option
 @runs_dir_option
 @json_option
 def command(**given: Any) -> None:
@@ -66,7 +69,14 @@ def evaluate(options: EvaluateOptions) -> None:
     """Classify a split, and print and draw what is right and wrong."""
     terminal = Terminal(options.as_json)
     run = cnnmnist.load_run(options.run_name, options.runs_dir)
-    dataset = run.load_dataset(options.dataset, options.data_dir)
+    with terminal.waiting("Reading the data"):
+        dataset = run.load_dataset(
+            options.dataset,
+            options.data_dir,
+            skip_damaged=options.skip_damaged,
+            only_test=options.split == "test",
+        )
+    terminal.warn_of_data(dataset)
     network = run.load_network()
     terminal.warn_about(run)
 

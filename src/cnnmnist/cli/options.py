@@ -83,15 +83,19 @@ split_option = click.option(
 data_dir_option = click.option(
     "--data-dir",
     type=DIRECTORY,
-    help="Folder with the four IDX files, with or without .gz, or with pictures in train/CLASS/ and test/CLASS/.  "
+    help="Folder with the four IDX files, with or without .gz, with train.csv and test.csv, or with pictures in "
+    "train/CLASS/ and test/CLASS/ or in CLASS/.  "
     "[default for mnist: $CNNMNIST_DATA_DIR]",
+)
+skip_damaged_option = click.option(
+    "--skip-damaged", is_flag=True, help="Leave out pictures that cannot be read, and say how many."
 )
 data_options = options(
     click.option(
         "--dataset",
         metavar="NAME",
-        help="Data set: mnist, mnist5k (the 5,000 digits in the program), fashion-mnist or kmnist; with "
-        "--data-dir, the prefix of its files.",
+        help="Data set: mnist, mnist5k (the 5,000 digits in the program), or another that `cnnmnist data list` "
+        "shows; with --data-dir, the prefix of its files, or the data set of which IDX or CSV files are a part.",
     ),
     data_dir_option,
 )

@@ -24,8 +24,11 @@ def resume_run(
     terminal.warn_of_versions(run, "the result may differ from that of an uninterrupted run")
     distribution = connect(options, cluster, terminal)
     send_to_followers(distribution, run)
-    dataset = run.load_dataset(data_dir=options.data_dir)
+    dataset = run.load_dataset(data_dir=options.data_dir, skip_damaged=options.skip_damaged)
     run.check_same(dataset)
+    terminal.warn_of_data(dataset)
+    if options.data_dir:  # where `cnnmnist evaluate` will look for the data
+        run.metadata.dataset.data_dir, run.metadata.dataset.source = str(dataset.data_dir), dataset.source
     check_same_training(distribution, run.metadata.recipe, dataset)
     return run, dataset, distribution
 

@@ -73,6 +73,11 @@ class Terminal:
         if changes := run.version_changes():
             self.warn(f"the run {run.name} was made with {changes}: {consequence}.")
 
+    def warn_of_data(self, dataset: "cnnmnist.Dataset") -> None:
+        """Warn of files that were passed over, and of splits that the program chose itself."""
+        for note in dataset.notes:
+            self.warn(note)
+
     @property
     def shows_progress(self) -> bool:
         """Whether a live display can be shown on standard error."""

@@ -86,7 +86,10 @@ def _new_run(
     recipe = options.load_recipe()
     distribution = connect(options, cluster, terminal)
     with DownloadBar(terminal) as progress:
-        dataset = cnnmnist.load_dataset(recipe.dataset, options.data_dir, progress=progress)
+        dataset = cnnmnist.load_dataset(
+            recipe.dataset, options.data_dir, progress=progress, skip_damaged=options.skip_damaged
+        )
+    terminal.warn_of_data(dataset)
     if dataset.fallback_reason:
         terminal.notice(
             "Training on the embedded digits",

@@ -6,7 +6,15 @@ from typing import Any
 import click
 
 import cnnmnist
-from cnnmnist.cli.options import CommonOptions, data_options, json_option, options, recipe_option, runs_dir_option
+from cnnmnist.cli.options import (
+    CommonOptions,
+    data_options,
+    json_option,
+    options,
+    recipe_option,
+    runs_dir_option,
+    skip_damaged_option,
+)
 
 
 def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -41,6 +49,7 @@ train_options = options(
     ),
     *(recipe_option(f"training.{name}", **attributes) for name, attributes in FIELDS.items()),
     data_options,
+    skip_damaged_option,
     runs_dir_option,
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
     click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
@@ -87,6 +96,7 @@ class TrainOptions(CommonOptions):
     """Values of the recipe's fields, by dotted name."""
     name: str | None
     resume: str | None
+    skip_damaged: bool
     checkpoint_every: int
     record: bool
     tensorboard: bool

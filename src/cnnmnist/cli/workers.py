@@ -101,7 +101,7 @@ def follow_chief(options: TrainOptions, cluster: "Cluster", terminal: Terminal) 
         name, chiefs = received["dataset"], received["data_dir"]
         if chiefs and not data_dir and Path(chiefs).is_dir():
             data_dir = Path(chiefs)
-    dataset = cnnmnist.load_dataset(name, data_dir)
+    dataset = cnnmnist.load_dataset(name, data_dir, skip_damaged=options.skip_damaged)
     check_same_training(distribution, recipe, dataset)
 
     from cnnmnist.training.loop import follower_events

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,8 @@ from cnnmnist.files import open_file, replacing
 if TYPE_CHECKING:
     from requests import Response, Session
 
-MAX_DOWNLOAD_BYTES = 1 << 26  # the largest file of a known data set has 26 MB
+MAX_DOWNLOAD_BYTES = 1 << 26  # the largest file of most known data sets has 30 MB
+DIGESTS = "SHA256SUMS"  # in the folder of extracted files
 TIMEOUTS = (5.0, 30.0)  # seconds to connect, and between two pieces of an answer
 
 DownloadProgress = Callable[[int, int | None], object]
@@ -42,6 +45,8 @@ def fetch(
     files: Mapping[str, str],
     folder: Path,
     progress: DownloadProgress | None = None,
+    *,
+    max_bytes: int | None = None,
 ) -> None:
     """Download the files that the folder does not hold yet, from the first mirror that has them.
 
@@ -51,6 +56,7 @@ def fetch(
         files: SHA-256 of each file, in hexadecimal, by name of the file.
         folder: folder of the files; it never holds half a file.
         progress: called during the download of each file.
+        max_bytes: size of the largest file, if it is larger than ``MAX_DOWNLOAD_BYTES``.
 
     Raises:
         DownloadError: all mirrors failed.
@@ -64,7 +70,8 @@ def fetch(
             with requests.Session() as session:
                 for file, sha256 in files.items():
                     if not has_digest(folder / file, sha256):
-                        _download(session, mirror + file, folder / file, sha256, progress)
+                        limit = max_bytes or MAX_DOWNLOAD_BYTES
+                        _download(session, mirror + file, folder / file, sha256, progress, limit)
             return
         except (OSError, ValueError, HTTPError, WriteError) as error:  # the errors of requests are OSErrors
             failures.append(f"{urlsplit(mirror).netloc}: {_first_reason(error)}")
@@ -74,7 +81,49 @@ def fetch(
     )
 
 
-def _download(session: "Session", url: str, path: Path, sha256: str, progress: DownloadProgress | None) -> None:
+def has_extracted(folder: Path, members: Iterable[str]) -> bool:
+    """Whether a folder holds what :func:`extract` wrote, unchanged."""
+    try:
+        digests = dict(line.split()[::-1] for line in (folder / DIGESTS).read_text("utf-8").splitlines())
+    except (OSError, ValueError):
+        return False
+    names = [member.rpartition("/")[2] for member in members]
+    return all(name in digests and has_digest(folder / name, digests[name]) for name in names)
+
+
+def extract(archive: Path, members: Iterable[str], folder: Path) -> None:
+    """Extract files from a ZIP archive, without their folders, and write their digests beside them.
+
+    Args:
+        archive: an archive whose own digest is right.
+        members: names of the files in the archive; nothing else is extracted.
+        folder: folder of the files.
+
+    Raises:
+        DownloadError: the archive is no ZIP archive or lacks a file, or the folder cannot be written.
+    """
+    digests = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(archive) as packed:
+            for member in members:
+                path = folder / member.rpartition("/")[2]
+                # The members are compressed themselves: none can be larger than the whole archive.
+                if packed.getinfo(member).file_size > archive.stat().st_size:
+                    raise ValueError(f"{member} is larger than the archive")
+                with replacing(path) as temporary, packed.open(member) as source, temporary.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+                with path.open("rb") as file:
+                    digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        with replacing(folder / DIGESTS) as temporary:
+            temporary.write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()), "utf-8")
+    except (OSError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, WriteError) as error:
+        raise DownloadError(f"Cannot extract {archive} to {folder}: {reason(error)}.") from error
+
+
+def _download(
+    session: "Session", url: str, path: Path, sha256: str, progress: DownloadProgress | None, limit: int
+) -> None:
     verify = os.environ.get("SSL_CERT_FILE") or True  # OpenSSL's and Python's variable; requests has another one
     hooks = {"response": _check_redirect}
     with session.get(url, stream=True, timeout=TIMEOUTS, verify=verify, hooks=hooks) as answer:
@@ -86,7 +135,7 @@ def _download(session: "Session", url: str, path: Path, sha256: str, progress: D
             # Some servers declare a .gz file as a compressed answer, which requests would decompress.
             for part in answer.raw.stream(1 << 16, decode_content=False):
                 received += len(part)
-                if received > MAX_DOWNLOAD_BYTES:
+                if received > limit:
                     raise ValueError("the answer is longer than the file can be")
                 digest.update(part)
                 file.write(part)

@@ -1,8 +1,9 @@
 """IDX files: how to read and write them.
 
-A file has two zero bytes, a type (8: unsigned bytes, the only type here), the number of dimensions, each
-dimension as a big-endian 32-bit number, then the values, last dimension fastest. It may be compressed with gzip.
-The site of the MNIST database, http://yann.lecun.com/exdb/mnist/, describes the format.
+A file has two zero bytes, a type (8: unsigned bytes), the number of dimensions, each dimension as a big-endian
+32-bit number, then the values, last dimension fastest. It may be compressed with gzip. The site of the MNIST
+database, http://yann.lecun.com/exdb/mnist/, describes the format. QMNIST's labels are 32-bit integers in 8
+columns, of which the first is the class: https://github.com/facebookresearch/qmnist.
 """
 
 import gzip
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from cnnmnist.errors import DataError
 from cnnmnist.files import open_file, replacing
 
-UNSIGNED_BYTE = 0x08
+UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
 CONTENT = {1: "labels", 3: "images"}  # content of the files of a data set, by number of dimensions
 MAX_BYTES = 1 << 30  # twice the size of EMNIST ByClass, the largest data set of MNIST's format
 GZIP_MAGIC = b"\x1f\x8b"
@@ -35,7 +36,7 @@ def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
 
     Args:
         path: the file.
-        ndim: the required number of dimensions, 1 or 3; None accepts both.
+        ndim: the required number of dimensions, 1 or 3; None accepts both. 1 also accepts QMNIST's labels.
 
     Returns:
         Labels, uint8 (n,), or images, uint8 (n, height, width).
@@ -84,11 +85,12 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, ca
     zeros, kind, dimensions = struct.unpack(">HBB", magic)
     if zeros != 0:
         raise DataError(f"{path} is not an IDX file: bytes 0 and 1 are not zero.")
-    if kind != UNSIGNED_BYTE:
+    has_columns = (kind, dimensions, ndim) == (INTEGER, 2, 1)
+    if kind != UNSIGNED_BYTE and not has_columns:
         raise DataError(f"{path} has values of type 0x{kind:02x} (byte 2); only unsigned bytes, 0x08, are read.")
-    if dimensions not in CONTENT:
+    if dimensions not in CONTENT and not has_columns:
         raise DataError(f"{path} has {dimensions} dimensions (byte 3); labels have 1 and images have 3.")
-    if ndim is not None and dimensions != ndim:
+    if ndim is not None and dimensions != ndim and not has_columns:
         raise DataError(
             f"{path} holds {CONTENT[dimensions]} (byte 3: {dimensions} dimensions) where {CONTENT[ndim]} "
             "belong: its name or the files are mixed up."
@@ -99,10 +101,11 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, ca
     if len(sizes) < 4 * dimensions:
         raise DataError(f"{path} is truncated: it ends at byte {4 + len(sizes)}, within its header.")
     shape = struct.unpack(f">{dimensions}I", sizes)
-    announced = f"the {' x '.join(f'{size:,}' for size in shape)} bytes that its header announces at byte 4"
-    if math.prod(max(size, 1) for size in shape) > MAX_BYTES:  # NumPy limits the shapes of empty arrays, too
+    factors = (*shape, 4) if has_columns else shape
+    announced = f"the {' x '.join(f'{size:,}' for size in factors)} bytes that its header announces at byte 4"
+    if math.prod(max(size, 1) for size in factors) > MAX_BYTES:  # NumPy limits the shapes of empty arrays, too
         raise DataError(f"{path} is refused: {announced} are more than {MAX_BYTES:,}.")
-    count = math.prod(shape)
+    count = math.prod(factors)
     if start + count > capacity:
         raise DataError(f"{path} is truncated: at most {capacity - start:,} follow of {announced}.")
     values = _read(stream, count, path)
@@ -110,7 +113,12 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, ca
         raise DataError(f"{path} is truncated: it ends at byte {start + len(values)}, before {announced}.")
     if _read(stream, 1, path):
         raise DataError(f"{path} goes on at byte {start + count}, after {announced}.")
-    return np.frombuffer(values, np.uint8).reshape(shape)
+    if not has_columns:
+        return np.frombuffer(values, np.uint8).reshape(shape)
+    columns = np.frombuffer(values, ">i4").reshape(shape)
+    if not columns.size or columns[:, 0].min() < 0 or columns[:, 0].max() > 255:
+        raise DataError(f"{path} holds no labels from 0 to 255 in its first column.")
+    return columns[:, 0].astype(np.uint8)
 
 
 def _read(stream: BinaryIO | gzip.GzipFile, count: int, path: Path) -> bytearray:

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, has_digest
-from cnnmnist.data.folders import CLASSES, SIDES, STEMS, Images, read_folder
-from cnnmnist.data.idx import read_idx
-from cnnmnist.data.registry import DATASETS, KERAS_CACHE_DIGEST, KnownDataset
+from cnnmnist.data.download import DownloadProgress, cache_directory, extract, fetch, has_digest, has_extracted
+from cnnmnist.data.folders import read_folder
+from cnnmnist.data.layouts import CLASSES, SIDES, STEMS, FolderContent, Images
+from cnnmnist.data.picture_folders import NetworkInput
+from cnnmnist.data.registry import DATASETS, KERAS_CACHE_DIGEST, KnownDataset, Preparation
 from cnnmnist.errors import DataError, DownloadError, suggestion
 
 EMBEDDED = Path(__file__).parent / "mnist5k"
 EMBEDDED_SOURCE = "the 5,000 digits embedded in the program"
 KERAS_SOURCE = "Keras' cache"
 KERAS_KEYS = ("x_train", "y_train", "x_test", "y_test")
+NAMED_BY_FILES = ("emnist-", "qmnist")  # prefixes of files, which tell a data set as its digest does
+AGREEING = 0.95  # of the training images, whose backgrounds must not be dark here and light there
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,12 @@ class Dataset:
     """Absolute path of the folder, if the user named a folder."""
     from_pictures: bool = False
     """Whether :func:`cnnmnist.data.pictures.fit_picture` made the images from pictures of any size."""
+    preparation: Preparation = "whole"
+    """How pictures become images like the training images."""
     fallback_reason: str | None = None
     """The reason why MNIST was replaced by the embedded digits, if it was."""
+    notes: tuple[str, ...] = ()
+    """Sentences about files that were passed over, and about splits that the program chose itself."""
 
     def split(self, name: str) -> Split:
         """Return the split of this name: train, validation or test."""
@@ -62,22 +69,46 @@ class Dataset:
         """Height and width of an image in pixels."""
         return self.train.images.shape[1], self.train.images.shape[2]
 
+    @property
+    def background(self) -> int | None:
+        """The median grey level, 0 to 255, along the edges of the training images.
+
+        None if the background is dark in some of them and light in others, and so says nothing.
+        """
+        from cnnmnist.data.pictures import DARK, LIGHT  # imports Pillow
+
+        images = self.train.images
+        edges = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
+        levels = np.median(edges, axis=1)
+        level = int(np.median(levels))
+        same = levels <= LIGHT if level < DARK else levels >= DARK if level > LIGHT else np.ones(1)
+        return level if same.mean() >= AGREEING else None
+
 
 def load_dataset(
-    name: str | None = None, data_dir: str | Path | None = None, *, progress: DownloadProgress | None = None
+    name: str | None = None,
+    data_dir: str | Path | None = None,
+    *,
+    progress: DownloadProgress | None = None,
+    expected: NetworkInput | None = None,
+    skip_damaged: bool = False,
 ) -> Dataset:
     """Load a data set from a folder or a cache, or download it.
 
     A data set from a folder gets the first of these names that exists: the name of the known data set with the
-    same content, the argument ``name``, the prefix of the files, the name of the folder.
+    same content, the argument ``name``, the prefix of the files, the name of the folder. A known data set is
+    recognised by its content; IDX and CSV files, which do not name their classes, also by the argument ``name``.
 
     Args:
         name: a known data set. The default is MNIST or, if it cannot be downloaded, the embedded digits.
         data_dir: a folder, as :func:`cnnmnist.data.folders.read_folder` reads it. The default for MNIST is
             ``$CNNMNIST_DATA_DIR``.
         progress: called during a download.
+        expected: what the pictures of a folder are made into; by default, images like the pictures themselves.
+        skip_damaged: whether to pass over damaged pictures instead of refusing their folder.
 
     Raises:
+        PictureError: pictures are damaged.
         DataError: no data set has this name, or a file is missing or damaged or does not fit the others.
         DownloadError: no cache and no mirror has the data set.
     """
@@ -89,7 +120,7 @@ def load_dataset(
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
         data_dir = os.environ["CNNMNIST_DATA_DIR"]
     if data_dir is not None:
-        return _from_folder(Path(data_dir).absolute(), name)
+        return _from_folder(Path(data_dir).absolute(), name, expected, skip_damaged)
     try:
         return _known(name or "mnist", progress)
     except DownloadError as error:
@@ -110,19 +141,33 @@ def locate(name: str) -> str | None:
 
 
 def _embedded() -> Dataset:
-    return _dataset("mnist5k", EMBEDDED_SOURCE, read_folder(EMBEDDED).arrays)
+    return _dataset("mnist5k", EMBEDDED_SOURCE, read_folder(EMBEDDED), DATASETS["mnist5k"])
 
 
-def _from_folder(folder: Path, name: str | None) -> Dataset:
+def _from_folder(folder: Path, name: str | None, expected: NetworkInput | None, skip_damaged: bool) -> Dataset:
     if not str(folder).isprintable():
         raise DataError(f"The folder {str(folder)!r} has control characters in its name: rename it.")
-    content = read_folder(folder, name)
+    content = read_folder(folder, name, expected, skip_damaged=skip_damaged)
+    known = _recognise(content, name)
+    name = known or name or content.name or folder.name
+    if known is None and name in DATASETS:  # the classes of a folder are its own, whatever it is called
+        name += "-folder"
+    dataset = _dataset(name, str(folder), content, DATASETS[known] if known else None)
+    if content.from_pictures and expected:
+        dataset = replace(dataset, preparation=expected.preparation)
+    return replace(dataset, data_dir=folder)
+
+
+def _recognise(content: FolderContent, name: str | None) -> str | None:
+    """The name of the known data set that a folder holds."""
+    if content.from_pictures:
+        return None
     # Without the training images, because some copies of MNIST lack a few of their faint pixels.
     fingerprint = _digest(content.arrays[1:])
     known = next((key for key, each in DATASETS.items() if each.fingerprint == fingerprint), None)
-    name = known or name or content.name or folder.name
-    dataset = _dataset(name, str(folder), content.arrays, content.class_names)
-    return replace(dataset, data_dir=folder, from_pictures=content.from_pictures)
+    if known is None and content.name in DATASETS and content.name.startswith(NAMED_BY_FILES):
+        return content.name
+    return known or (name if name in DATASETS else None)
 
 
 def _known(name: str, progress: DownloadProgress | None) -> Dataset:
@@ -130,13 +175,20 @@ def _known(name: str, progress: DownloadProgress | None) -> Dataset:
     if not _is_complete(folder, name):
         if name == "mnist" and (path := _keras_file()):
             with np.load(path, allow_pickle=False) as arrays:
-                return _dataset(name, KERAS_SOURCE, [arrays[key] for key in KERAS_KEYS])
-        fetch(name, known.mirrors, known.files, folder, progress)
-    return _dataset(name, str(folder), [read_idx(folder / f"{stem}.gz") for stem in STEMS])
+                return _dataset(name, KERAS_SOURCE, FolderContent([arrays[key] for key in KERAS_KEYS]), known)
+        # The data sets of one archive share it.
+        target = cache_directory() / name.partition("-")[0] if known.members else folder
+        fetch(name, known.mirrors, known.files, target, progress, max_bytes=known.max_bytes)
+        if known.members:
+            extract(target / next(iter(known.files)), known.members, folder)
+    return _dataset(name, str(folder), read_folder(folder, name), known)
 
 
 def _is_complete(folder: Path, name: str) -> bool:
-    return all(has_digest(folder / file, sha256) for file, sha256 in DATASETS[name].files.items())
+    known = DATASETS[name]
+    if known.members:
+        return has_extracted(folder, known.members)
+    return all(has_digest(folder / file, sha256) for file, sha256 in known.files.items())
 
 
 def _keras_file() -> Path | None:
@@ -145,29 +197,48 @@ def _keras_file() -> Path | None:
     return path if has_digest(path, KERAS_CACHE_DIGEST) else None
 
 
-def _dataset(name: str, source: str, arrays: list[Images], class_names: tuple[str, ...] | None = None) -> Dataset:
-    train_images, train_labels, test_images, test_labels = arrays
-    known = DATASETS.get(name)
-    _check(source, arrays, known)
-    if known:
-        class_names = known.class_names
-    elif class_names is None:
-        classes = max(CLASSES.start, int(train_labels.max()) + 1, int(test_labels.max()) + 1)
-        class_names = tuple(map(str, range(classes)))
-    first = known.validation if known and known.validation < len(train_labels) else max(1, len(train_labels) // 12)
+def _dataset(name: str, source: str, content: FolderContent, known: KnownDataset | None) -> Dataset:
+    _check(source, content, known)
+    train_images, train_labels, test_images, test_labels = content.arrays
+    count, class_names = len(train_labels), content.class_names
+    if not content.from_pictures:
+        class_names, first = _class_names(content, known)
+        train_labels, test_labels = train_labels - np.uint8(first), test_labels - np.uint8(first)
+    assert class_names
+    validation = known.validation if known else content.validation
+    first = validation if validation and validation < count else max(1, count // 12)
     return Dataset(
         name=name,
         source=source,
-        digest=_digest(arrays),
+        digest=_digest([train_images, train_labels, test_images, test_labels]),
         class_names=class_names,
         train=Split(train_images[first:], train_labels[first:]),
         validation=Split(train_images[:first], train_labels[:first]),
         test=Split(test_images, test_labels),
+        from_pictures=content.from_pictures,
+        preparation=known.preparation if known else "whole",
+        notes=content.notes,
     )
 
 
-def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> None:
-    limit = len(known.class_names) if known else CLASSES.stop - 1
+def _class_names(content: FolderContent, known: KnownDataset | None) -> tuple[tuple[str, ...], int]:
+    """The names of the classes of labels that are numbers, and the label of the first class.
+
+    Classes are counted from the lowest label: there is no class 0 where labels begin at 1, as in EMNIST Letters.
+    """
+    if known and content.class_names is None:
+        return known.class_names, known.first_label
+    labels = np.concatenate(content.arrays[1::2])
+    first, after = int(labels.min()), int(labels.max()) + 1
+    numbers = range(first, max(after, first + CLASSES.start))
+    names = dict(enumerate(content.class_names or ()))
+    return tuple(names.get(number, str(number)) for number in numbers), first
+
+
+def _check(source: str, content: FolderContent, known: KnownDataset | None) -> None:
+    arrays = content.arrays
+    first = known.first_label if known else 0
+    limit = first + len(known.class_names) if known else CLASSES.stop - 1
     for part in (0, 2):
         (images, labels), (image_file, label_file) = arrays[part : part + 2], STEMS[part : part + 2]
         if len(images) != len(labels):
@@ -175,22 +246,31 @@ def _check(source: str, arrays: list[Images], known: KnownDataset | None) -> Non
                 f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
                 "they do not belong together."
             )
-        if len(images) < 2 or not all(side in SIDES for side in images.shape[1:]):
+        too_few = len(images) < 2 and not content.from_pictures
+        if too_few or not all(side in SIDES for side in images.shape[1:]):
             raise DataError(
                 f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of "
                 f"{SIDES.start} to {SIDES.stop - 1} pixels, are needed."
             )
-        wrong = np.flatnonzero(labels >= limit)
+        wrong = np.flatnonzero((labels >= limit) | (labels < first))
         if len(wrong):
+            from_first = f" and at least {first}" if first else ""
             raise DataError(
                 f"In {source}, {label_file} holds the label {labels[wrong[0]]} at byte {8 + wrong[0]}: "
-                f"labels are below {limit}."
+                f"labels are below {limit}{from_first}."
             )
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise DataError(
             f"In {source}, {STEMS[2]} holds images of {arrays[2].shape[1:]} pixels but {STEMS[0]} of "
             f"{arrays[0].shape[1:]}: they do not belong together."
         )
+
+
+def digest_of(validation: Split, train: Split, test: Split) -> str:
+    """The digest of a data set with these splits, as :attr:`Dataset.digest`."""
+    images = np.concatenate([validation.images, train.images])
+    labels = np.concatenate([validation.labels, train.labels])
+    return _digest([images, labels, test.images, test.labels])
 
 
 def _digest(arrays: list[Images]) -> str:

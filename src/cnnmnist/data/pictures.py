@@ -5,6 +5,7 @@ import math
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from cnnmnist.errors import PictureError, reason
 from cnnmnist.files import open_file
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 STANDARD_INPUT = Path("-")
 MAX_FILE_BYTES = 100_000_000
 MAX_PIXELS = 64_000_000  # of the file; the camera of a telephone has about 50 million
 WORKING_PIXELS = 1_000_000  # of the picture in which digits are searched
+DARK, LIGHT = 64, 191  # grey levels below and above which a background is certainly dark or light
 
 Pixels = NDArray[np.float32]
 
@@ -56,11 +58,37 @@ def fit_picture(pixels: Pixels, image_shape: tuple[int, int]) -> NDArray[np.uint
         uint8 ``image_shape``.
     """
     grey = Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).convert("L")
-    values = np.asarray(grey)
-    edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
     height, width = image_shape
-    background = int(np.median(edge))
+    background = int(edge_level(np.asarray(grey)))
     return np.asarray(ImageOps.pad(grey, (width, height), Image.Resampling.LANCZOS, color=background))
+
+
+def prepare_whole(
+    pixels: Pixels, image_shape: tuple[int, int], background: int | None = None
+) -> NDArray[np.uint8]:
+    """Make a whole picture an image like those of the training, negated where they are dark and it is light.
+
+    Fashion-MNIST, for example, was made from photographs on white by negating them: H. Xiao et al., 2017,
+    https://arxiv.org/abs/1708.07747.
+
+    Args:
+        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` returns them.
+        image_shape: height and width of the result in pixels.
+        background: grey level of the training images' background, 0 to 255, or None to negate no picture.
+
+    Returns:
+        uint8 ``image_shape``.
+    """
+    image = fit_picture(pixels, image_shape)
+    if background is None:
+        return image
+    own = edge_level(image)
+    return 255 - image if min(own, background) < DARK and max(own, background) > LIGHT else image
+
+
+def edge_level(values: NDArray[Any]) -> float:
+    """The median of the values along the edges of a picture, (height, width)."""
+    return float(np.median(np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])))
 
 
 def _read(path: Path, name: str) -> bytes:

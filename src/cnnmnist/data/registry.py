@@ -1,8 +1,13 @@
 """Known data sets: their class names, digests and mirrors."""
 
 from dataclasses import dataclass, field
+from string import ascii_lowercase, ascii_uppercase
+from typing import Literal
 
 DIGITS = tuple("0123456789")
+
+Preparation = Literal["digits", "whole"]
+"""How a picture becomes an image: its digit as MNIST's authors prepared theirs, or the whole picture."""
 
 
 @dataclass(frozen=True)
@@ -10,15 +15,42 @@ class KnownDataset:
     """A data set that the program knows by its name."""
 
     class_names: tuple[str, ...] = DIGITS
-    validation: int = 5_000
-    """Number of the first training images that are the validation split."""
+    validation: int | None = 5_000
+    """Number of the first training images that are the validation split; None if it is a twelfth of them."""
+    preparation: Preparation = "digits"
+    """How pictures become images like those of the data set."""
+    first_label: int = 0
+    """The label of the first class."""
     fingerprint: str | None = None
     """SHA-256 of the shapes and bytes of all arrays but the training images, which identifies a folder's data."""
     mirrors: tuple[str, ...] = ()
     """Base URLs, in the order in which a download tries them."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each file of a mirror, in hexadecimal, by name of the file."""
+    max_bytes: int | None = None
+    """Size of the largest file, where it is larger than the usual limit of a download."""
+    members: tuple[str, ...] = ()
+    """The files of the data set in the only file of a mirror, which is a ZIP archive with more than them."""
 
+
+def _emnist(split: str, class_names: tuple[str, ...], first_label: int = 0) -> KnownDataset:
+    """One of EMNIST's data sets, which all come in one archive: G. Cohen et al., 2017, arXiv 1702.05373."""
+    parts = [f"{part}-{kind}-ubyte.gz" for part in ("train", "test") for kind in ("images-idx3", "labels-idx1")]
+    return KnownDataset(
+        class_names=class_names,
+        validation=None,
+        first_label=first_label,
+        mirrors=(
+            "https://biometrics.nist.gov/cs_links/EMNIST/",  # the authors'
+            "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",  # TensorFlow Datasets'
+        ),
+        files={"gzip.zip": "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"},
+        max_bytes=561_753_746,
+        members=tuple(f"gzip/emnist-{split}-{part}" for part in (*parts, "mapping.txt")),
+    )
+
+
+MERGED = (*DIGITS, *ascii_uppercase, *"abdefghnqrt")  # where EMNIST counts c and C, for example, as one class
 
 # TensorFlow Datasets publishes the SHA-256 of the files, in tensorflow_datasets/url_checksums of
 # https://github.com/tensorflow/datasets.
@@ -52,6 +84,7 @@ DATASETS = {
             "Bag",
             "Ankle boot",
         ),
+        preparation="whole",
         fingerprint="413b6494c6141bd8756ed98b6f8b0b2999d84cdbe77fdf801977fe1a53891ea5",
         mirrors=(
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",  # Keras'
@@ -67,6 +100,7 @@ DATASETS = {
     ),
     "kmnist": KnownDataset(
         class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        preparation="whole",
         mirrors=(
             "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",  # the authors'
             "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
@@ -78,6 +112,21 @@ DATASETS = {
             "t10k-labels-idx1-ubyte.gz": "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
         },
     ),
+    "qmnist": KnownDataset(
+        mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),  # the authors'
+        files={
+            "qmnist-train-images-idx3-ubyte.gz": "9e26a7bf1683614e065d7b76460ccd52807165b3f22561fb782bd9f38c52b51d",  # noqa: E501
+            "qmnist-train-labels-idx2-int.gz": "2c05dc77f6b916b38e455e97ab129a42a444f3dbef09b278a366f82904e0dd9f",
+            "qmnist-test-images-idx3-ubyte.gz": "43fc22bf7498b8fc98de98369d72f752d0deabc280a43a7bcc364ab19e57b375",
+            "qmnist-test-labels-idx2-int.gz": "9fbcbe594c3766fdf4f0b15c5165dc0d1e57ac604e01422608bb72c906030d06",
+        },
+    ),
+    "emnist-balanced": _emnist("balanced", MERGED),
+    "emnist-byclass": _emnist("byclass", (*DIGITS, *ascii_uppercase, *ascii_lowercase)),
+    "emnist-bymerge": _emnist("bymerge", MERGED),
+    "emnist-digits": _emnist("digits", DIGITS),
+    "emnist-letters": _emnist("letters", tuple(ascii_uppercase), first_label=1),
+    "emnist-mnist": _emnist("mnist", DIGITS),
 }
 # SHA-256 of mnist.npz, with which keras.datasets.mnist checks its download.
 KERAS_CACHE_DIGEST = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"

@@ -5,11 +5,12 @@ import platform
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cnnmnist.config import Precision, Recipe
+from cnnmnist.data.registry import DATASETS, Preparation
 from cnnmnist.errors import RunError, one_line
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ class DatasetMetadata(_Metadata):
     from_pictures: bool = False
     image_shape: list[Annotated[int, Field(ge=8, le=64)]] = Field(min_length=2, max_length=2)
     splits: dict[Literal["train", "validation", "test"], Annotated[int, Field(ge=1, le=2**32)]]
+    preparation: Preparation
+    background: int | None = Field(None, ge=0, le=255)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_preparation(cls, values: Any) -> Any:
+        """Runs of earlier versions do not say how pictures are prepared: the name of their data set does."""
+        if not isinstance(values, dict) or "preparation" in values:
+            return values
+        known = None if values.get("from_pictures") else DATASETS.get(str(values.get("name")))
+        return values | {"preparation": known.preparation if known else "whole"}
 
 
 class RunMetadata(_Metadata):
@@ -99,6 +111,8 @@ def new_metadata(recipe: Recipe, dataset: "Dataset", started: datetime) -> RunMe
                 from_pictures=dataset.from_pictures,
                 image_shape=list(dataset.image_shape),
                 splits={name: len(dataset.split(name)) for name in ("train", "validation", "test")},
+                preparation=dataset.preparation,
+                background=dataset.background,
             ),
             versions=versions(),
             processor=_processor(),

@@ -7,12 +7,11 @@ import contextlib
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.errors import DataError, RunError, WriteError, reason
+from cnnmnist.errors import DataError, PictureError, RunError, WriteError, reason
 from cnnmnist.files import locked, read_file, replacing
 from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, parse_metadata, versions
 
@@ -147,35 +146,71 @@ class Run:
 
         return load_metrics(self.metrics_file, self.metadata.recipe.training.iterations)
 
-    def load_dataset(self, name: str | None = None, data_dir: str | Path | None = None) -> "Dataset":
-        """Load the data set of the training, or another one.
+    def load_dataset(
+        self,
+        name: str | None = None,
+        data_dir: str | Path | None = None,
+        *,
+        skip_damaged: bool = False,
+        only_test: bool = False,
+    ) -> "Dataset":
+        """Load the data set of the training, or another one with classes of the network.
+
+        Pictures become images as those of the training did. Classes are found by their names; the labels and the
+        class names of the result are those of the network.
 
         Args:
             name: as for :func:`cnnmnist.data.loading.load_dataset`.
             data_dir: as for :func:`cnnmnist.data.loading.load_dataset`.
+            skip_damaged: as for :func:`cnnmnist.data.loading.load_dataset`.
+            only_test: whether the test split is enough: to prepare many pictures takes minutes.
 
         Raises:
             DataError: the data set is missing, differs from the data set of the training, or does not fit the
                 network.
+            PictureError: pictures are damaged.
         """
+        from cnnmnist.data.classes import with_classes
         from cnnmnist.data.loading import load_dataset
+        from cnnmnist.data.picture_folders import NetworkInput
 
         own = self.metadata.dataset
+        height, width = own.image_shape
+        expected = NetworkInput(own.preparation, (height, width), own.background, only_test)
         if name or data_dir:
-            dataset = load_dataset(name, data_dir)
+            dataset = self._load_own_pictures(data_dir) if data_dir and own.from_pictures else None
+            dataset = dataset or load_dataset(name, data_dir, expected=expected, skip_damaged=skip_damaged)
+            dataset = with_classes(dataset, tuple(own.class_names), own.digest)
         else:
-            dataset = load_dataset(own.name, own.data_dir)
+            if own.data_dir and not os.path.isdir(own.data_dir):  # noqa: PTH112 - Path.is_dir may raise
+                raise DataError(
+                    f"The data folder of the run {self.name}, {own.data_dir}, is not there any more: give its new "
+                    "place with --data-dir."
+                )
+            # Damaged pictures do not matter here: if the others are not those of the training, it is said below.
+            dataset = load_dataset(own.name, own.data_dir, skip_damaged=True)
+            dataset = with_classes(dataset, tuple(own.class_names), own.digest)
             # Without a folder the name is enough, because some copies of MNIST differ in a few faint pixels.
             if own.data_dir:
                 self.check_same(dataset)
-        if list(dataset.image_shape) != own.image_shape or len(dataset.class_names) > len(own.class_names):
+        if list(dataset.image_shape) != own.image_shape:
             raise DataError(
-                f"The run {self.name} is for {len(own.class_names)} classes of images of {own.image_shape} "
-                f"pixels, which {dataset.source} does not hold: choose other data with --data-dir or --dataset."
+                f"The run {self.name} is for images of {own.image_shape} pixels, which {dataset.source} does not "
+                "hold: choose other data with --data-dir or --dataset."
             )
-        if len(dataset.class_names) < len(own.class_names):  # a folder without the last labels
-            dataset = replace(dataset, class_names=tuple(own.class_names))
         return dataset
+
+    def _load_own_pictures(self, data_dir: str | Path) -> "Dataset | None":
+        """Load the pictures of the training, as they were then, from a new place; None if others are there."""
+        from cnnmnist.data.classes import with_classes
+        from cnnmnist.data.loading import load_dataset
+
+        with contextlib.suppress(DataError, PictureError):
+            dataset = load_dataset(None, data_dir, skip_damaged=True)
+            own = self.metadata.dataset
+            if with_classes(dataset, tuple(own.class_names), own.digest).digest == own.digest:
+                return dataset
+        return None
 
     def check_same(self, dataset: "Dataset") -> None:
         """Refuse a data set that differs from the data set of the training.

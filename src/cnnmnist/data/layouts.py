@@ -1,0 +1,169 @@
+"""Layouts of folders: where the splits and the classes are, and how a folder without splits is divided."""
+
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmnist.errors import DataError, reason
+
+Images = NDArray[np.uint8]
+STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+# Such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte.gz, and
+# qmnist-test-labels-idx2-int.gz.
+IDX_NAME = re.compile(r"(?:(.+)-)?(train|t10k|test)-(images|labels)[-.](?:idx[13]-ubyte|idx2-int)(?:\.gz)?")
+TABLE_NAME = re.compile(r"(?:(.+)[-_])?(train|test)\.csv")
+SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "validation"
+)
+CLASSES = range(2, 101)  # allowed numbers of classes
+SIDES = range(8, 65)  # allowed heights and widths of an image in pixels
+TEST_SHARE = 7  # one image of so many, as in MNIST, is the test split of a folder without one
+SEARCHED = 500  # folders, at most, in which the data set of a wrong folder is searched
+
+
+@dataclass(frozen=True)
+class FolderContent:
+    """The content of a folder."""
+
+    arrays: list[Images]
+    """Images, uint8 (n, height, width), and labels, uint8 (n,), in the order of ``STEMS``."""
+    name: str | None = None
+    """Common prefix of the files' names."""
+    class_names: tuple[str, ...] | None = None
+    """None if the folder does not name the classes."""
+    from_pictures: bool = False
+    validation: int | None = None
+    """Number of the first training images that are the folder's own validation split; None if it has none."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what was passed over, and what the program decided itself."""
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder is none of the user's: dot files, and what macOS adds to archives."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def entries(folder: Path) -> list[Path]:
+    """List what a folder holds, in the order of the names, without the ignored names.
+
+    Raises:
+        DataError: the folder is missing, or cannot be read.
+    """
+    return sorted(map(Path, _listed(folder)))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """List the folders in a folder, numbered ones in the order of their numbers.
+
+    Raises:
+        DataError: the folder is missing, or cannot be read.
+    """
+    # The entries know their kind, unless they are links.
+    found = [Path(entry) for entry in _listed(folder) if entry.is_dir(follow_symlinks=False) or entry.is_symlink()]
+    return sorted((path for path in found if path.is_dir()), key=lambda path: _class_order(path.name))
+
+
+def _listed(folder: Path) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as found:
+            return [entry for entry in found if not is_ignored(entry.name)]
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DataError(f"Cannot read {folder}: {reason(error)}.") from error
+
+
+def _class_order(name: str) -> tuple[int, int, str]:
+    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+
+
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Find the folders ``train``, ``test`` and ``validation`` of a folder, under any of their usual names.
+
+    Returns:
+        The folders by split; empty if there is no training split. A validation split is the test split of a folder
+        that has no other.
+    """
+    inside = subfolders(folder)
+    found: dict[str, Path] = {}
+    for path in inside:
+        if split := SPLIT_NAMES.get(path.name.lower()):
+            found.setdefault(split, path)
+    # A folder train that holds pictures, beside car and plane, is a class.
+    if "train" not in found or not (subfolders(found["train"]) or len(inside) == len(found)):
+        return {}
+    if "test" not in found:
+        found["test"] = found.pop("validation", folder / "test")
+    return found
+
+
+def data_sets_inside(folder: Path) -> list[Path]:
+    """Search the folders in a folder for those that hold IDX files, tables or training splits."""
+    found: list[Path] = []
+    waiting = [folder]
+    for _ in range(SEARCHED):
+        if not waiting:
+            break
+        for path in subfolders(waiting.pop(0)):
+            if path.is_symlink():  # perhaps to a folder above
+                continue
+            names = [each.name.lower() for each in entries(path)]
+            holds_files = any(IDX_NAME.fullmatch(name) or TABLE_NAME.fullmatch(name) for name in names)
+            (found if holds_files or split_folders(path) else waiting).append(path)
+    return found
+
+
+def check_class_names(folder: Path, names: list[str]) -> None:
+    """Refuse names of classes that cannot be shown, and numbers of classes that are not allowed.
+
+    Raises:
+        DataError: it says which character of which name.
+    """
+    if len(names) not in CLASSES:
+        raise DataError(
+            f"{folder} has {len(names)} folders: there must be one for each of {CLASSES.start} to "
+            f"{CLASSES.stop - 1} classes."
+        )
+    for name in names:
+        if not name.isprintable():
+            wrong = next(each for each in name if not each.isprintable())
+            called = f" ({unicodedata.name(wrong)})" if unicodedata.name(wrong, "") else ""
+            raise DataError(
+                f"The folder {name!a} in {folder} has the character U+{ord(wrong):04X}{called} in its name, which "
+                "cannot be shown: give the class a printable name."
+            )
+
+
+def choose_test(digests: list[bytes], labels: Images) -> NDArray[np.bool_]:
+    """Choose a seventh of each class by the digests alone, so that equal images are in the same split.
+
+    Args:
+        digests: digest of each image's content.
+        labels: uint8 (n,).
+
+    Returns:
+        Whether each image is in the test split, bool (n,).
+    """
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        ranked = sorted(digests[index] for index in own)
+        last = ranked[max(1, round(len(own) / TEST_SHARE)) - 1]
+        if last < ranked[-1]:
+            chosen[own] = [digests[index] <= last for index in own]
+    return chosen
+
+
+def share_note(folder: Path) -> str:
+    """Say how a folder without a test split was divided."""
+    return f"{folder} has no test split: one image in {TEST_SHARE}, chosen by its content, is the test split."
+
+
+def counted(passed: dict[str, int], total: int, noun: str) -> str:
+    """Say how many files were passed over, such as ``7 of 60 files were passed over: 3 .txt, 4 damaged``."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in passed.items())
+    number = sum(passed.values())
+    return f"{number:,} of {total:,} {noun} {'was' if number == 1 else 'were'} passed over: {kinds}."
