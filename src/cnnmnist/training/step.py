@@ -213,10 +213,12 @@ class Trainer:
 
     def _cross_entropy(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         smoothing = self.recipe.training.label_smoothing
-        if not smoothing:
+        if not smoothing and not self.recipe.drawn.others:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         classes = logits.shape[-1]
         targets = tf.one_hot(labels, classes, 1.0 - smoothing + smoothing / classes, smoothing / classes)
+        if self.recipe.drawn.others:
+            targets = tf.where(labels[:, tf.newaxis] < classes, targets, 1.0 / classes)
         return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
     def _all_reduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
