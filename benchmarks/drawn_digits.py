@@ -73,7 +73,9 @@ def picture(lines: np.ndarray, rng: np.random.Generator, pen: float, blur: float
 
 
 def digits(hand: Hand, rng: np.random.Generator, only: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    styles = [(int(digit), style) for digit, several in DIGITS.items() for style in several if only in (None, digit)]
+    styles = [
+        (int(digit), style) for digit, several in DIGITS.items() for style in several if only in (None, digit)
+    ]
     chosen = rng.integers(0, len(styles), NUMBER)
     return trace([style for _, style in styles], chosen, rng, hand), np.array([styles[each][0] for each in chosen])
 

@@ -17,7 +17,7 @@ from cnnmnist.errors import MissingRunError, RunError, WriteError, one_line, rea
 from cnnmnist.runs.metadata import RunMetadata, new_metadata
 from cnnmnist.runs.run import Run
 
-PRETRAINED = Path(__file__).parents[1] / "pretrained"
+SHIPPED = {name: Path(__file__).parents[1] / name for name in ("handwriting", "pretrained")}
 MAX_METADATA_BYTES = 1_000_000
 
 
@@ -50,7 +50,8 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """Load a run.
 
     Args:
-        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``pretrained``, or a run directory.
+        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``handwriting`` or ``pretrained``, which
+            ship with the program, or a run directory.
         runs_dir: folder of the runs.
 
     Raises:
@@ -67,9 +68,9 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         return runs[0]
     if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
         return _read_run(runs_dir / name)
-    if name == "pretrained":
+    if name in SHIPPED:
         # A figure that the user draws must not go to the folder of the program.
-        return Run(PRETRAINED, _read_run(PRETRAINED).metadata, figures=runs_dir / "pretrained" / "figures")
+        return Run(SHIPPED[name], _read_run(SHIPPED[name]).metadata, figures=runs_dir / name / "figures")
     if _is_run(Path(name)):
         return _read_run(Path(name))
     raise MissingRunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
