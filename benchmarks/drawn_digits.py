@@ -6,8 +6,8 @@ The pictures are drawn with a pen on paper, and then prepared as `cnnmnist predi
 are others than those of training (`cnnmnist.data.strokes`): the ones come from angles and lengths that are in no
 style there, the letters from matplotlib's fonts, and the other digits from a less steady hand.
 
-With --data-dir, a second table says how many right and wrong answers on the validation split, and how many letters,
-have less than a level of probability. MNIST's validation split is training data of `pretrained` and `handwriting`.
+With --data-dir, a second table says how many right and wrong answers on the validation split, and how many
+letters, have less than a level of probability. `pretrained` and `handwriting` were trained on this split, too.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from rich.table import Table
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.preprocessing import prepare_picture
-from cnnmnist.data.strokes import DIGITS, Hand, draw_others, trace
+from cnnmnist.data.strokes import Hand, draw_others, trace
+from cnnmnist.data.styles import DIGITS
 from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.store import load_run
 
@@ -38,8 +39,8 @@ LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
 def ones(rng: np.random.Generator, flag: tuple[float, float], least_angle: float, foot: bool) -> np.ndarray:
     """Segments, (2 ends, n, 2), of a one: a stem, and a flag or a foot or both.
 
-    The length of the flag is within ``flag``, in stems, and its angle below the horizontal at least ``least_angle``
-    degrees: a longer and flatter flag would make it a seven.
+    The length of the flag is within ``flag``, in stems, and its angle below the horizontal is at least
+    ``least_angle`` degrees: a long and flat flag would make it a seven.
     """
     lean = rng.uniform(-0.25, 0.12)
     top, bottom = np.array([0.0, 0.0]), np.array([lean, 1.0])
@@ -50,13 +51,13 @@ def ones(rng: np.random.Generator, flag: tuple[float, float], least_angle: float
         strokes.append([top, end / 2 + rng.normal(0, 0.03, 2), end])
     if foot:
         left, right = rng.uniform(0.12, 0.4, 2)
-        strokes.append([bottom + [-left, rng.normal(0, 0.03)], bottom + [right, rng.normal(0, 0.03)]])
+        strokes.append(bottom + np.array([[-left, rng.normal(0, 0.03)], [right, rng.normal(0, 0.03)]]))
     lines = [np.stack([stroke[:-1], stroke[1:]]) for stroke in map(np.array, strokes)]
     return np.concatenate(lines, axis=1)
 
 
 def picture(lines: np.ndarray, rng: np.random.Generator, pen: float, blur: float = 0.0) -> np.ndarray:
-    """Draw segments, (2 ends, n, 2), with a pen as wide as this fraction of their height, and prepare the picture."""
+    """Draw segments, (2 ends, n, 2), on paper; the width of the pen is a fraction of their height."""
     height = rng.uniform(40, 100)
     low, high = lines.min((0, 1)), lines.max((0, 1))
     points = (lines - low) * (height / max(high - low)) + 0.6 * height

@@ -133,9 +133,9 @@ class DrawnConfig(_Section):
     """Images that the program draws from strokes, and mixes into the training images of a data set of digits."""
 
     digits: int = Field(0, ge=0, le=200_000)
-    """Number of drawn digits, in styles that MNIST hardly has, such as ones with flags and feet, and barred sevens."""
+    """Number of drawn digits, in many styles: MNIST hardly has ones with flags and feet, and barred sevens."""
     others: int = Field(0, ge=0, le=200_000)
-    """Number of drawn letters, signs, scribbles and pairs of digits, for which all classes become equally probable."""
+    """Number of drawn letters, signs, scribbles and pairs of digits; all classes are equally probable for them."""
 
 
 class Recipe(_Section):

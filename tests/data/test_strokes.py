@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cnnmnist.data.strokes import BOX, DIGITS, OTHERS, SIDE, Hand, draw_digits, draw_others
+from cnnmnist.data.strokes import BOX, SIDE, Hand, draw_digits, draw_others
+from cnnmnist.data.styles import DIGITS, OTHERS
 
 STILL = Hand(
     wobble=0.0, bend=0.0, width=(0.7, 0.7), slant=(0.0, 0.0), rotation=0.0, pen=(2.0, 2.0), edge=(1.0, 1.0)

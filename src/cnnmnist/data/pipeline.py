@@ -45,8 +45,8 @@ def _drawn(dataset: Dataset, recipe: Recipe) -> list[Split]:
         return []
     if dataset.class_names != tuple("0123456789") or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
         raise RecipeError(
-            f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or sizes: "
-            "set drawn.digits and drawn.others to 0."
+            f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or "
+            "another size: set drawn.digits and drawn.others to 0."
         )
     rng = np.random.default_rng([recipe.training.seed, DRAWN_STREAM])
     digits = Split(*strokes.draw_digits(drawn.digits, rng))

@@ -50,8 +50,8 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """Load a run.
 
     Args:
-        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``handwriting`` or ``pretrained``, which
-            ship with the program, or a run directory.
+        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``handwriting`` or ``pretrained``,
+            which ship with the program, or a run directory.
         runs_dir: folder of the runs.
 
     Raises:

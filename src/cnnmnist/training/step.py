@@ -188,7 +188,7 @@ class Trainer:
     def _gradients(
         self, images: tf.Tensor, labels: tf.Tensor, iteration: tf.Tensor, first_row: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Compute what the batch's rows from ``first_row`` on contribute to gradients, loss and counts of answers."""
+        """Compute what the batch's rows from ``first_row`` on add to gradients, loss and counts of answers."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
             logits = self._forward(images, iteration, first_row)
