@@ -62,16 +62,13 @@ def draw_digits(
     return render(trace(table, chosen, rng, hand), rng, hand), labels[chosen]
 
 
-def draw_others(
-    count: int, rng: np.random.Generator, hand: Hand = HAND, styles: Sequence[str] = OTHERS
-) -> NDArray[np.uint8]:
+def draw_others(count: int, rng: np.random.Generator, hand: Hand = HAND) -> NDArray[np.uint8]:
     """Draw what is not one digit: letters and signs, scribbles, and two digits side by side, a third of each.
 
     Args:
         count: number of images.
         rng: random numbers, which decide the images.
         hand: ranges of the parameters.
-        styles: styles of letters and signs.
 
     Returns:
         uint8 (count, 28, 28).
@@ -81,7 +78,7 @@ def draw_others(
     third = count // 3
     signs, scrawls, left, right = (
         trace(table, rng.integers(0, len(table), number), rng, hand)
-        for table, number in ((styles, count - 2 * third), (scribbles, third), (digits, third), (digits, third))
+        for table, number in ((OTHERS, count - 2 * third), (scribbles, third), (digits, third), (digits, third))
     )
     gap = rng.uniform(-1, 3, (third, 1, 1))
     right[..., 0] += left[..., 0].max((1, 2), keepdims=True) - right[..., 0].min((1, 2), keepdims=True) + gap
