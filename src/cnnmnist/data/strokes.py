@@ -25,7 +25,7 @@ class Hand:
 
     wobble: float = 0.4
     """Standard deviation of each point of a style, in steps of its grid."""
-    width: tuple[float, float] = (0.45, 0.95)
+    width: tuple[float, float] = (0.55, 0.95)
     """Width of the grid, as a fraction of its height."""
     slant: tuple[float, float] = (-0.2, 0.45)
     """Shear to the right, in horizontal pixels per vertical pixel."""
