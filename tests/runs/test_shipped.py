@@ -36,7 +36,9 @@ def test_it_reads_all_digits_at_least_as_well(digit: str) -> None:
 
 def test_it_reads_other_peoples_digits() -> None:
     digits = load_digits()
-    pictures = [Image.fromarray(np.rint(each * 255 / 16).astype(np.uint8)).resize((28, 28)) for each in digits.images[::9]]
+    pictures = [
+        Image.fromarray(np.rint(each * 255 / 16).astype(np.uint8)).resize((28, 28)) for each in digits.images[::9]
+    ]
     pixels = [np.asarray(picture.convert("RGB"), np.float32) / 255 for picture in pictures]
     prepared = np.concatenate([prepare_picture(each) for each in pixels])
     assert recall("handwriting", prepared, digits.target[::9]) > 0.94  # of 200 digits
