@@ -3,7 +3,6 @@
 import numpy as np
 
 from cnnmnist.config import Recipe
-from cnnmnist.data import strokes
 from cnnmnist.data.augmentation import augment
 from cnnmnist.data.loading import Dataset, Split
 from cnnmnist.errors import RecipeError
@@ -43,6 +42,9 @@ def _drawn(dataset: Dataset, recipe: Recipe) -> list[Split]:
     drawn = recipe.drawn
     if not (drawn.digits or drawn.others):
         return []
+
+    from cnnmnist.data import strokes  # SciPy takes a third of a second to import
+
     if dataset.class_names != tuple("0123456789") or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
         raise RecipeError(
             f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or "
