@@ -22,7 +22,7 @@ def digit(index=0, side=200, margin=60, invert=False):
 
 def read(image, path, **options):
     image.save(path, **options)
-    return prepare_picture(read_picture(path))
+    return prepare_picture(read_picture(path).pixels)
 
 
 def likeness(one, other):

@@ -15,9 +15,13 @@ from cnnmnist.cli.terminal import Terminal, choose_run
 from cnnmnist.errors import PictureError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Iterator
 
+    from cnnmnist.data.pictures import Picture
+    from cnnmnist.reading import Digit
 
+DOUBT = "?"
+SMALL = 72  # characters of the longer side of a picture in the terminal
 BAR = 30  # characters for a probability of 1
 
 
@@ -44,12 +48,17 @@ class PredictOptions:
     help="Number of answers to print for each digit, the most probable first.",
 )
 @click.option(
-    "--show", is_flag=True, help="Draw the image that the network gets, and all probabilities, in the terminal."
+    "--show",
+    is_flag=True,
+    help="Draw in the terminal the picture with a box around each digit, the images that the network gets, and "
+    "all probabilities.",
 )
 @runs_dir_option
 @json_option
 def command(**given: Any) -> None:
-    """Read the digits in pictures: PNG, JPEG, BMP, TIFF, WebP or GIF files, or - for standard input.
+    """Read the digits in pictures: PNG, JPEG, BMP, TIFF, WebP, GIF or PNM files, or - for standard input.
+
+    A question mark behind an answer means that the answer may well be wrong.
 
     \b
     cnnmnist predict seven.png
@@ -63,70 +72,108 @@ def predict(options: PredictOptions) -> None:
     """Read every picture that can be read, and exit with status 1 if one cannot."""
     terminal = Terminal(options.as_json)
     run = choose_run(options.run_name, options.runs_dir, terminal)
-    pictures = _prepare(options.images, run)
+    pictures = list(_read_files(options.images))
     documents: list[dict[str, Any]] = []
     if pictures:
         network = run.load_network()
         terminal.warn_about(run)
 
-        from cnnmnist.prediction import answer_text, answers, predict_logits, probabilities
+        from cnnmnist.reading import read_digits
 
-        names = run.metadata.dataset.class_names
-        for path, images in pictures:
-            rows = probabilities(predict_logits(network, images))
-            digits, text = answers(rows, names), answer_text(rows, names)
-            answer = digits[0] if len(digits) == 1 else {"number": text, "digits": digits}
-            documents.append({"file": str(path)} | answer)
-            _print(path, text, images, rows, names, options, terminal)
+        dataset = run.metadata.dataset
+        for path, picture in pictures:
+            try:
+                lines = read_digits(picture.pixels, network, dataset, name=str(path))
+            except PictureError as error:
+                show_error(error)
+                continue
+            documents.append(_document(path, picture, lines, dataset.class_names))
+            _print(documents[-1], lines, dataset.class_names, options.top, terminal)
+            if options.show:
+                _show(picture, lines, dataset.class_names, terminal)
     terminal.result(documents)
     if len(documents) < len(options.images):
         raise SystemExit(1)
 
 
-def _prepare(paths: tuple[Path, ...], run: "cnnmnist.Run") -> "list[tuple[Path, np.ndarray]]":
-    """The images for the network of every picture that can be read; for the others, an error on standard error."""
-    # SciPy takes a third of a second to import.
-    from cnnmnist.data.pictures import read_picture
-    from cnnmnist.data.preprocessing import prepare_picture
+def _read_files(paths: tuple[Path, ...]) -> "Iterator[tuple[Path, Picture]]":
+    """Every picture that can be read; for the others, an error on standard error."""
+    from cnnmnist.data.pictures import read_picture  # imports Pillow
 
-    dataset, pictures = run.metadata.dataset, []
-    height, width = dataset.image_shape
     for path in paths:
         try:
-            pixels = read_picture(path)
-            images = prepare_picture(pixels, (height, width), from_pictures=dataset.from_pictures, name=str(path))
-            pictures.append((path, images))
+            yield path, read_picture(path)
         except PictureError as error:
             show_error(error)
-    return pictures
+
+
+def _document(path: Path, picture: "Picture", lines: "list[list[Digit]]", names: list[str]) -> dict[str, Any]:
+    digits = [
+        {
+            "label": digit.label,
+            "name": names[digit.label],
+            "probability": float(digit.probabilities.max()),
+            "probabilities": digit.probabilities.tolist(),
+            "doubtful": digit.doubtful,
+            "box": [round(part * side) for part, side in zip(digit.box, picture.size * 2, strict=True)],
+        }
+        for line in lines
+        for digit in line
+    ]
+    return {"file": str(path), "text": "\n".join(_texts(lines, names)), "digits": digits}
+
+
+def _texts(lines: "list[list[Digit]]", names: list[str], mark: str = "") -> list[str]:
+    """The answers of each line; spaces separate names, unless each has a single character."""
+    separator = "" if all(len(name) == 1 for name in names) else " "
+    return [separator.join(names[digit.label] + mark * digit.doubtful for digit in line) for line in lines]
 
 
 def _print(
-    path: Path,
-    text: str,
-    images: "np.ndarray",
-    rows: "np.ndarray",
-    names: list[str],
-    options: PredictOptions,
-    terminal: Terminal,
+    document: dict[str, Any], lines: "list[list[Digit]]", names: list[str], top: int, terminal: Terminal
 ) -> None:
-    several = len(rows) > 1
-    if several:
-        terminal.out.print(f"{path}: {text} ({len(rows)} digits)", style="bold")
-    for image, row in zip(images, rows, strict=True):
-        best = (-row).argsort(kind="stable")[: options.top]
-        answer = ", ".join(f"{names[label]} ({row[label]:.1%})" for label in best)
-        terminal.out.print(f"  {answer}" if several else f"{path}: {answer}", style="" if several else "bold")
-        if options.show:
-            _draw(image, row, names, terminal)
+    number = len(document["digits"])
+    first, *others = _texts(lines, names, DOUBT)
+    start = f"{document['file']}: "
+    if number > 1:
+        for text in (start + first, *(" " * len(start) + other for other in others)):
+            terminal.out.print(text, style="bold")
+    for digit in (digit for line in lines for digit in line):
+        row = digit.probabilities
+        best = (-row).argsort(kind="stable")[:top]
+        answers = (
+            f"{names[label]}{DOUBT * (digit.doubtful and int(label) == digit.label)} ({row[label]:.1%})"
+            for label in best
+        )
+        terminal.out.print(
+            ("  " if number > 1 else start) + ", ".join(answers), style="" if number > 1 else "bold"
+        )
 
 
-def _draw(image: "np.ndarray", row: "np.ndarray", names: list[str], terminal: Terminal) -> None:
-    """The image as the network gets it, beside a bar for each probability."""
+def _show(picture: "Picture", lines: "list[list[Digit]]", names: list[str], terminal: Terminal) -> None:
+    """A small picture with a box around each digit, then each image as the network gets it."""
+    import cv2
+
+    from cnnmnist.cli.preview import preview
+    from cnnmnist.data.ink import shrink
+
+    small = shrink(picture.pixels.mean(axis=2), SMALL)
+    for digit in (digit for line in lines for digit in line):
+        left, top, right, bottom = (
+            round(part * (side - 1)) for part, side in zip(digit.box, small.shape[::-1] * 2, strict=True)
+        )
+        cv2.rectangle(small, (left, top), (right, bottom), 1.0 - float(small.mean() > 0.5))
+    grid = cnnmnist.ImageGrid((small,), ("",), ((0, 1),), "gray", columns=1)
+    terminal.out.print(preview(grid, SMALL, terminal.draws_in_color), soft_wrap=False)
+    for digit in (digit for line in lines for digit in line):
+        _show_digit(digit, names, terminal)
+
+
+def _show_digit(digit: "Digit", names: list[str], terminal: Terminal) -> None:
     from cnnmnist.cli.preview import preview
 
-    width = image.shape[1]
-    grid = cnnmnist.ImageGrid((image,), ("",), ((0, 255),), "binary", columns=1)
+    row, width = digit.probabilities, digit.image.shape[1]
+    grid = cnnmnist.ImageGrid((digit.image,), ("",), ((0, 255),), "binary", columns=1)
     bars = Text("\n").join(
         Text(f"{name} {'█' * round(float(value) * BAR):<{BAR}} {value:6.1%}", "bold" if value == row.max() else "")
         for name, value in zip(names, row, strict=True)

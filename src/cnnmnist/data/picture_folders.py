@@ -202,7 +202,7 @@ def _prepare(
     from cnnmnist.data.pictures import fit_picture, prepare_whole, read_picture  # imports Pillow
 
     if expected and expected.preparation == "digits":
-        from cnnmnist.data.preprocessing import prepare_picture  # imports SciPy
+        from cnnmnist.data.preprocessing import prepare_picture  # imports OpenCV
 
     images: list[Images] = []
     unscaled: list[Images] = []
@@ -211,7 +211,7 @@ def _prepare(
     passed = Counter({"without a digit": 0, "with several": 0})
     for each in pictures:
         try:
-            pixels = read_picture(each.path)
+            pixels = read_picture(each.path).pixels
         except PictureError as error:
             damaged[each.path] = error
             continue

@@ -4,12 +4,13 @@ import io
 import math
 import sys
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cnnmnist.errors import PictureError, reason
 from cnnmnist.files import open_file
@@ -24,14 +25,21 @@ DARK, LIGHT = 64, 191  # grey levels below and above which a background is certa
 Pixels = NDArray[np.float32]
 
 
-def read_picture(path: Path) -> Pixels:
+@dataclass(frozen=True)
+class Picture:
+    """The pixels of a picture file."""
+
+    pixels: Pixels
+    """Red, green and blue, float32 (height, width, 3) in [0, 1], of at most about a million pixels."""
+    size: tuple[int, int]
+    """Width and height of the upright picture in the file, in pixels."""
+
+
+def read_picture(path: Path) -> Picture:
     """Read a picture file: upright, without transparency, reduced to about a million pixels.
 
     Args:
         path: a PNG, JPEG, BMP, TIFF, WebP or GIF file, or ``-`` for standard input.
-
-    Returns:
-        float32 (height, width, 3): red, green and blue in [0, 1].
 
     Raises:
         PictureError: the file is missing, empty, damaged, animated, too large, or not a picture.
@@ -51,7 +59,7 @@ def fit_picture(pixels: Pixels, image_shape: tuple[int, int]) -> NDArray[np.uint
     """Make a picture grey, scale it with its aspect kept, and pad it with the median along its edge.
 
     Args:
-        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` returns them.
+        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` reads them.
         image_shape: height and width of the result in pixels.
 
     Returns:
@@ -72,7 +80,7 @@ def prepare_whole(
     https://arxiv.org/abs/1708.07747.
 
     Args:
-        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` returns them.
+        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` reads them.
         image_shape: height and width of the result in pixels.
         background: grey level of the training images' background, 0 to 255, or None to negate no picture.
 
@@ -107,7 +115,7 @@ def _read(path: Path, name: str) -> bytes:
     return content
 
 
-def _decode(content: bytes, name: str) -> Pixels:
+def _decode(content: bytes, name: str) -> Picture:
     too_large = f"{name} is larger than {MAX_PIXELS // 1_000_000} million pixels: reduce the picture."
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -126,13 +134,18 @@ def _decode(content: bytes, name: str) -> Pixels:
         image.draft("RGB", (width // factor, height // factor))
         factor = math.ceil(math.sqrt(image.width * image.height / WORKING_PIXELS))
         upright = ImageOps.exif_transpose(image)
-        if upright.has_transparency_data:
-            return _composite(_to_floats(upright.convert("RGBA").reduce(factor)))
-        if upright.mode.startswith(("I", "F")):  # 16 or 32 bits for each pixel, which Pillow would clip at 255
-            values = np.nan_to_num(np.asarray(upright, np.float32), posinf=0, neginf=0)
-            values -= values.min()
-            upright = Image.fromarray((values / (values.max() or 1) * 255).astype(np.uint8))
-        return _to_floats(upright.convert("RGB").reduce(factor))
+        turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)  # by a quarter
+        return Picture(_to_pixels(upright, factor), (height, width) if turned else (width, height))
+
+
+def _to_pixels(upright: Image.Image, factor: int) -> Pixels:
+    if upright.has_transparency_data:
+        return _composite(_to_floats(upright.convert("RGBA").reduce(factor)))
+    if upright.mode.startswith(("I", "F")):  # 16 or 32 bits for each pixel, which Pillow would clip at 255
+        values = np.nan_to_num(np.asarray(upright, np.float32), posinf=0, neginf=0)
+        values -= values.min()
+        upright = Image.fromarray((values / (values.max() or 1) * 255).astype(np.uint8))
+    return _to_floats(upright.convert("RGB").reduce(factor))
 
 
 def _to_floats(image: Image.Image) -> Pixels:

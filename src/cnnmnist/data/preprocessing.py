@@ -1,4 +1,4 @@
-"""Preprocessing: images like those of the training data, made from the pixels of a picture.
+"""Preprocessing: images like those of the training data, made from the digits in a picture.
 
 The authors of MNIST scaled each digit into 20x20 pixels with its aspect kept, which made its edges grey, and moved
 its centre of mass to the middle of 28x28 pixels: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of
@@ -6,36 +6,85 @@ handwritten digits", 1998.
 """
 
 import math
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image
 
-from cnnmnist.data.pictures import fit_picture
-from cnnmnist.data.segmentation import Floats, cut_out, find_digits, find_ink, full_ink, resize
+from cnnmnist.data.ink import Floats, find_ink, full_ink
+from cnnmnist.data.paper import cut_to_paper
+from cnnmnist.data.rulings import erase_rulings
+from cnnmnist.data.segmentation import cut_out, find_digits
 from cnnmnist.errors import PictureError
 
+FEW_PIXELS = 40_000  # smaller pictures are enlarged to this size
+FAINT = 0.35  # of full ink; fainter pixels are background
 BOX = 20 / 28  # longer side of a digit, as a fraction of the image's shorter side
 FINE = 6  # pixels per pixel of the image, for measuring strokes
 NARROW, WIDE = 2.6, 3.6  # stroke widths in pixels of 28x28; in MNIST 5 % are below 1.9, and 5 % above 4.3
-FAINT = 0.35  # of full ink; fainter pixels are background
+
+Box = tuple[float, float, float, float]
 
 
-def prepare_picture(
-    pixels: Floats,
-    image_shape: tuple[int, int] = (28, 28),
-    *,
-    from_pictures: bool = False,
-    name: str = "The picture",
-) -> NDArray[np.uint8]:
-    """Find the digits in a picture, from left to right, and make each an image like MNIST's.
+@dataclass(frozen=True)
+class InkedDigit:
+    """The ink that is probably one digit, and its place."""
+
+    ink: Floats
+    """Float32 (height, width) in [0, 1], as small as the digit."""
+    box: Box
+    """Left, top, right and bottom, as fractions of the picture's width and height."""
+    beside_sign: bool
+    """Whether ink that is no digit stands in the same line."""
+
+
+def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigit]]:
+    """Find the digits in a picture: lines from top to bottom, each with its digits from left to right.
 
     Args:
         pixels: float32 (height, width, 3) in [0, 1], as :func:`cnnmnist.data.pictures.read_picture` returns them;
-            the digits may be dark or light, and the light uneven.
-        image_shape: height and width of the network's input in pixels.
-        from_pictures: whether the network was trained on whole pictures; then the result is one image.
+            the digits may be dark or light, the light uneven, and the paper ruled or on a desk.
         name: name of the picture in an error message.
+
+    Raises:
+        PictureError: the picture shows no digit.
+    """
+    paper, corner = cut_to_paper(pixels)
+    scale = max(1.0, math.sqrt(FEW_PIXELS / (paper.shape[0] * paper.shape[1])))
+    if scale > 1:
+        paper = cv2.resize(paper, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    ink = erase_rulings(find_ink(paper))
+    full = full_ink(ink)
+    if full is None:
+        raise PictureError(f"{name} shows no digit: nothing in it differs enough from the background.")
+    ink = np.clip((ink / full - FAINT) / (1 - FAINT), 0, 1)
+    labels, lines = find_digits(ink)
+    if not lines:
+        raise PictureError(f"{name} shows no digit, but a pattern or something at its edge: cut out the digits.")
+    start, size = np.array(corner * 2), np.array(pixels.shape[1::-1] * 2)
+    return [
+        [
+            InkedDigit(
+                cut_out(ink, labels, digit),
+                tuple(
+                    (
+                        (start + np.array([digit.left, digit.top, digit.right, digit.bottom]) / scale) / size
+                    ).tolist()
+                ),
+                digit.beside_sign,
+            )
+            for digit in line
+        ]
+        for line in lines
+    ]
+
+
+def prepare_picture(
+    pixels: Floats, image_shape: tuple[int, int] = (28, 28), *, name: str = "The picture"
+) -> NDArray[np.uint8]:
+    """Find the digits in a picture, as :func:`find_lines` does, and make each an image like MNIST's.
 
     Returns:
         uint8 (n, height, width), n at least 1; in a digit's image, the background is 0 and full ink is 255.
@@ -43,29 +92,28 @@ def prepare_picture(
     Raises:
         PictureError: the picture shows no digit.
     """
-    if from_pictures:
-        return fit_picture(pixels, image_shape)[None]
-    ink = find_ink(pixels)
-    full = full_ink(ink)
-    if full is None:
-        raise PictureError(f"{name} shows no digit: nothing in it differs enough from the background.")
-    ink = np.clip((ink / full - FAINT) / (1 - FAINT), 0, 1)
-    labels, digits = find_digits(ink)
-    if not digits:
-        raise PictureError(f"{name} shows a pattern instead of digits: cut out the digits.")
-    return np.stack([_normalize(cut_out(ink, labels, digit), image_shape) for digit in digits])
+    return np.stack([digit_image(digit.ink, image_shape) for line in find_lines(pixels, name) for digit in line])
 
 
-def _normalize(ink: Floats, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale a digit, correct the width of its strokes, and move its centre of mass to the middle of the image."""
+def digit_image(ink: Floats, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale a digit, correct the width of its strokes, and move its centre of mass to the middle of the image.
+
+    Args:
+        ink: float32 (height, width) in [0, 1], as small as the digit.
+        image_shape: height and width of the result in pixels.
+
+    Returns:
+        uint8 ``image_shape``; full ink is 255.
+    """
     side = round(BOX * min(image_shape))
     # Scaling must not lose the finest strokes.
-    ink = ndimage.maximum_filter(ink, math.ceil(max(ink.shape) / (side * FINE)))
-    fine = _with_usual_strokes(resize(ink, side * FINE), 28 / min(image_shape))
-    digit = np.clip(resize(fine, side), 0, 1)
+    finest = math.ceil(max(ink.shape) / (side * FINE))
+    fine = _scale(cv2.dilate(ink, np.ones((finest, finest), np.uint8)), side * FINE)
+    digit = np.clip(_scale(_with_usual_strokes(fine, 28 / min(image_shape)), side), 0, 1)
     image = np.zeros(image_shape, np.float32)
     place = []
-    for center, length, whole in zip(ndimage.center_of_mass(digit), digit.shape, image_shape, strict=True):
+    for axis, (length, whole) in enumerate(zip(digit.shape, image_shape, strict=True)):
+        center = float(np.average(np.arange(length), weights=digit.sum(axis=1 - axis)))
         first = round(whole / 2 - center)  # as in MNIST, whose centres of mass are all within 14 +- 0.5
         first = min(max(first, 0), whole - length)
         place.append(slice(first, first + length))
@@ -73,18 +121,29 @@ def _normalize(ink: Floats, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
     return np.rint(image * 255).astype(np.uint8)
 
 
+def _scale(ink: Floats, side: int) -> Floats:
+    """Scale ink, float32 (height, width), to a longer side of ``side`` pixels, with its aspect kept."""
+    factor = side / max(ink.shape)
+    height, width = (max(1, round(length * factor)) for length in ink.shape)
+    return np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC), np.float32)
+
+
 def _with_usual_strokes(ink: Floats, unit: float) -> Floats:
     """Widen strokes that scaling would make faint, and thin strokes that would fill the loops of a digit."""
-    inside = np.pad(ink > ink.max() / 2, 1)
-    depths = ndimage.distance_transform_edt(inside)
-    width = 4 * depths[inside].mean() / FINE * unit  # in a bar the mean distance to the edge is a quarter of it
+    inside = np.pad(ink > ink.max() / 2, 1).astype(np.uint8)
+    depths = _depths(inside)
+    width = 4 * float(depths[inside > 0].mean()) / FINE * unit  # in a bar the mean depth is a quarter of the width
     usual = min(max(width, NARROW), WIDE)
     if width == usual:
         return ink
     growth = (usual - width) / 2 * FINE / unit
     inside = np.pad(inside, max(0, math.ceil(growth)))
-    outwards = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
-    changed = np.clip(growth + 0.5 - outwards, 0, 1).astype(np.float32)
-    (box,) = ndimage.find_objects((changed > 0).astype(np.int8))
-    cut: Floats = changed[box]
+    changed = np.clip(growth + 0.5 - _depths(1 - inside) + _depths(inside), 0, 1).astype(np.float32)
+    rows, columns = np.nonzero(changed)
+    cut: Floats = changed[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     return cut
+
+
+def _depths(inside: NDArray[np.uint8]) -> Floats:
+    """The distance of each pixel inside a shape from the outside."""
+    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

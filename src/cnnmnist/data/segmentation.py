@@ -1,217 +1,187 @@
-"""Segmentation: the ink in a picture, and the digits in the ink.
+"""Segmentation: the pieces of ink in a picture, grouped into digits, and the digits into lines.
 
-Sizes are relative to the picture or to its tallest digit, so that the resolution does not matter.
+Sizes are relative to the picture or to its tallest piece of ink, so that the resolution does not matter.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy import ndimage
 
-Floats = NDArray[np.float32]
+from cnnmnist.data.ink import Floats
 
-WINDOW = 0.75  # of the picture's shorter side; anything wider and higher is background, not a stroke
-FEW_PIXELS = 10_000  # smaller pictures are enlarged to this size
-EVEN = 0.01  # largest difference within an even background, where 1 is white minus black
-LEAST_LIGHT = 0.1  # least brightness of a background by which ink is divided, where 1 is white
-LEAST_CONTRAST = 0.04  # of ink, where 1 is white minus black
-CERTAIN_CONTRAST = 0.25  # anything fainter may be grain
-LEAST_SEPARATION = 4.0  # of ink and paper, in standard deviations; grain that is cut in two has less
-MOST_PARTS = 200
-LEAST_HEIGHT = 0.4  # of the tallest digit; anything lower is a dot, a sign or dirt
+MOST_PIECES = 200  # more are a pattern
+LEAST_SIZE = 0.025  # of the picture's longer side is the tallest digit
 LEAST_AREA = 0.03  # of the largest piece of ink; anything smaller is a speck
-EDGE = 0.03  # of the picture's shorter side; a frame is within this distance of the edge
-LEAST_IN_FRAME = 0.15  # of the picture's height; if anything inside a frame is taller, the frame is no digit
-LARGEST_GAP = 0.25  # of the tallest digit's height, between strokes above each other
-GAP = 0.03  # of the tallest digit's height; strokes with a smaller gap belong to one digit
+LEAST_HEIGHT = 0.25  # of the tallest digit; anything lower is a dot, a sign or dirt
+SIGN = 0.3  # of the tallest digit's height is the width of a sign, such as a minus, at least
+EDGE = 0.04  # of the picture's width and height is its edge, where other writing and frames are
+ALONG = 0.6  # of its width or height touches the picture's border a piece that lies along the border
+SHALLOW = 0.25  # of the picture's depth, at most, has such a piece
+CLOSE = 0.03  # of the tallest piece's height; strokes with a smaller gap belong to one digit
+SMALL, DOT = 0.35, 0.2  # of it: the height of a loose stroke, and its length, which is twice its distance
+LOW = 0.5  # of a digit's height; a lower piece above or below the digit is one of its strokes
+LARGEST_GAP = 0.3  # of both heights, between a digit and such a piece
+CRACK = 0.08  # of their height together, between the halves of a broken digit
+TALLEST, NARROW = 1.6, 0.3  # height of a digit that broke by its width; width of another by its height
+BESIDE = 0.35  # of the lower digit's height is at the height of its neighbour in the line
+
+Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Part:
+class Piece:
     """The box of one or several connected pieces of ink, in pixels, and their labels."""
 
     labels: tuple[int, ...]
-    top: int
-    bottom: int
     left: int
+    top: int
     right: int
+    bottom: int
+    beside_sign: bool = False
+    """Whether ink that is no digit, such as a minus, stands in the same line."""
 
     @property
     def height(self) -> int:
         """Height in pixels."""
         return self.bottom - self.top
 
-    def __or__(self, other: "Part") -> "Part":
-        top, bottom = min(self.top, other.top), max(self.bottom, other.bottom)
-        left, right = min(self.left, other.left), max(self.right, other.right)
-        return Part(self.labels + other.labels, top, bottom, left, right)
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.right - self.left
+
+    def __or__(self, other: "Piece") -> "Piece":
+        left, top = min(self.left, other.left), min(self.top, other.top)
+        right, bottom = max(self.right, other.right), max(self.bottom, other.bottom)
+        return Piece(self.labels + other.labels, left, top, right, bottom)
 
 
-def find_ink(pixels: Floats) -> Floats:
-    """Measure how far each pixel differs from the background towards the ink.
-
-    Args:
-        pixels: float32 (height, width, 3) in [0, 1].
-
-    Returns:
-        float32 (height, width), at least 0. The function enlarges a small picture.
-    """
-    grey = _most_varied_grey(pixels)
-    if grey.size < FEW_PIXELS:
-        grey = resize(grey, round(max(grey.shape) * math.sqrt(FEW_PIXELS / grey.size)))
-    is_dark = _is_ink_dark(grey)
-    absorbs_light = is_dark and grey.min() >= 0
-    if is_dark:
-        grey = -grey
-    background = _background(grey)
-    ink: Floats = np.maximum(grey - background, 0)
-    # Dark ink absorbs a fraction of the light: in a shadow its difference from the paper is smaller, too.
-    if absorbs_light:
-        ink /= np.maximum(-background, LEAST_LIGHT)
-    return ink
-
-
-def _background(grey: Floats) -> Floats:
-    """Remove narrow bright structures by a morphological opening, which keeps steps and slopes."""
-    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    even = np.float32(np.median(edge))
-    # A drawing or a scan has an even background; a frame along the edge is even, too, but covers less.
-    if (np.abs(edge - even) < EVEN).mean() > 0.5 and (np.abs(grey - even) < EVEN).mean() > 0.2:
-        return np.full_like(grey, even)
-    size = max(3, round(WINDOW * min(grey.shape)))
-    # The opening takes minima, which grain would lower.
-    smooth = ndimage.gaussian_filter(grey, min(grey.shape) / 300, mode="nearest")
-    # Continue the picture beyond its edge with the pixels along the edge, without the strokes that touch it.
-    for axis in (0, 1):
-        smooth = np.pad(smooth, [(size, size) if each == axis else (0, 0) for each in (0, 1)], mode="edge")
-        for end in (np.s_[:size], np.s_[-size:]):
-            part = np.moveaxis(smooth, axis, 0)[end]
-            edge = np.pad(part[0], size, mode="edge")
-            part[:] = ndimage.grey_opening(edge, size, mode="nearest")[size:-size]
-    background: Floats = ndimage.grey_opening(smooth, (size, size), mode="nearest")[size:-size, size:-size]
-    return background
-
-
-def _most_varied_grey(pixels: Floats) -> Floats:
-    """Mix red, green and blue into the grey that varies most, so that any colour differs from any other."""
-    sample = pixels.reshape(-1, 3)[:: 1 + pixels.size // 300_000]
-    _, axes = np.linalg.eigh(np.cov(sample, rowvar=False) if len(sample) > 1 else np.eye(3))
-    weights = axes[:, -1] / np.abs(axes[:, -1]).sum() * (np.sign(axes[:, -1].sum()) or 1)
-    grey: Floats = (pixels @ weights).astype(np.float32)
-    return grey
-
-
-def _is_ink_dark(grey: Floats) -> bool:
-    """Compare pixels with the median around them: the largest differences are ink, which covers less than half."""
-    image = Image.fromarray(grey)
-    small, smaller = (image.reduce(math.ceil(math.sqrt(grey.size / most))) for most in (1 << 16, 1 << 12))
-    median = ndimage.median_filter(np.asarray(smaller), max(3, min(smaller.size) // 2), mode="reflect")
-    enlarged = Image.fromarray(median).resize(small.size, Image.Resampling.BILINEAR)
-    difference = np.asarray(small) - np.asarray(enlarged)
-    # Cubed, the few pixels of ink outweigh the many of light and shadow.
-    return bool((difference.astype(np.float64) ** 3).sum() < 0)
-
-
-def full_ink(ink: Floats) -> float | None:
-    """Compute the mean of the ink in a picture, or None if there is only background.
-
-    Pixels above a level are ink. The level is halfway between the mean of the pixels above it and the mean of the
-    others: T. W. Ridler and S. Calvard, "Picture thresholding using an iterative selection method", 1978. The
-    search for the level starts high, so that it finds a small amount of ink.
-
-    Args:
-        ink: float32 (height, width), as :func:`find_ink` returns it.
-    """
-    values = np.sort(ink, axis=None)
-    if values[-1] < LEAST_CONTRAST:
-        return None
-    level, before = float(values[-1]) / 2, -1.0
-    while abs(level - before) > 1e-4:
-        weak, strong = np.split(values, [np.searchsorted(values, level, side="right")])
-        level, before = float(weak.mean() + strong.mean()) / 2, level
-    contrast = float(strong.mean() - weak.mean())
-    deviation = math.sqrt((weak.var() * len(weak) + strong.var() * len(strong)) / len(values))
-    if contrast < CERTAIN_CONTRAST and contrast < LEAST_SEPARATION * deviation:
-        return None
-    return float(strong.mean())
-
-
-def find_digits(ink: Floats) -> tuple[NDArray[np.int32], list[Part]]:
-    """Label the connected pieces of ink, and group the pieces of each digit.
+def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
+    """Label the connected pieces of ink, and group the pieces of each digit, and the digits of each line.
 
     Args:
         ink: float32 (height, width) in [0, 1].
 
     Returns:
-        The labels of the pixels, int32 (height, width), and the digits from left to right. The list is empty if
-        there are more than 200 pieces, which no writing has.
+        The labels of the pixels, int32 (height, width), and the lines from top to bottom, each with its digits
+        from left to right. There is no line if there are more than 200 pieces, which no writing has.
     """
-    connected = np.ones((3, 3), bool)
-    labels, _ = ndimage.label(ink > 0, connected)
-    tallest = max(part.height for part in _parts(ink, labels))
-    reach = round(GAP * tallest / 2)
-    if reach:
-        near = ndimage.maximum_filter(ink, 2 * reach + 1) > 0
-        labels = ndimage.label(near, connected)[0] * (ink > 0)
-    parts = sorted(_parts(ink, labels), key=lambda part: -part.height)
-    if len(parts) > MOST_PARTS:
+    labels, pieces = _pieces(ink, ink > 0)
+    tallest = max((piece.height for piece in pieces), default=0)
+    if tallest < LEAST_SIZE * max(ink.shape):
         return labels, []
-    tallest = parts[0].height
-    digits: list[Part] = []
-    for part in parts:
-        for number, digit in enumerate(digits):
-            if _belongs(part, digit, tallest):
-                digits[number] = digit | part
-                break
+    # Specks go before gaps are closed, so that they join nothing.
+    clean = np.where(np.isin(labels, [piece.labels[0] for piece in pieces]), ink, np.float32(0))
+    reach = 2 * round(CLOSE * tallest / 2) + 1
+    labels, pieces = _pieces(clean, cv2.dilate(clean, np.ones((reach, reach), np.uint8)) > 0)
+    if len(pieces) > MOST_PIECES:
+        return labels, []
+    groups = _group(pieces)
+    tallest = max(group.height for group in groups)
+    digits = [group for group in groups if group.height >= LEAST_HEIGHT * tallest]
+    signs = [group for group in groups if group not in digits and group.width >= SIGN * tallest]
+    return labels, [_mark(line, signs) for line in _lines(digits)]
+
+
+def _pieces(ink: Floats, mask: NDArray[np.bool_]) -> tuple[Labels, list[Piece]]:
+    """Find the pieces of ink that a mask connects, without specks and without what lies along the border."""
+    _, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    labels = np.where(ink > 0, labels, 0).astype(np.int32)
+    rows, columns = np.nonzero(labels)
+    numbers = labels[rows, columns]
+    count = int(labels.max()) + 1
+    peaks, areas = np.zeros(count, np.float32), np.bincount(numbers, ink[rows, columns], count)
+    np.maximum.at(peaks, numbers, ink[rows, columns])
+    first, last = np.full((count, 2), max(ink.shape)), np.zeros((count, 2), np.int64)
+    np.minimum.at(first, numbers, np.stack([columns, rows], axis=1))
+    np.maximum.at(last, numbers, np.stack([columns, rows], axis=1) + 1)
+    boxes = np.concatenate([first, last], axis=1).tolist()
+    pieces = [Piece((number,), *boxes[number]) for number in range(1, count) if peaks[number] >= 0.5]
+    pieces = [piece for piece in pieces if not _is_at_border(piece, labels)]
+    largest = max((areas[piece.labels[0]] for piece in pieces), default=0)
+    return labels, [piece for piece in pieces if areas[piece.labels[0]] >= LEAST_AREA * largest]
+
+
+def _is_at_border(piece: Piece, labels: Labels) -> bool:
+    """Decide whether a piece is a frame, a corner, or the edge of a sheet, of a shadow or of other writing."""
+    height, width = labels.shape
+    if min(piece.right / width, 1 - piece.left / width, piece.bottom / height, 1 - piece.top / height) < EDGE:
+        return True
+    edges = labels[0], labels[-1], labels[:, 0], labels[:, -1]
+    lengths = piece.width, piece.width, piece.height, piece.height
+    depths = (piece.height / height,) * 2 + (piece.width / width,) * 2
+    touching = [(edge == piece.labels[0]) for edge in edges]
+    shares = [touch.sum() / length for touch, length in zip(touching, lengths, strict=True)]
+    along = (
+        share > ALONG and (depth < SHALLOW or touch.mean() > 1 - SHALLOW / 2)
+        for share, depth, touch in zip(shares, depths, touching, strict=True)
+    )
+    return sum(share > ALONG / 2 for share in shares) >= 3 or any(along)
+
+
+def _group(pieces: list[Piece]) -> list[Piece]:
+    """Join the pieces of each digit, until none belongs to another."""
+    tallest = max(piece.height for piece in pieces)
+    digits: list[Piece] = []
+    waiting = sorted(pieces, key=lambda piece: piece.height)
+    while waiting:
+        piece = waiting.pop()
+        owner = next((digit for digit in digits if _are_one(piece, digit, tallest)), None)
+        if owner:
+            digits.remove(owner)
+            waiting.append(owner | piece)
         else:
-            digits.append(part)
-    digits = [digit for digit in digits if digit.height >= LEAST_HEIGHT * tallest]
-    return labels, sorted(digits, key=lambda digit: digit.left + digit.right)
+            digits.append(piece)
+    return digits
 
 
-def _parts(ink: Floats, labels: NDArray[np.int32]) -> list[Part]:
-    """Find the pieces of ink, without specks, and without a frame, a ruled line or the edge of a sheet."""
-    boxes = ndimage.find_objects(labels)
-    numbers = range(1, len(boxes) + 1)
-    peaks = np.zeros(len(boxes) + 1, np.float32)
-    np.maximum.at(peaks, labels, ink)  # many times faster than ndimage.maximum, which sorts
-    areas = np.asarray(ndimage.sum_labels(ink, labels, numbers))
-    height, width = ink.shape
-    near = EDGE * min(height, width)
-    parts, framing = {}, []
-    for number, (rows, columns) in zip(numbers, boxes, strict=True):
-        if peaks[number] < 0.5:
-            continue
-        parts[number] = Part((number,), rows.start, rows.stop, columns.start, columns.stop)
-        distances = columns.start, width - columns.stop, rows.start, height - rows.stop
-        sides = [distance <= near for distance in distances]
-        if sum(sides) >= 3 or all(sides[:2]):
-            framing.append(number)
-    digits = {number: part for number, part in parts.items() if number not in framing}
-    if any(part.height >= LEAST_IN_FRAME * height for part in digits.values()):
-        parts = digits
-    largest = max(areas[number - 1] for number in parts)
-    return [part for number, part in parts.items() if areas[number - 1] >= LEAST_AREA * largest]
+def _are_one(piece: Piece, digit: Piece, tallest: int) -> bool:
+    """Decide whether two pieces are strokes of one digit."""
+    piece, digit = sorted((piece, digit), key=lambda each: each.height)
+    both = piece | digit
+    overlap = min(piece.right, digit.right) - max(piece.left, digit.left)
+    gap = max(piece.top, digit.top) - min(piece.bottom, digit.bottom)
+    if piece.height < SMALL * tallest and max(piece.height, piece.width) >= DOT * tallest > 2 * max(gap, -overlap):
+        return True
+    if overlap < min(piece.width, digit.width) / 2:
+        return False
+    if gap < -piece.height / 5 or piece.height < LOW * digit.height:
+        return gap <= LARGEST_GAP * (piece.height + digit.height)
+    broken = both.height < TALLEST * both.width or max(piece.width, digit.width) < NARROW * both.height
+    return broken and gap < CRACK * both.height
 
 
-def _belongs(part: Part, digit: Part, tallest: int) -> bool:
-    """Decide whether a piece is a stroke of a digit: near, and mostly above, below or inside the digit."""
-    overlap = min(part.right, digit.right) - max(part.left, digit.left)
-    gap = max(part.top, digit.top) - min(part.bottom, digit.bottom)
-    return overlap >= (part.right - part.left) / 2 and gap <= LARGEST_GAP * tallest
+def _lines(digits: list[Piece]) -> list[list[Piece]]:
+    """Follow each line from left to right: a digit continues the line whose last digit is beside it."""
+    lines: list[list[Piece]] = []
+    for digit in sorted(digits, key=lambda digit: digit.left + digit.right):
+        line = max(lines, key=lambda line: _beside(line[-1], digit), default=[])
+        if line and _beside(line[-1], digit) > BESIDE:
+            line.append(digit)
+        else:
+            lines.append([digit])
+    return sorted(lines, key=lambda line: sum(digit.top + digit.bottom for digit in line) / len(line))
 
 
-def cut_out(ink: Floats, labels: NDArray[np.int32], digit: Part) -> Floats:
+def _beside(last: Piece, digit: Piece) -> float:
+    """The heights that two digits have in common, as a fraction of the lower digit's height."""
+    return (min(last.bottom, digit.bottom) - max(last.top, digit.top)) / min(last.height, digit.height)
+
+
+def _mark(line: list[Piece], signs: list[Piece]) -> list[Piece]:
+    whole = line[0]
+    for digit in line[1:]:
+        whole |= digit
+    beside_sign = any(
+        whole.left < sign.left and sign.right < whole.right and whole.top < sign.top and sign.bottom < whole.bottom
+        for sign in signs
+    )
+    return [replace(digit, beside_sign=beside_sign) for digit in line]
+
+
+def cut_out(ink: Floats, labels: Labels, digit: Piece) -> Floats:
     """Copy the ink of a digit alone, float32 with the height and width of its box."""
     box = np.s_[digit.top : digit.bottom, digit.left : digit.right]
-    return ink[box] * np.isin(labels[box], digit.labels)
-
-
-def resize(ink: Floats, side: int) -> Floats:
-    """Scale ink, float32 (height, width), to a longer side of ``side`` pixels, with its aspect kept."""
-    factor = side / max(ink.shape)
-    height, width = (max(1, round(length * factor)) for length in ink.shape)
-    return np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC), np.float32)
+    return np.where(np.isin(labels[box], digit.labels), ink[box], np.float32(0))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnmnist.data.pictures import prepare_whole
 from cnnmnist.data.preprocessing import prepare_picture
 from cnnmnist.prediction import probabilities
 from cnnmnist.runs.run import Run
@@ -73,8 +74,10 @@ class Reader:
         grey = drawing.astype(np.float32) / np.float32(255)
         pixels = np.repeat(grey[..., np.newaxis], 3, axis=2)
         height, width = self.data.image_shape
-        from_pictures = self.data.from_pictures
-        images = prepare_picture(pixels, (height, width), from_pictures=from_pictures, name="The drawing")
+        if self.data.preparation == "whole":
+            images = prepare_whole(pixels, (height, width), self.data.background)[np.newaxis]
+        else:
+            images = prepare_picture(pixels, (height, width), name="The drawing")
         return self.read_images(images)
 
     def read_images(self, images: Bytes) -> Reading:

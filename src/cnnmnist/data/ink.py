@@ -1,0 +1,125 @@
+"""Ink: how far each pixel of a picture differs from the paper, whatever their colours and the light are."""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+WINDOW = 0.75  # of the picture's shorter side; anything wider and higher is background, not a stroke
+COARSE = 300  # pixels of the longer side in which the background is searched
+EVEN = 0.01  # largest difference within an even background, where 1 is white minus black
+LEAST_LIGHT = 0.1  # least brightness of a background by which ink is divided, where 1 is white
+LEAST_CONTRAST = 0.04  # of ink, where 1 is white minus black
+CERTAIN_CONTRAST = 0.25  # anything fainter may be grain
+LEAST_SEPARATION = 4.0  # of ink and paper, in standard deviations; grain that is cut in two has less
+LEAST_STROKE = 0.045  # of the picture's longer side; anything shorter is a speck, and no measure of the ink
+LEVELS = 24  # between the darkest pixel and the paper, at which strokes are searched
+
+
+def find_ink(pixels: Floats) -> Floats:
+    """Measure how far each pixel differs from the background towards the ink.
+
+    Args:
+        pixels: float32 (height, width, 3) in [0, 1].
+
+    Returns:
+        float32 (height, width), at least 0.
+    """
+    grey = _most_varied_grey(pixels)
+    is_dark = _is_ink_dark(grey)
+    absorbs_light = is_dark and grey.min() >= 0
+    if is_dark:
+        grey = -grey
+    background = _background(grey)
+    ink: Floats = np.maximum(grey - background, 0)
+    # Dark ink absorbs a fraction of the light: in a shadow its difference from the paper is smaller, too.
+    if absorbs_light:
+        ink /= np.maximum(-background, LEAST_LIGHT)
+    return ink
+
+
+def _most_varied_grey(pixels: Floats) -> Floats:
+    """Mix red, green and blue into the grey that varies most, so that any colour differs from any other."""
+    sample = pixels.reshape(-1, 3)[:: 1 + pixels.size // 300_000]
+    _, axes = np.linalg.eigh(np.cov(sample, rowvar=False) if len(sample) > 1 else np.eye(3))
+    weights = axes[:, -1] / np.abs(axes[:, -1]).sum() * (np.sign(axes[:, -1].sum()) or 1)
+    grey: Floats = (pixels @ weights).astype(np.float32)
+    return grey
+
+
+def _is_ink_dark(grey: Floats) -> bool:
+    """Compare pixels with the median around them: the largest differences are ink, which covers less than half."""
+    smaller = shrink(grey, 64)
+    low, high = float(grey.min()), float(grey.max())
+    levels = np.rint((smaller - low) / max(high - low, 1e-6) * 255).astype(np.uint8)
+    half = max(1, min(levels.shape) // 4)
+    framed = cv2.copyMakeBorder(levels, half, half, half, half, cv2.BORDER_REFLECT)
+    median = cv2.medianBlur(framed, 2 * half + 1)[half:-half, half:-half].astype(np.float32)
+    difference = smaller - (median / 255 * (high - low) + low)
+    # Cubed, the few pixels of ink outweigh the many of light and shadow.
+    return bool((difference.astype(np.float64) ** 3).sum() < 0)
+
+
+def _background(grey: Floats) -> Floats:
+    """Remove narrow bright structures by a morphological opening, which keeps steps and slopes."""
+    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    even = np.float32(np.median(edge))
+    # A drawing or a scan has an even background; a frame along the edge is even, too, but covers less.
+    if (np.abs(edge - even) < EVEN).mean() > 0.5 and (np.abs(grey - even) < EVEN).mean() > 0.2:
+        return np.full_like(grey, even)
+    # The opening takes minima, which grain would lower.
+    smooth = shrink(cv2.GaussianBlur(grey, (0, 0), max(0.1, min(grey.shape) / 300)), COARSE)
+    size = max(3, round(WINDOW * min(smooth.shape)))
+    # Continue the picture beyond its edge with the pixels along the edge, without the strokes that touch it.
+    for axis in (0, 1):
+        smooth = np.pad(smooth, [(size, size) if each == axis else (0, 0) for each in (0, 1)], mode="edge")
+        for end in (np.s_[:size], np.s_[-size:]):
+            part = np.moveaxis(smooth, axis, 0)[end]
+            line = np.pad(part[0], size, mode="edge")[None]
+            part[:] = cv2.morphologyEx(line, cv2.MORPH_OPEN, np.ones((1, size), np.uint8))[0, size:-size]
+    opened = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))[size:-size, size:-size]
+    background: Floats = cv2.resize(opened, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return background
+
+
+def shrink(image: Floats, side: int) -> Floats:
+    """Scale an image, float32 (height, width, ...), down to a longer side of at most ``side`` pixels."""
+    factor = min(1.0, side / max(image.shape[:2]))
+    height, width = (max(1, round(length * factor)) for length in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def full_ink(ink: Floats) -> float | None:
+    """Compute the mean of the ink in a picture, or None if there is only background.
+
+    Pixels above a level are ink. The level is halfway between the mean of the pixels above it and the mean of the
+    others: T. W. Ridler and S. Calvard, "Picture thresholding using an iterative selection method", 1978. The
+    search for the level starts high, so that it finds a small amount of ink.
+
+    Args:
+        ink: float32 (height, width), as :func:`find_ink` returns it.
+    """
+    values = np.sort(np.minimum(ink, _darkest_stroke(ink)), axis=None)
+    level, before = float(values[-1]) / 2, -1.0
+    while abs(level - before) > 1e-4:
+        weak, strong = np.split(values, [np.searchsorted(values, level, side="right")])
+        if not len(strong):
+            return None
+        level, before = float(weak.mean() + strong.mean()) / 2, level
+    full, contrast = float(strong.mean()), float(strong.mean() - weak.mean())
+    deviation = math.sqrt((weak.var() * len(weak) + strong.var() * len(strong)) / len(values))
+    certain = contrast >= CERTAIN_CONTRAST or contrast >= LEAST_SEPARATION * deviation
+    return full if full >= LEAST_CONTRAST and certain else None
+
+
+def _darkest_stroke(ink: Floats) -> float:
+    """The highest level above which some connected ink is as long as a stroke: a speck may be darker than it."""
+    for level in np.linspace(ink.max(), 0, LEVELS, endpoint=False)[1:]:
+        _, _, boxes, _ = cv2.connectedComponentsWithStats((ink >= level).astype(np.uint8))
+        lengths = boxes[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+        if lengths.max(initial=0) >= LEAST_STROKE * max(ink.shape):
+            return float(level + ink.max() / LEVELS)
+    return 0.0

@@ -1,0 +1,121 @@
+"""Rulings: the lines of ruled and squared paper, found by their length and erased without the strokes across."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmnist.data.ink import LEAST_CONTRAST, Floats
+
+NOISE = 10.0  # times the median difference between neighbouring pixels of paper; anything more is ink
+THICKEST = 0.018  # of the picture's longer side; anything thicker is a stroke
+NEARBY = 0.3  # of the darkest ink nearby; anything fainter is the blurred edge of a stroke
+LEAST_SEED = 0.1  # of the picture's width is the longest part of a line without a stroke across, at least
+COMPLETE = 0.9  # of the picture's width; a single line of this length is a ruling
+PARTIAL = 0.45  # of the picture's width; several lines of this length are rulings
+SLENDER = 28  # times its thickness is the length of a ruling, at least
+STEEPEST = 0.5  # rows per column
+FAINTER = 1.3  # times the ink of a ruling; anything darker along a pale ruling is a stroke
+PALE = 0.8  # of dark ink; anything darker is no pale ruling
+
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+
+def erase_rulings(ink: Floats) -> Floats:
+    """Erase long thin lines, horizontal and vertical with slopes up to 1 in 2, from ink, float32 (height, width).
+
+    A line's pixels become 0 where the ink is not thicker than the line, so that strokes across the line stay.
+    """
+    noise = NOISE * float(np.median(np.abs(ink - cv2.GaussianBlur(ink, (0, 0), 2))))
+    thickest = max(6, round(THICKEST * max(ink.shape)))
+    around = cv2.dilate(ink, np.ones((2 * thickest + 1, 2 * thickest + 1), np.uint8))
+    mask = ink > np.maximum(max(LEAST_CONTRAST, noise), NEARBY * around)
+    ink = _erase(ink, _lines(ink, mask, thickest))
+    return _erase(ink.T, _lines(ink.T, mask.T, thickest)).T
+
+
+def _erase(ink: Floats, lines: NDArray[np.uint8]) -> Floats:
+    """Erase horizontal lines, given as their thickness at each of their pixels, and mend the strokes across."""
+    if not lines.any():
+        return ink
+    thickness = int(lines.max())
+    blurred = np.ones((2 * (1 + thickness // 4) + 1, 1), np.uint8)
+    erased = cv2.dilate((lines > 0).astype(np.uint8), blurred) > 0
+    ink = np.where(erased, np.float32(0), ink)
+    side = (thickness + len(blurred) + 1) | 1
+    slanted = np.eye(side, dtype=np.uint8)
+    upright = np.ones((side, 1), np.uint8)
+    mended = [cv2.morphologyEx(ink, cv2.MORPH_CLOSE, each) for each in (upright, slanted, slanted[::-1].copy())]
+    return np.where(erased, np.max(mended, axis=0), ink)
+
+
+def _lines(ink: Floats, mask: Mask, thickest: int) -> NDArray[np.uint8]:
+    """The thickness of horizontal rulings at each of their pixels, 0 elsewhere."""
+    height, width = mask.shape
+    runs = _run_lengths(mask)
+    thin = mask & (runs <= thickest)
+    rows, columns = np.nonzero(thin)
+    lengths = runs[rows, columns]
+    # Without the ragged edges of vertical strokes; then bridge the lines that cross.
+    beside = cv2.dilate((mask & ~thin).astype(np.uint8), np.ones((1, 7), np.uint8)) > 0
+    bridged = cv2.dilate((thin & ~beside).astype(np.uint8), np.ones((3, 2 * thickest + 1), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged)
+    owners = labels[rows, columns]
+    widths = boxes[:, cv2.CC_STAT_WIDTH] - 2 * thickest
+    dark = np.percentile(ink[mask & ~thin], 75) if (mask & ~thin).any() else 0.0
+    free = np.ones(len(rows), bool)
+    rulings: list[tuple[bool, tuple[Indices, Indices], float]] = []
+    for label in 1 + np.argsort(-widths[1:])[: np.count_nonzero(widths[1:] >= LEAST_SEED * width)]:
+        seed = (owners == label) & free
+        thickness = float(np.median(lengths[seed])) if seed.any() else 0.0
+        curve, near = _follow(rows, columns, seed, thickness / 2 + 1, width)
+        near &= lengths <= 1.5 * thickness + 1
+        x = np.arange(width)
+        y = np.rint(np.polyval(curve, x)).astype(int)
+        x, y = x[(y >= 0) & (y < height)], y[(y >= 0) & (y < height)]
+        if not near.any() or len(x) < max(0.3 * width, SLENDER * thickness) or np.ptp(y) > STEEPEST * len(x):
+            continue
+        half = round(thickness / 2)
+        band = np.clip(y + np.arange(-half - 2, half + 3)[:, None], 0, height - 1), np.tile(x, (2 * half + 5, 1))
+        level = float(np.median(ink[rows[near], columns[near]]))
+        cover = (ink[band].max(axis=0) > level / 2).mean()
+        length = np.unique(columns[near]).size / len(x)
+        complete = bool(cover >= COMPLETE and length > 0.3)
+        if complete or min(length, widths[label] / width) >= PARTIAL:
+            # Close to darker ink, the mask lacks the pixels of a pale line.
+            pale = (ink[band] <= FAINTER * level) & (FAINTER * level < PALE * dark)
+            pixels = np.append(rows[near], band[0][pale]), np.append(columns[near], band[1][pale])
+            rulings.append((complete, pixels, thickness))
+            free &= ~near
+    result = np.zeros(mask.shape, np.uint8)
+    for complete, pixels, thickness in rulings:
+        if complete or len(rulings) > 1:
+            result[pixels] = round(thickness)
+    return result
+
+
+def _run_lengths(mask: Mask) -> Indices:
+    """The length of the vertical run of ink in which each pixel is."""
+    columns = np.pad(mask.T, ((0, 0), (1, 1)))
+    starts = np.cumsum(~columns.ravel())
+    lengths = np.bincount(starts)[starts] - 1
+    return lengths.reshape(columns.shape)[:, 1:-1].T
+
+
+def _follow(
+    rows: Indices, columns: Indices, near: Mask, tolerance: float, width: int
+) -> tuple[NDArray[np.float64], Mask]:
+    """Follow a line from its seed in both directions; a long line may be a parabola, as bent paper makes it."""
+    curve = np.zeros(1)
+    for _ in range(6):
+        low, high = columns[near].min(initial=width), columns[near].max(initial=0)
+        keep = near
+        for _ in range(3):
+            if np.unique(columns[keep]).size < 10:
+                return curve, np.zeros_like(near)
+            curve = np.polyfit(columns[keep], rows[keep], 2 if high - low > 0.7 * width else 1)
+            distance = np.abs(rows - np.polyval(curve, columns))
+            keep = near & (distance <= max(tolerance, 1.5 * np.median(distance[keep])))
+        reach = (high - low) / 2
+        near = (distance <= tolerance) & (columns >= low - reach) & (columns <= high + reach)
+    return curve, near

@@ -1,0 +1,192 @@
+"""Reading: the digits of a picture as a network reads them, touching digits split, and what is doubtful marked."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnmnist.data.ink import Floats
+from cnnmnist.data.pictures import prepare_whole
+from cnnmnist.data.preprocessing import Box, InkedDigit, digit_image, find_lines
+from cnnmnist.network import Network
+from cnnmnist.prediction import predict_logits, probabilities
+from cnnmnist.runs.metadata import DatasetMetadata
+
+SURE = 0.7  # the least probability of a digit that is not doubtful
+NO_DIGIT = 0.35  # with a lower probability, a line holds something else than digits
+WHOLE, SURE_WHOLE = 0.5, 0.9  # the least probability of a narrow and a broad piece of ink that is not split
+TOUCHING = 0.6  # of its height is the least width of several digits
+BROAD = 0.95  # times its height
+TOO_WIDE = 1.35  # times its height; no digit is as wide
+PENALTY = 1.5  # logarithm of the probability, for a width of one height more
+PART = 0.6  # least probability of each part of a split
+SPLIT, SURE_SPLIT = (
+    -0.5,
+    -0.15,
+)  # least logarithm of the probability of all parts, and of parts that are not doubtful
+HEIGHT = 64  # rows of the ink in which cuts are searched
+STEP, BEND, SHARED = (
+    0.08,
+    0.05,
+    0.06,
+)  # of the height: between cuts, sideways in a cut, and of a stroke in both parts
+MOST_CUTS = 30
+PRICE, SLANT = 0.01, 0.05  # of a cut through one pixel of full ink, and of a step sideways as an amount of ink
+
+Images = NDArray[np.uint8]
+Classify = Callable[[Images], Floats]  # from images to probabilities, float32 (n, classes)
+
+
+@dataclass(frozen=True)
+class Digit:
+    """What a network reads in one place of a picture: a digit or, if it was trained on others, another class."""
+
+    image: Images
+    """The image that the network got, uint8 (height, width)."""
+    probabilities: Floats
+    """Probabilities of the classes, float32 (classes,)."""
+    box: Box
+    """Left, top, right and bottom, as fractions of the picture's width and height."""
+    doubtful: bool
+    """Whether the answer may well be wrong."""
+
+    @property
+    def label(self) -> int:
+        """Number of the most probable class."""
+        return int(self.probabilities.argmax())
+
+
+def read_digits(
+    pixels: Floats, network: Network, dataset: DatasetMetadata, *, name: str = "The picture"
+) -> list[list[Digit]]:
+    """Read a picture as the network's data set was made: its digits, or the whole picture.
+
+    Args:
+        pixels: float32 (height, width, 3) in [0, 1], as :func:`cnnmnist.data.pictures.read_picture` reads them.
+        network: as :meth:`cnnmnist.runs.run.Run.load_network` returns it.
+        dataset: what the run recorded of its data set.
+        name: name of the picture in an error message.
+
+    Returns:
+        Lines from top to bottom, each with its digits from left to right; one line of one, for a whole picture.
+
+    Raises:
+        PictureError: the picture shows no digit.
+    """
+    shape = network.image_shape
+
+    def classify(images: Images) -> Floats:
+        return probabilities(predict_logits(network, images))
+
+    if dataset.preparation == "digits":
+        return [_read_line(line, classify, shape) for line in find_lines(pixels, name)]
+    image = prepare_whole(pixels, shape, dataset.background)
+    row = classify(image[np.newaxis])[0]
+    return [[Digit(image, row, (0.0, 0.0, 1.0, 1.0), bool(row.max() < SURE))]]
+
+
+def _read_line(line: list[InkedDigit], classify: Classify, shape: tuple[int, int]) -> list[Digit]:
+    digits = [digit for inked in line for digit in _read(inked, classify, shape)]
+    # 8+3 is no number, although 8 and 3 are digits.
+    is_number = not line[0].beside_sign and all(digit.probabilities.max() >= NO_DIGIT for digit in digits)
+    return digits if is_number else [replace(digit, doubtful=True) for digit in digits]
+
+
+def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> list[Digit]:
+    image = digit_image(inked.ink, shape)
+    row = classify(image[np.newaxis])[0]
+    probability = float(row.max())
+    height, width = inked.ink.shape
+    excess = width / height - TOO_WIDE
+    whole = WHOLE if width < BROAD * height else SURE_WHOLE
+    if width > TOUCHING * height and (probability < whole or excess > 0):
+        score, parts = _split(inked, classify, shape)
+        if score > max(SPLIT, math.log(probability) - PENALTY * max(0.0, excess)):
+            return [replace(part, doubtful=part.doubtful or score < SURE_SPLIT) for part in parts]
+    return [Digit(image, row, inked.box, probability < SURE)]
+
+
+def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tuple[float, list[Digit]]:
+    """Cut a piece of ink into the digits of which the network is most sure.
+
+    Returns:
+        The logarithm of the probability of all parts, less the price of the cuts; -inf if there are no such parts.
+    """
+    height, width = inked.ink.shape
+    left, top, right, bottom = inked.box
+    cuts = _cuts(inked.ink)
+    edges = [np.full(height, -math.inf), *(path for path, _ in cuts), np.full(height, math.inf)]
+    prices = [0.0, *(price for _, price in cuts), 0.0]
+    spans, images, boxes = [], [], []
+    for first in range(len(edges) - 1):
+        for last in range(first + 1, len(edges)):
+            for shared in (0.0, SHARED * height):
+                part, start = _between(inked.ink, edges[first] - shared, edges[last] + shared)
+                if part.shape[0] >= height / 2 and 0 < part.shape[1] <= 1.2 * part.shape[0]:
+                    spans.append((first, last))
+                    images.append(digit_image(part, shape))
+                    ends = (left + (right - left) * column / width for column in (start, start + part.shape[1]))
+                    boxes.append(ends)
+    if not images:
+        return -math.inf, []
+    rows = classify(np.stack(images))
+    best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
+    for number in sorted(range(len(spans)), key=lambda number: spans[number]):
+        first, last = spans[number]
+        probability = float(rows[number].max())
+        if first in best and probability >= PART:
+            score = best[first][0] + math.log(probability) - prices[last]
+            if score > best.get(last, (-math.inf,))[0]:
+                best[last] = score, [*best[first][1], number]
+    score, numbers = best.get(len(edges) - 1, (-math.inf, []))
+    parts = []
+    for number in numbers:
+        start, end = boxes[number]
+        parts.append(
+            Digit(images[number], rows[number], (start, top, end, bottom), bool(rows[number].max() < SURE))
+        )
+    return score, parts
+
+
+def _between(ink: Floats, left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[Floats, int]:
+    """Cut out the ink between two cuts, without small bits of the neighbours, and its first column."""
+    columns = np.arange(ink.shape[1])
+    part = np.where((columns >= left[:, np.newaxis]) & (columns < right[:, np.newaxis]), ink, np.float32(0))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats((part > 0).astype(np.uint8))
+    areas = boxes[1:, cv2.CC_STAT_AREA]
+    large = 1 + np.flatnonzero(areas >= 0.15 * areas.max(initial=0))
+    part = np.where(np.isin(labels, large), part, 0)
+    left_, top, width, height = cv2.boundingRect((part > 0).astype(np.uint8))
+    return part[top : top + height, left_ : left_ + width], left_
+
+
+def _cuts(ink: Floats) -> list[tuple[NDArray[np.float64], float]]:
+    """Nearly vertical paths across little ink, from left to right: a column for each row, and the price."""
+    factor = HEIGHT / ink.shape[0]
+    width = max(3, round(ink.shape[1] * factor))
+    small = cv2.resize(ink, (width, HEIGHT), interpolation=cv2.INTER_AREA)
+    rows = np.minimum((np.arange(ink.shape[0]) * factor).astype(int), HEIGHT - 1)
+    spacing, bend = max(STEP * HEIGHT, width / MOST_CUTS), round(BEND * HEIGHT)
+    cuts = []
+    for middle in np.arange(spacing, width - spacing / 2, spacing).astype(int):
+        first = max(0, middle - bend)
+        path, crossed = _cheapest_path(small[:, first : middle + bend + 1])
+        cuts.append(((first + path[rows] + 0.5) / factor, PRICE * crossed))
+    return cuts
+
+
+def _cheapest_path(ink: Floats) -> tuple[NDArray[np.int64], float]:
+    """The path from top to bottom across the least ink, by dynamic programming, and this ink."""
+    costs, steps = ink.astype(np.float64), np.zeros(ink.shape, np.int64)
+    for row in range(1, len(ink)):
+        above = np.pad(costs[row - 1], 1, constant_values=math.inf)
+        choices = np.stack([above[:-2] + SLANT, above[1:-1], above[2:] + SLANT])
+        steps[row] = choices.argmin(axis=0) - 1
+        costs[row] += choices.min(axis=0)
+    path = np.full(len(ink), costs[-1].argmin())
+    for row in range(len(ink) - 1, 0, -1):
+        path[row - 1] = path[row] + steps[row, path[row]]
+    return path, float(ink[np.arange(len(ink)), path].sum())
