@@ -119,8 +119,8 @@ def check_class_names(folder: Path, names: list[str]) -> None:
         for wrong in (each for each in name if not each.isprintable()):
             raise DataError(
                 f"The folder {name!a} in {folder} has the character U+{ord(wrong):04X} "
-                f"({unicodedata.name(wrong, 'without a name')}) in its name, which cannot be shown: give the class "
-                "a printable name."
+                f"({unicodedata.name(wrong, 'without a name')}) in its name, which cannot be shown: give the "
+                "class a printable name."
             )
 
 
