@@ -74,7 +74,12 @@ def summary(options: SummaryOptions) -> None:
     terminal = Terminal(options.as_json)
     subject = _run(options) or _recipe(options)
     layers = list_layers(*subject.network)
-    timing = _measure(subject, terminal) if options.time else None
+    timing = None
+    if options.time:
+        with terminal.waiting("Measuring"):
+            from cnnmnist.summary import time_layers  # imports TensorFlow
+
+            timing = time_layers(*subject.network)
     height, width = subject.image_shape
     title = f"The network of the {subject.kind} {subject.name}"
     terminal.out.print(f"{title}, for images of {height}x{width} pixels, {len(subject.class_names)} classes")
@@ -150,13 +155,6 @@ def _recipe(options: SummaryOptions) -> _Subject:
         dataset = cnnmnist.load_dataset(name, options.data_dir)
         shape, class_names = dataset.image_shape, dataset.class_names
     return _Subject("recipe", recipe.name, recipe.name, recipe.model, shape, class_names)
-
-
-def _measure(subject: _Subject, terminal: Terminal) -> "Timing":
-    with terminal.waiting("Measuring"):
-        from cnnmnist.summary import time_layers  # imports TensorFlow
-
-        return time_layers(*subject.network)
 
 
 def _totals(layers: "list[Layer]") -> tuple[int, int]:
