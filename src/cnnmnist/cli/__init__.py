@@ -19,7 +19,7 @@ COMMANDS = {
     "visualize": "Look at filters, layer outputs and images.",
     "summary": "Show a network layer by layer.",
     "predict": "Read the digits in your own pictures.",
-    "draw": "Draw a digit, and watch the network read it.",
+    "draw": "Write a page on which to draw a digit and watch the network read it.",
     "export": "Write the network for other programs.",
     "runs": "List the runs.",
     "compare": "Compare runs: settings, accuracies, learning curves.",
