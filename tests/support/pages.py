@@ -59,7 +59,7 @@ def visited(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
     wrong: list[str] = []
     own = file.absolute().as_uri()
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("request", lambda request: None if request.url.startswith((own, "data:")) else wrong.append(request.url))
     page.goto(own)
     page.evaluate("cnnmnist.tests")

@@ -20,6 +20,7 @@ COMMANDS = {
     "summary": "Show a network layer by layer.",
     "predict": "Read the digits in your own pictures.",
     "draw": "Write a page on which to draw a digit and watch the network read it.",
+    "report": "Write a page that tells how a run went.",
     "export": "Write the network for other programs.",
     "runs": "List the runs.",
     "compare": "Compare runs: settings, accuracies, learning curves.",

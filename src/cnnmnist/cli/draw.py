@@ -54,7 +54,7 @@ def draw(options: PageOptions) -> None:
     """Write the page, and open it."""
     terminal = Terminal(options.as_json)
     run = choose_run(options.run_name, options.runs_dir, terminal)
-    tests = _load_tests(run, options, terminal)
+    tests = load_tests(run, options, terminal)
 
     from cnnmnist.pages.page import draw_page
 
@@ -77,7 +77,7 @@ def finish(page: str, name: str, run: "cnnmnist.Run", options: PageOptions, term
     terminal.result({"run": str(run.directory), "file": str(path)})
 
 
-def _load_tests(run: "cnnmnist.Run", options: PageOptions, terminal: Terminal) -> "cnnmnist.Dataset | None":
+def load_tests(run: "cnnmnist.Run", options: PageOptions, terminal: Terminal) -> "cnnmnist.Dataset | None":
     """The data whose test images the page offers: the run's own, if this machine has them."""
     from cnnmnist.data.loading import locate
 

@@ -54,11 +54,9 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
     weights = [array for pair in network.weights.values() for array in pair]
     with np.errstate(over="ignore"):
         halves = [array.astype(np.float16) for array in weights]
-    change = 0.0
+    change = np.inf
     if all(np.isfinite(array).all() for array in halves):
         change = _change(run, network, halves, samples) if samples else 0.0
-    else:
-        change = np.inf
     type_ = "float16" if change <= LARGEST_ROUNDING else "float32"
     stored = halves if type_ == "float16" else weights
     little_endian = b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in stored)
@@ -104,8 +102,12 @@ def _change(run: Run, network: Network, halves: list[NDArray[np.float16]], sampl
 def _precision(type_: str, change: float, samples: Split | None) -> str:
     if type_ == "float32":
         return "The weights are float32, as in the run."
-    measured = f": on {len(samples)} test images this changes no probability by more than {change:.1g}"
-    return f"The weights are rounded to float16{measured if samples else ''}."
+    if samples is None:
+        return "The weights are rounded to float16."
+    return (
+        f"The weights are rounded to float16: on {len(samples)} test images this changes no probability by more than "
+        f"{change:.1g}."
+    )
 
 
 def sprite(images: NDArray[np.uint8], columns: int, bits: int = 8) -> str:

@@ -84,6 +84,7 @@ function undo() {
 function clear() {
   replaced();
   show(null);
+  clearTimeout(waiting);
   say("Cleared.");
 }
 
@@ -327,7 +328,6 @@ function showDigit(digit) {
 let waiting = 0;
 
 function say(sentence) {
-  clearTimeout(waiting);
   by("said").textContent = sentence;
 }
 
