@@ -1,6 +1,5 @@
 """``cnnmnist draw`` as a user starts it, and its page as a user uses it."""
 
-import json
 import math
 import os
 import stat

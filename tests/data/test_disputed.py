@@ -27,7 +27,16 @@ def test_the_table_fits_mnist(mnist_dir: Path) -> None:
 
 @pytest.mark.full
 def test_evaluate_marks_them_and_counts_the_errors_without_them(mnist_dir: Path, tmp_path: Path) -> None:
-    arguments = ("evaluate", "pretrained", "--data-dir", mnist_dir, "--show-errors", "--json", "--figures", tmp_path)
+    arguments = (
+        "evaluate",
+        "pretrained",
+        "--data-dir",
+        mnist_dir,
+        "--show-errors",
+        "--json",
+        "--figures",
+        tmp_path,
+    )
     result = run_cli(*arguments, cwd=tmp_path)
     errors = result.json["errors"]
     marked = {error["index"]: error["disputed"] for error in errors if error["disputed"]}
@@ -35,7 +44,9 @@ def test_evaluate_marks_them_and_counts_the_errors_without_them(mnist_dir: Path,
     agreeing = [
         error
         for error in errors
-        if (each := error["disputed"]) and each["suggestion_votes"] >= 3 and each["suggestion"] == error["predicted"]
+        if (each := error["disputed"])
+        and each["suggestion_votes"] >= 3
+        and each["suggestion"] == error["predicted"]
     ]
     assert len(agreeing) == 5
     assert result.json["undisputed_errors"] == len(errors) - 7

@@ -204,7 +204,13 @@ def test_a_network_of_pictures_gets_the_drawing_as_a_whole(browser: Any, tmp_pat
 
 
 def test_the_test_of_what_a_page_loads_finds_it() -> None:
-    for bad in ('<link href="a.css">', "<img src=https://a/b>", "url(b.png)", "fetch('x')", '<use href="a.svg#b">'):
+    for bad in (
+        '<link href="a.css">',
+        "<img src=https://a/b>",
+        "url(b.png)",
+        "fetch('x')",
+        '<use href="a.svg#b">',
+    ):
         assert outside(bad), bad
     assert not outside('<a href="https://arxiv.org/abs/2103.14749"> <img src="data:x"> <use href="#sprite">')
 
@@ -221,7 +227,9 @@ def test_the_file_loads_and_stores_nothing_and_names_no_place(pretrained: Path) 
     assert not [name for name in names if len(name) > 4 and name in page]
 
 
-@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<!--<script>", "a\u2028b'\"&amp;", "{{ 1 }}"])
+@pytest.mark.parametrize(
+    "name", ["</script><script>alert(1)</script>", "<!--<script>", "a\u2028b'\"&amp;", "{{ 1 }}"]
+)
 def test_names_of_a_stranger_stay_text(browser: Any, tmp_path: Path, name: str) -> None:
     run, _ = make_run(tmp_path / "runs", data=replace(other_data((12, 12), (name, "b")), name=name[:50]))
     write_page(draw_page(run, None), tmp_path / "draw.html")

@@ -58,7 +58,7 @@ def test_cells_and_snapshots_can_be_opened(written: Path) -> None:
         count = int(cell.inner_text())
         cell.click()
         page.wait_for_function("document.getElementById('cell').width > 0")
-        assert f"{count} images, of which {count} are here" in page.locator("#cell-about").inner_text()
+        assert f"Images: {count}, here: {count}." in page.locator("#cell-about").inner_text()
         before = page.locator("#movie").get_attribute("src")
         page.locator("#frame").fill("0")
         assert page.locator("#movie").get_attribute("src") != before
@@ -76,7 +76,9 @@ def test_pretrained_has_no_curves_and_no_movie(tmp_path: Path) -> None:
 
 @pytest.mark.full
 def test_a_report_of_ten_thousand_images_is_small(mnist_dir: Path, tmp_path: Path) -> None:
-    write_page(report_page(load_run("pretrained", tmp_path), load_dataset("mnist", mnist_dir)), tmp_path / "a.html")
+    write_page(
+        report_page(load_run("pretrained", tmp_path), load_dataset("mnist", mnist_dir)), tmp_path / "a.html"
+    )
     page = (tmp_path / "a.html").read_text("utf-8")
     assert (tmp_path / "a.html").stat().st_size <= 2_500_000
     assert page.count("<em>Disputed:") == 7

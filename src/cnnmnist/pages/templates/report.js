@@ -11,7 +11,7 @@ by("matrix").addEventListener("click", async (event) => {
   const found = [...cellImages.index.keys()].filter((place) =>
     cellImages.label[place] === Number(label) && cellImages.predicted[place] === Number(predicted));
   const [is, read] = [label, predicted].map((each) => network.classes[each]);
-  by("cell-about").textContent = `True: ${is}, predicted: ${read}: ${event.target.textContent} images, of which ${found.length} are here.`;
+  by("cell-about").textContent = `True: ${is}, predicted: ${read}. Images: ${event.target.textContent}, here: ${found.length}.`;
   const canvas = by("cell");
   const columns = Math.max(1, Math.floor(canvas.parentElement.clientWidth / (2 * width)));
   Object.assign(canvas, { width: columns * width, height: Math.ceil(found.length / columns) * height });
