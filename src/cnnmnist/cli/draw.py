@@ -40,8 +40,8 @@ page_options = options(
 def command(**given: Any) -> None:
     """Write a page that holds the network of RUN: draw a digit on it, and watch the network read it.
 
-    The page is one HTML file, which works without a network and without this program. The default RUN is the latest
-    or, if there is none, pretrained.
+    The page is one HTML file, which works without a network and without this program. The default RUN is the
+    latest or, if there is none, pretrained.
 
     \b
     cnnmnist draw

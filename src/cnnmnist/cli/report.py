@@ -13,10 +13,10 @@ from cnnmnist.errors import DataError
 @click.command(cls=Command)
 @page_options
 def command(**given: Any) -> None:
-    """Write a page that tells how RUN went: accuracy, curves, errors, filters, recipe, and the page of draw.
+    """Write a page that tells how RUN went: accuracy, errors, filters, recipe, and the page of draw.
 
-    The page is one HTML file, which works without a network and can be printed. The default RUN is the latest or, if
-    there is none, pretrained.
+    The page is one HTML file, which works without a network and can be printed. The default RUN is the latest or,
+    if there is none, pretrained.
 
     \b
     cnnmnist report

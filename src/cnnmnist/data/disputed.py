@@ -1,7 +1,7 @@
 """Disputed labels: test images of MNIST whose label fewer than three of five people confirmed.
 
-C. Northcutt, A. Athalye and J. Mueller, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks",
-2021, https://arxiv.org/abs/2103.14749, counted in the votes that the study published.
+C. Northcutt, A. Athalye and J. Mueller, "Pervasive Label Errors in Test Sets Destabilize Machine Learning
+Benchmarks", 2021, https://arxiv.org/abs/2103.14749, counted in the votes that the study published.
 """
 
 import hashlib

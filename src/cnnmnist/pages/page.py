@@ -105,8 +105,8 @@ def _precision(type_: str, change: float, samples: Split | None) -> str:
     if samples is None:
         return "The weights are rounded to float16."
     return (
-        f"The weights are rounded to float16: on {len(samples)} test images this changes no probability by more than "
-        f"{change:.1g}."
+        f"The weights are rounded to float16: on {len(samples)} test images this changes no probability by more "
+        f"than {change:.1g}."
     )
 
 

@@ -124,13 +124,13 @@ def _reliability(rows: NDArray[np.float32], right: NDArray[np.bool_]) -> dict[st
 
 
 def _filters(network: Network) -> list[tuple[str, str, int, int]]:
-    """For each convolution, all filters in one picture: a row for each input channel, a column for each filter."""
+    """All filters of each convolution in one picture: a row for each input channel, a column for each filter."""
     kernels = {name: pair[0] for name, pair in network.weights.items() if pair[0].ndim == 4}
     return [(name, *_picture(kernel, float(np.abs(kernel).max()))) for name, kernel in kernels.items()]
 
 
 def _picture(kernel: NDArray[np.float32], largest: float) -> tuple[str, int, int]:
-    """Weights, float32 (height, width, channels, filters), as a picture in which 0 is white; its width and height."""
+    """Weights, float32 (height, width, channels, filters), as a picture with its width and height; 0 is white."""
     tiles = np.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)], constant_values=np.nan).transpose(2, 0, 3, 1)
     grid = tiles.reshape(tiles.shape[0] * tiles.shape[1], -1)[:-1, :-1]
     places = np.linspace(-1, 1, len(SEISMIC))
