@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cnnmnist.data.loading import Dataset, Split
+from cnnmnist.data.pictures import DARK
 from cnnmnist.errors import WriteError, reason
 from cnnmnist.files import replacing
 from cnnmnist.network import Network
@@ -23,7 +24,6 @@ TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("network.js", "prepare.js", "images.js", "inspect.js", "draw.js")
 TESTS = 100  # images on the page
 LARGEST_ROUNDING = 5e-4  # of a probability, by which float16 may change an answer
-DARK = 64  # a background below this grey level is certainly dark
 NAMED_CLASSES = 12
 
 
@@ -63,9 +63,7 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
     names = ", ".join(own.class_names[:NAMED_CLASSES])
     if len(own.class_names) > NAMED_CLASSES:
         names += f" and {len(own.class_names) - NAMED_CLASSES} more"
-    # Runs of earlier versions say only whether their images were made from pictures.
-    whole = getattr(own, "preparation", "whole" if own.from_pictures else "digits") == "whole"
-    background = getattr(own, "background", None)
+    whole = own.preparation == "whole"
     return {
         "about": f"Run {run.name}, trained on {own.name}" + (f". It knows only {names}." if whole else ""),
         "precision": _precision(type_, change, samples),
@@ -77,7 +75,7 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
             "numbers": _base64(little_endian),
             "temperature": getattr(run.metadata, "temperature", None) or 1.0,
             "whole": whole,
-            "negated": background is not None and background < DARK,
+            "negated": own.background is not None and own.background < DARK,
             "tests": tests
             and samples
             and {
