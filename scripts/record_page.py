@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from support.pages import opened
 
-SIZE = {"width": 1440, "height": 1290}
+SIZE = {"width": 1440, "height": 1180}
 # The digit 3 as two arcs.
 POINTS = [
     (0.5 - 0.17 * math.sin(turn), 0.35 - 0.15 * math.cos(turn)) for turn in (0.9 - step / 8 for step in range(32))
@@ -36,7 +36,7 @@ def draw(page: Page) -> None:
         page.mouse.move(*place)
     page.mouse.up()
     canvas = page.locator("#layers canvas").first
-    canvas.click(position={"x": 60, "y": 30})
+    canvas.click(position={"x": 25, "y": 22})
     page.mouse.move(0, 0)
     page.wait_for_timeout(300)
 
