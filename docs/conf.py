@@ -13,6 +13,7 @@ PAGES = [
     "docs/other-data",
     "docs/recipes",
     "docs/runs",
+    "docs/handwriting",
     "docs/pretrained",
     "docs/library",
     "docs/cli",

@@ -129,6 +129,15 @@ class AugmentationConfig(_Section):
         return any((self.rotation, self.shift, self.zoom, self.shear, self.elastic))
 
 
+class DrawnConfig(_Section):
+    """Images that the program draws from strokes, and mixes into the training images of a data set of digits."""
+
+    digits: int = Field(0, ge=0, le=200_000)
+    """Number of drawn digits, in many styles: MNIST hardly has ones with flags and feet, and barred sevens."""
+    others: int = Field(0, ge=0, le=200_000)
+    """Number of drawn letters, signs, scribbles and pairs of digits; all classes are equally probable for them."""
+
+
 class Recipe(_Section):
     """Everything that decides the result of a training, except for the machine and the data."""
 
@@ -142,6 +151,8 @@ class Recipe(_Section):
     """How the network is trained."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """Random distortion of the training images."""
+    drawn: DrawnConfig = DrawnConfig()
+    """Drawn images besides the training images."""
 
     @model_validator(mode="after")
     def _iterations_increase(self) -> "Recipe":

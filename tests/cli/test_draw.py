@@ -51,14 +51,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert out == ""
         # Other versions than those of the run are worth a warning, and no error here.
         words = [
-            line for line in err.splitlines() if not line.startswith("Warning: the run pretrained was made with")
+            line for line in err.splitlines() if not line.startswith("Warning: the run handwriting was made with")
         ]
-        assert words == ["Using the run pretrained.", "Interrupted."]
+        assert words == ["Using the run handwriting.", "Interrupted."]
 
 
 def test_it_answers_on_the_loopback_address_alone(address: str) -> None:
     network = json.load(urllib.request.urlopen(f"{address}api/network", timeout=20))
-    assert network["run"] == "pretrained"
+    assert network["run"] == "handwriting"
     assert network["tests"]["dataset"] == "mnist5k"  # MNIST itself is not here, and is not downloaded
     port = int(address.rstrip("/").rpartition(":")[2])
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]

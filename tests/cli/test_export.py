@@ -21,7 +21,7 @@ from cnnmnist.errors import WriteError
 from cnnmnist.export import export_onnx, export_weights
 from cnnmnist.model import build_model
 from cnnmnist.network import Network
-from cnnmnist.runs.store import PRETRAINED, load_run
+from cnnmnist.runs.store import SHIPPED, load_run
 from conftest import Cli, run_cli
 from test_docs import ROOT, blocks
 
@@ -153,7 +153,7 @@ def test_int8_states_what_it_costs(exported: Exported, digits: np.ndarray) -> No
     assert right.mean() == report["accuracy"]
     assert report["float_accuracy"] - report["accuracy"] < 0.005
     # In a run's folder there is nothing new.
-    assert {path.name for path in PRETRAINED.iterdir()} == {"model.keras", "run.json"}
+    assert {path.name for path in SHIPPED["pretrained"].iterdir()} == {"model.keras", "run.json"}
 
 
 @pytest.mark.full

@@ -51,9 +51,7 @@ def test_json_answers_for_each_file_and_a_bad_one_fails_alone(
     assert "Using the run 2" in result.err
 
 
-def test_the_pretrained_network_reads_standard_input_and_shows_what_it_sees(
-    tmp_path: Path, pictures: Path
-) -> None:
+def test_the_shipped_network_reads_standard_input_and_shows_what_it_sees(tmp_path: Path, pictures: Path) -> None:
     with (pictures / "one.png").open("rb") as file:
         done = subprocess.run(
             command("predict", "-", "--show", "--top", "2"),
@@ -65,7 +63,7 @@ def test_the_pretrained_network_reads_standard_input_and_shows_what_it_sees(
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    assert "Using the run pretrained." in done.stderr
+    assert "Using the run handwriting." in done.stderr
     first, *lines = done.stdout.splitlines()
     label = TEST.labels[0]
     assert first.startswith(f"-: {label} (")

@@ -40,6 +40,16 @@ def test_a_name_that_could_do_harm_is_refused(tmp_path: Path, name: str) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["handwriting", "pretrained"])
+def test_shipped_runs_are_there_without_a_runs_directory(tmp_path: Path, name: str) -> None:
+    run = load_run(name, tmp_path / "runs")
+    assert (run.name, run.metadata.status) == (name, "finished")
+    assert run.figures == tmp_path / "runs" / name / "figures"
+    assert run.model_file.stat().st_size < 1_000_000
+    own = create_run(tmp_path, name, load_recipe(), DATASET)
+    assert load_run(name, tmp_path).directory == own.directory, "a run of one's own comes first"
+
+
 def test_a_name_is_used_once(tmp_path: Path) -> None:
     create_run(tmp_path, "mine", load_recipe(), DATASET)
     with pytest.raises(RunError, match="There is already a run 'mine'"):

@@ -6,7 +6,9 @@ import pytest
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.pipeline import batch_indices
+from cnnmnist.data.strokes import draw_others
 from cnnmnist.errors import RecipeError, TrainingError
+from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import keras, tf
 from cnnmnist.training.step import Progress, Trainer
@@ -63,6 +65,8 @@ def test_a_few_iterations_of_the_tutorial_are_those_of_stock_keras() -> None:
             "model__dropout": 0.3,
             "augmentation__rotation": 10.0,
             "augmentation__elastic": 0.5,
+            "drawn__digits": 300,
+            "drawn__others": 300,
         },
     ],
 )
@@ -135,3 +139,15 @@ def test_a_batch_that_cannot_be_divided_is_refused() -> None:
 
     with pytest.raises(RecipeError, match="the nearest batch size that fits is 63"):
         Trainer(recipe(1), DATASET, Three())
+
+
+def test_the_network_learns_to_be_undecided_about_what_is_no_digit() -> None:
+    fast = {"training__learning_rate": 3e-3, "model__convolutions": [{"filters": 8}], "model__dense": [32]}
+    others = draw_others(300, np.random.default_rng(9))
+    shares = []
+    for count in (0, 1_000):
+        trainer, progress = trained(recipe(250, drawn__others=count, **fast))
+        sure = probabilities(predict_logits(trainer.model, others)).max(1)
+        shares.append((sure > 0.8).mean())
+        assert np.concatenate([each.accuracies for each in progress])[-50:].mean() > 0.9, "of the digits alone"
+    assert shares[1] < shares[0] / 3

@@ -75,7 +75,7 @@ runs_dir_option = click.option(
 )
 run_argument = click.argument("run_name", default="latest", metavar="[RUN]")
 run_option = click.option(
-    "--run", "run_name", metavar="RUN", help="Run to use.  [default: the latest or, if there is none, pretrained]"
+    "--run", "run_name", metavar="RUN", help="Run to use.  [default: the latest or, if there is none, handwriting]"
 )
 split_option = click.option(
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", help="Split to use."

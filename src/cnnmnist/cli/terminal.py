@@ -102,7 +102,7 @@ class Terminal:
 
 
 def choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "cnnmnist.Run":
-    """Load the run of that name; without a name the latest run or, if there is none, the pretrained one.
+    """Load the run of that name; without a name the latest run or, if there is none, ``handwriting``.
 
     Raises:
         RunError: there is no such run, or its metadata are damaged.
@@ -112,6 +112,6 @@ def choose_run(name: str | None, runs_dir: Path, terminal: Terminal) -> "cnnmnis
     try:
         run = cnnmnist.load_run("latest", runs_dir)
     except MissingRunError:
-        run = cnnmnist.load_run("pretrained", runs_dir)
+        run = cnnmnist.load_run("handwriting", runs_dir)
     terminal.message(f"Using the run {run.name}.")
     return run

@@ -4,11 +4,12 @@ import numpy as np
 
 from cnnmnist.config import Recipe
 from cnnmnist.data.augmentation import augment
-from cnnmnist.data.loading import Dataset
+from cnnmnist.data.loading import Dataset, Split
+from cnnmnist.errors import RecipeError
 from cnnmnist.runtime import tf
 
 ROUNDS = 8  # of RandomIndexShuffle; with its default of 4, the orders of two epochs correlate measurably
-SHUFFLE_STREAM, AUGMENTATION_STREAM = 1, 2  # they distinguish the random numbers of one seed
+SHUFFLE_STREAM, AUGMENTATION_STREAM, DRAWN_STREAM = 1, 2, 4  # they distinguish the random numbers of one seed
 
 
 def batch_indices(seed: int, iteration: tf.Tensor | int, batch_size: int, size: int) -> tf.Tensor:
@@ -36,6 +37,25 @@ def scale(images: np.ndarray | tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
 
 
+def _drawn(dataset: Dataset, recipe: Recipe) -> list[Split]:
+    """Draw the images that the recipe asks for; what is no digit has a label above all classes."""
+    drawn = recipe.drawn
+    if not (drawn.digits or drawn.others):
+        return []
+
+    from cnnmnist.data import strokes  # SciPy takes a third of a second to import
+
+    if dataset.class_names != tuple("0123456789") or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
+        raise RecipeError(
+            f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or "
+            "another size: set drawn.digits and drawn.others to 0."
+        )
+    rng = np.random.default_rng([recipe.training.seed, DRAWN_STREAM])
+    digits = Split(*strokes.draw_digits(drawn.digits, rng))
+    others = strokes.draw_others(drawn.others, rng)
+    return [digits, Split(others, np.full(len(others), len(dataset.class_names), np.uint8))]
+
+
 class Batches:
     """The batches of a training; the images stay in memory.
 
@@ -47,6 +67,7 @@ class Batches:
     def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
         self.recipe = recipe
         splits = [dataset.validation, dataset.train] if recipe.training.include_validation else [dataset.train]
+        splits += _drawn(dataset, recipe)
         self.size = sum(map(len, splits))
         self._images = tf.constant(np.concatenate([split.images for split in splits]))
         self._labels = tf.constant(np.concatenate([split.labels for split in splits]))

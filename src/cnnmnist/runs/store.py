@@ -21,7 +21,7 @@ from cnnmnist.runs.run import Run
 if TYPE_CHECKING:
     from cnnmnist.data.loading import Dataset
 
-PRETRAINED = Path(__file__).parents[1] / "pretrained"
+SHIPPED = {name: Path(__file__).parents[1] / name for name in ("handwriting", "pretrained")}
 
 
 def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Dataset", replicas: int = 1) -> Run:
@@ -71,7 +71,8 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """Load a run.
 
     Args:
-        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``pretrained``, or a run directory.
+        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``handwriting`` or ``pretrained``,
+            which ship with the program, or a run directory.
         runs_dir: folder of the runs.
 
     Raises:
@@ -88,9 +89,9 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         return runs[0]
     if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
         return Run.read(runs_dir / name)
-    if name == "pretrained":
+    if name in SHIPPED:
         # A figure that the user draws must not go to the folder of the program.
-        return Run(PRETRAINED, Run.read(PRETRAINED).metadata, figures=runs_dir / "pretrained" / "figures")
+        return Run(SHIPPED[name], Run.read(SHIPPED[name]).metadata, figures=runs_dir / name / "figures")
     if _is_run(Path(name)):
         return Run.read(Path(name))
     raise MissingRunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")

@@ -139,8 +139,8 @@ class Trainer:
         batch_accuracy = None
         if self.iteration == report:
             images, labels = self.batches.batch(self.iteration - 1)
-            predicted = training_logits(self.model, images).argmax(axis=1)
-            batch_accuracy = float((predicted == labels.numpy()).mean())
+            right = training_logits(self.model, images).argmax(axis=1) == labels.numpy()
+            batch_accuracy = float(right.sum() / max(1.0, self._count(labels).numpy()))
         seconds = time.perf_counter() - started
         return Progress(self.iteration, losses, accuracies, seconds, batch_accuracy)
 
@@ -189,22 +189,30 @@ class Trainer:
             self._gradients(images[first:last], labels[first:last], iteration, replica * share + first)
             for first, last in itertools.pairwise(bounds)
         ]
-        *gradients, loss, accuracy = self._all_reduce([tf.add_n(parts) for parts in zip(*towers, strict=True)])
+        *gradients, loss, right, count = self._all_reduce([tf.add_n(parts) for parts in zip(*towers, strict=True)])
         self.optimizer.apply(gradients, iteration)
         self._update_averages(iteration)
-        return loss, accuracy
+        return loss, right / tf.maximum(count, 1.0)
 
     def _gradients(
         self, images: tf.Tensor, labels: tf.Tensor, iteration: tf.Tensor, first_row: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Compute the contribution of the batch's rows from ``first_row`` on to gradients, loss and accuracy."""
+        """Compute what the batch's rows from ``first_row`` on add to gradients, loss and counts of answers."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
             logits = self._forward(images, iteration, first_row)
             loss = tf.reduce_sum(self._cross_entropy(logits, labels)) / self.recipe.training.batch_size
         right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-        accuracy = tf.reduce_sum(tf.cast(right, tf.float32)) / self.recipe.training.batch_size
-        return [*tape.gradient(loss, self.variables), loss, accuracy]
+        return [
+            *tape.gradient(loss, self.variables),
+            loss,
+            tf.reduce_sum(tf.cast(right, tf.float32)),
+            self._count(labels),
+        ]
+
+    def _count(self, labels: tf.Tensor) -> tf.Tensor:
+        """Count the images that show a class, float32; :func:`cnnmnist.data.pipeline.Batches` has others, too."""
+        return tf.reduce_sum(tf.cast(labels < self.model.output_shape[-1], tf.float32))
 
     def _forward(self, images: tf.Tensor, iteration: tf.Tensor, first_row: tf.Tensor) -> tf.Tensor:
         """Compute logits in training; the dropout of a row depends on seed, iteration and row alone."""
@@ -222,10 +230,12 @@ class Trainer:
 
     def _cross_entropy(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         smoothing = self.recipe.training.label_smoothing
-        if not smoothing:
+        if not smoothing and not self.recipe.drawn.others:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         classes = logits.shape[-1]
         targets = tf.one_hot(labels, classes, 1.0 - smoothing + smoothing / classes, smoothing / classes)
+        if self.recipe.drawn.others:
+            targets = tf.where(labels[:, tf.newaxis] < classes, targets, 1.0 / classes)
         return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
     def _all_reduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
