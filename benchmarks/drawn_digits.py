@@ -135,7 +135,7 @@ def main() -> None:
         if name.startswith("1 with"):
             ones_right.append(right)
     table.add_row("all ones with flags or feet", "", *(f"{each:.1%}" for each in np.mean(ones_right, axis=(0, 2))))
-    Console().print(table)
+    Console(width=160).print(table)
     if options.data_dir:
         _show_confidence(options.runs, models, load_dataset("mnist", options.data_dir))
 
@@ -155,7 +155,7 @@ def _show_confidence(names: list[str], models: list[Any], dataset: Any) -> None:
                 own, fonts, others = (each[measure] < level for each in sure)
                 shares = [own[right].mean(), own[~right].mean(), fonts.mean(), others.mean()]
                 table.add_row(name, f"{title} < {level}", *(f"{share:.1%}" for share in shares))
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 main()
