@@ -2,8 +2,8 @@
 
     python benchmarks/pareto.py --data-dir DIR --output docs/pareto.png
 
-One program trains at a time, each in its own process. contenders/epochs.py says how each is built. `make bench` sets
-up PyTorch's and JAX's environments; a program that cannot run is named and left out. `--json` keeps all points.
+One program trains at a time, each in its own process. contenders/epochs.py says how each is built. `make bench`
+sets up PyTorch's and JAX's environments; a program that cannot run is named and left out. `--json` keeps all points.
 """
 
 import argparse
