@@ -74,6 +74,7 @@ class Trainer:
         own_weights = self.precision == "float32" and not self.averages
         self._float32_model = self.model if own_weights else self._build("float32")
         self._steps = tf.function(self._many_steps)
+        self._tower = tf.function(self._gradients)  # traced once for all towers of one size
 
     def trained_model(self) -> keras.Model:
         """Return the trained network in float32, with the averages of the weights if the recipe asks for them."""
@@ -186,7 +187,7 @@ class Trainer:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         bounds = np.linspace(0, share, min(self.towers, share) + 1).astype(int).tolist()
         towers = [
-            self._gradients(images[first:last], labels[first:last], iteration, replica * share + first)
+            self._tower(images[first:last], labels[first:last], iteration, tf.constant(first) + replica * share)
             for first, last in itertools.pairwise(bounds)
         ]
         *gradients, loss, right, count = self._all_reduce([tf.add_n(parts) for parts in zip(*towers, strict=True)])
