@@ -3,7 +3,8 @@
     python benchmarks/pareto.py --data-dir DIR --output docs/pareto.png
 
 One program trains at a time, each in its own process. contenders/epochs.py says how each is built. `make bench`
-sets up PyTorch's and JAX's environments; a program that cannot run is named and left out. `--json` keeps all points.
+sets up the environments of PyTorch and JAX; a program that cannot run is named and left out. `--json` keeps all
+points.
 """
 
 import argparse
