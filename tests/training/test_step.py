@@ -8,9 +8,10 @@ from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.pipeline import batch_indices
 from cnnmnist.data.strokes import draw_others
 from cnnmnist.errors import RecipeError, TrainingError
+from cnnmnist.prediction import probabilities
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import keras, tf
-from cnnmnist.training.evaluation import probabilities, training_logits
+from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.step import Progress, Trainer
 
 DATASET = load_dataset("mnist5k")
