@@ -73,7 +73,7 @@ def main() -> None:
     results["all fonts"] = [each for font in FONTS for each in results[font]]
     for name, each in results.items():
         table.add_row(name, f"{len(each):,}", f"{np.mean(each):.1%}")
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 main()
