@@ -110,6 +110,5 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         WriteError: the file cannot be written.
     """
-    with replacing(path) as temporary:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, make_folder=True) as temporary:
         temporary.write_bytes(content)

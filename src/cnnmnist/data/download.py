@@ -124,8 +124,7 @@ def _download(session: "Session", url: str, path: Path, sha256: str, progress: D
         if answer.status_code != 200:
             raise ValueError(f"HTTP status {answer.status_code}")
         size, received, digest = answer.raw.length_remaining, 0, hashlib.sha256()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replacing(path, make_folder=True) as temporary, temporary.open("wb") as file:
             # Some servers declare a .gz file as a compressed answer, which requests would decompress.
             for part in answer.raw.stream(1 << 16, decode_content=False):
                 received += len(part)
