@@ -65,11 +65,7 @@ def command(**given: Any) -> None:
     cnnmnist evaluate --show-errors
     cnnmnist evaluate 20260723-120000-tutorial --split validation --confusion-matrix
     """
-    evaluate(EvaluateOptions(**given))
-
-
-def evaluate(options: EvaluateOptions) -> None:
-    """Classify a split, and print and draw what is right and wrong."""
+    options = EvaluateOptions(**given)
     terminal = Terminal(options.as_json)
     run = cnnmnist.load_run(options.run_name, options.runs_dir)
     with terminal.waiting("Reading the data"):

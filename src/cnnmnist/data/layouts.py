@@ -92,6 +92,18 @@ def split_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
+def choose_files(folder: Path, found: dict[str, dict[str, Path]], name: str | None) -> tuple[str, dict[str, Path]]:
+    """Choose the files with the prefix ``name``, or those without a prefix, or the only ones; return their prefix.
+
+    Raises:
+        DataError: there are several prefixes, and ``name`` is none of them.
+    """
+    for prefix in (name, "", *(found if len(found) == 1 else ())):
+        if prefix in found:
+            return prefix, found[prefix]
+    raise DataError(f"There are several data sets in {folder}: choose one of {', '.join(found)} with --dataset.")
+
+
 def data_sets_inside(folder: Path) -> list[Path]:
     """Search the folders in a folder for those that hold IDX files, tables or training splits."""
     found: list[Path] = []

@@ -87,8 +87,7 @@ def read_picture_folder(
         pictures = _divided(pictures) if divides else pictures
         prepared = _prepare(folder, pictures, passed, expected, skip_damaged)
         # Without a cache the pictures are prepared again the next time.
-        with contextlib.suppress(WriteError), replacing(cached) as temporary:
-            cached.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(WriteError), replacing(cached, make_folder=True) as temporary:
             np.savez(temporary, np.array(listing), *prepared)
     images, labels, split, notes = prepared
     train, test = split < ORDER.index("test"), split == ORDER.index("test")
