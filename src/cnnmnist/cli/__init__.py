@@ -28,7 +28,7 @@ COMMANDS = {
 
 
 class _Group(click.Group):
-    """A group that lists its commands, in their order, and imports the module of a command when it is asked for."""
+    """A group that lists its commands, in their order, and imports a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
