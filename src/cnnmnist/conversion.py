@@ -5,7 +5,6 @@ Input and output are those of :mod:`cnnmnist.export`.
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -75,18 +74,13 @@ def tflite_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
         return np.concatenate([run(**{INPUT: scale(part)})[OUTPUT] for part in parts])
 
 
-def _probabilities(model: keras.Model) -> Any:
-    """The network with its softmax as a ``tf.function``."""
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    return tf.function(
-        lambda image: {OUTPUT: tf.nn.softmax(model(image, training=False))}, input_signature=[signature]
-    )
-
-
 def _write_saved_model(model: keras.Model, folder: Path) -> None:
     module = tf.Module()  # Keras' own ExportArchive writes every weight twice
     module.weights = [each.value for each in model.trainable_variables]
-    module.serve = _probabilities(model)
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
+    module.serve = tf.function(
+        lambda image: {OUTPUT: tf.nn.softmax(model(image, training=False))}, input_signature=[signature]
+    )
     try:
         with quiet_standard_error():
             tf.saved_model.save(module, str(folder), signatures=module.serve)

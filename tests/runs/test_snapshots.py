@@ -80,8 +80,8 @@ def test_a_frame_has_the_images_with_the_largest_cross_entropy() -> None:
     assert 7 not in frame.hardest
     assert frame.predicted[:4].tolist() == [3, 3, 3, 0]
     assert frame.losses[0] == pytest.approx(np.log(np.exp(logits[4].astype(float)).sum()) - 5.0)
-    assert [kernel.shape for kernel in frame.kernels] == [(5, 5, 1, 16), (5, 5, 16, 36)]
-    np.testing.assert_array_equal(frame.biases[1], model.get_layer("conv2").bias)
+    assert [frame.weights[f"kernel_{number}"].shape for number in (0, 1)] == [(5, 5, 1, 16), (5, 5, 16, 36)]
+    np.testing.assert_array_equal(frame.weights["bias_1"], model.get_layer("conv2").bias)
 
 
 def test_a_run_leaves_a_frame_of_each_iteration_asked_for(recorded: Run) -> None:
@@ -92,10 +92,10 @@ def test_a_run_leaves_a_frame_of_each_iteration_asked_for(recorded: Run) -> None
     assert all(frame.accuracy == ladder[frame.iteration] for frame in frames if frame.iteration in ladder)
     last, network = frames[-1], recorded.load_network()
     assert last.accuracy == evaluate(network, DATASET.test).accuracy
-    for layer, kernel, bias in zip(("conv1", "conv2"), last.kernels, last.biases, strict=True):
+    for number, layer in enumerate(("conv1", "conv2")):
         averages = network.weights[layer]
-        np.testing.assert_array_equal(averages[0], kernel, "the averages are what is recorded")
-        np.testing.assert_array_equal(averages[1], bias)
+        np.testing.assert_array_equal(averages[0], last.weights[f"kernel_{number}"], "the averages are recorded")
+        np.testing.assert_array_equal(averages[1], last.weights[f"bias_{number}"])
     logits = predict_logits(network, DATASET.test.images)
     assert last.predicted.tolist() == logits[last.hardest].argmax(axis=1).tolist()
     assert (np.diff(last.losses) <= 0).all()

@@ -34,12 +34,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run.metadata.iteration = 12_345
     for number, iteration in enumerate(TIMES):
         network = build_network(run.metadata.recipe.model, seed=number)
-        weights = [network.weights[name] for name in ("conv1", "conv2")]
+        weights = {}
+        for place, (kernel, bias) in enumerate(network.weights[name] for name in ("conv1", "conv2")):
+            weights |= {f"kernel_{place}": kernel * np.float32(1 + number), f"bias_{place}": bias}
         frame = Snapshot(
             iteration=iteration,
             accuracy=number / 3,
-            kernels=tuple(kernel * np.float32(1 + number) for kernel, _ in weights),
-            biases=tuple(bias for _, bias in weights),
+            weights=weights,
             hardest=np.arange(9) + 100 * number,
             predicted=np.arange(9),
             losses=np.ones(9, np.float32),

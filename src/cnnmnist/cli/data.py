@@ -8,7 +8,7 @@ import click
 import cnnmnist
 from cnnmnist.cli.command import EPILOG, Command
 from cnnmnist.cli.options import data_dir_option, json_option, skip_damaged_option
-from cnnmnist.cli.progress import DownloadBar
+from cnnmnist.cli.progress import download_bar
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.data.registry import DATASETS
@@ -51,7 +51,7 @@ def list_known(as_json: bool) -> None:
 def fetch(name: str, as_json: bool) -> None:
     """Download the data set NAME to the cache, unless this machine has it already."""
     terminal = Terminal(as_json)
-    with DownloadBar(terminal) as progress:
+    with download_bar(terminal) as progress:
         dataset = cnnmnist.load_dataset(name, progress=progress)
     terminal.out.print(f"{dataset.name}: {dataset.source}")
     terminal.result(_document(dataset))

@@ -65,26 +65,23 @@ def show_ladder(ladder: "list[cnnmnist.Rung]", terminal: Terminal) -> None:
     terminal.out.print(make_table(columns, rows, title="Accuracy on Test-Set", left=0), soft_wrap=False)
 
 
-class DownloadBar:
+@contextlib.contextmanager
+def download_bar(terminal: Terminal) -> Iterator[Callable[[int, int | None], None]]:
     """A bar on standard error that appears when a download begins, and that the download calls as it goes on."""
+    columns = (
+        rich_progress.TextColumn("Downloading"),
+        rich_progress.BarColumn(),
+        rich_progress.DownloadColumn(),
+        rich_progress.TimeRemainingColumn(),
+    )
+    bar = rich_progress.Progress(*columns, console=terminal.err, transient=True, disable=terminal.quiet)
+    task = bar.add_task("", total=None)
 
-    def __init__(self, terminal: Terminal) -> None:
-        columns = (
-            rich_progress.TextColumn("Downloading"),
-            rich_progress.BarColumn(),
-            rich_progress.DownloadColumn(),
-            rich_progress.TimeRemainingColumn(),
-        )
-        self._bar = rich_progress.Progress(*columns, console=terminal.err, transient=True, disable=terminal.quiet)
-        self._task = self._bar.add_task("", total=None)
+    def update(received: int, size: int | None) -> None:
+        bar.start()
+        bar.update(task, completed=received, total=size)
 
-    def __call__(self, received: int, size: int | None) -> None:
-        """Show how many bytes of a file have arrived, and of how many."""
-        self._bar.start()
-        self._bar.update(self._task, completed=received, total=size)
-
-    def __enter__(self) -> "DownloadBar":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.live.stop()  # the stop of the bar itself prints an empty line where there is no terminal
+    try:
+        yield update
+    finally:
+        bar.live.stop()  # the stop of the bar itself prints an empty line where there is no terminal

@@ -10,7 +10,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command, require_extra
-from cnnmnist.cli.progress import DownloadBar, progress_bar, progress_lines, show_ladder
+from cnnmnist.cli.progress import download_bar, progress_bar, progress_lines, show_ladder
 from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
 from cnnmnist.cli.terminal import Terminal
@@ -85,7 +85,7 @@ def _new_run(
 
     recipe = options.load_recipe()
     distribution = connect(options, cluster, terminal)
-    with DownloadBar(terminal) as progress:
+    with download_bar(terminal) as progress:
         dataset = cnnmnist.load_dataset(
             recipe.dataset, options.data_dir, progress=progress, skip_damaged=options.skip_damaged
         )

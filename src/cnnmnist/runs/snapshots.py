@@ -28,10 +28,8 @@ class Snapshot:
     iteration: int
     accuracy: float
     """Fraction of the test split that is classified correctly."""
-    kernels: tuple[np.ndarray, ...]
-    """Weights of each convolutional layer, float32 (height, width, input channels, filters)."""
-    biases: tuple[np.ndarray, ...]
-    """Biases of each convolutional layer, float32 (filters,)."""
+    weights: Arrays
+    """Float32: ``kernel_0`` (height, width, input channels, filters), ``bias_0`` (filters,), ``kernel_1``, ..."""
     hardest: np.ndarray
     """Indices of the test images with the largest cross-entropy, the largest first, int64 (9,)."""
     predicted: np.ndarray
@@ -68,8 +66,11 @@ def take_snapshot(
     return Snapshot(
         iteration=iteration,
         accuracy=accuracy,
-        kernels=tuple(layer.kernel.numpy() for layer in convolutions),
-        biases=tuple(layer.bias.numpy() for layer in convolutions),
+        weights={
+            f"{part}_{number}": getattr(layer, part).numpy()
+            for number, layer in enumerate(convolutions)
+            for part in ("kernel", "bias")
+        },
         hardest=hardest,
         predicted=logits[hardest].argmax(axis=1),
         losses=losses[hardest].astype(np.float32),
@@ -82,11 +83,8 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     Raises:
         WriteError: the file cannot be written.
     """
-    names = ("iteration", "accuracy", "hardest", "predicted", "losses")
-    arrays = {name: np.array(getattr(snapshot, name)) for name in names}
-    for number, (kernel, bias) in enumerate(zip(snapshot.kernels, snapshot.biases, strict=True)):
-        arrays |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
-    save_numbered(folder, arrays)
+    arrays = {name: np.array(value) for name, value in vars(snapshot).items() if name != "weights"}
+    save_numbered(folder, arrays | snapshot.weights)
 
 
 def has_snapshot(folder: Path, iteration: int) -> bool:
@@ -152,16 +150,9 @@ def _expected_arrays(run: Run, test_images: int) -> Arrays:
 
 
 def _snapshot(arrays: Arrays, dataset: Dataset) -> Snapshot:
-    layers = range(sum(name.startswith("kernel") for name in arrays))
-    snapshot = Snapshot(
-        iteration=int(arrays["iteration"]),
-        accuracy=float(arrays["accuracy"]),
-        kernels=tuple(arrays[f"kernel_{number}"] for number in layers),
-        biases=tuple(arrays[f"bias_{number}"] for number in layers),
-        hardest=arrays["hardest"],
-        predicted=arrays["predicted"],
-        losses=arrays["losses"],
-    )
+    iteration, accuracy = int(arrays.pop("iteration")), float(arrays.pop("accuracy"))
+    about_images = {name: arrays.pop(name) for name in ("hardest", "predicted", "losses")}
+    snapshot = Snapshot(iteration, accuracy, weights=arrays, **about_images)
     bounds = ((snapshot.hardest, len(dataset.test)), (snapshot.predicted, len(dataset.class_names)))
     if not all(((values >= 0) & (values < bound)).all() for values, bound in bounds):
         raise ValueError("it names an image or a class that does not exist")

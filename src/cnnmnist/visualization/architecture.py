@@ -132,7 +132,7 @@ def _stages(layers: list[Layer], image_shape: tuple[int, int]) -> list[_Stage]:
     shape = (*image_shape, 1)
     stages = [_Stage("InputLayer", shape, scale, ["image", _by(shape)])]
     for layer in layers:
-        kind, words, window = layer.kind, [layer.name, _by(layer.output_shape)], (0, 0)
+        kind, words, window = layer.kind, [layer.name, _by(layer.output_shape)], (layer.window, layer.window)
         if kind == "Activation":
             stages[-1].words.append(layer.function.replace("relu", "ReLU"))
             continue
@@ -140,10 +140,8 @@ def _stages(layers: list[Layer], image_shape: tuple[int, int]) -> list[_Stage]:
             stages[-1].words.append(f"dropout {layer.rate:.0%}")
             continue
         if kind == "Conv2D":
-            window, stride = (layer.kernel_shape[0], layer.kernel_shape[1]), layer.stride
-            words += ["convolution", _by(window) + (f", stride {stride}" if stride > 1 else "")]
+            words += ["convolution", _by(window) + (f", stride {layer.stride}" if layer.stride > 1 else "")]
         elif kind.endswith("Pooling2D"):
-            window = 2, 2
             words += [f"{kind.removesuffix('Pooling2D').lower()} pooling", _by(window)]
         elif kind == "Dense":
             words.append("dense")

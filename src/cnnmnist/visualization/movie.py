@@ -52,8 +52,7 @@ def movie_grids(
     others = [np.zeros(shape, np.float32) for each in dense for shape in each.weight_shapes]
     grids, largest = [], 0.0
     for snapshot in load_snapshots(run, dataset):
-        weights = [each for pair in zip(snapshot.kernels, snapshot.biases, strict=True) for each in pair]
-        network = Network(*description, weights + others)
+        network = Network(*description, [*snapshot.weights.values(), *others])
         kernel = network.weights[layer][0]
         largest = max(largest, *symmetric_range(kernel))
         # The index is a list, which copies one channel, so that the memory of all others is released.
