@@ -59,7 +59,7 @@ def main() -> None:
             *(f"{figure:.3f}" for figure in figures),
             f"{seconds:.0f}",
         )
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 main()

@@ -84,7 +84,7 @@ def main() -> None:
         table.add_row(*compare(trained(recipe.rpartition("/")[2], recipe, mnist, options), mnist))
     for name, dataset in others.items():
         table.add_row(*compare(trained(f"tutorial-{name}", "tutorial", dataset, options), dataset))
-    Console(width=120).print(table)
+    Console(width=160).print(table)
 
 
 main()

@@ -124,30 +124,32 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--data-dir")
     options = parser.parse_args()
-    models = [load_run(name, options.runs_dir).load_model() for name in options.runs]
+    networks = [load_run(name, options.runs_dir).load_network() for name in options.runs]
     table = Table("pictures", "number", *options.runs)
     ones_right = []
     for name, images, labels in kinds():
         single = np.array([len(each) == 1 for each in images])
-        answers = [predict_logits(model, np.stack([each[0] for each in images])).argmax(1) for model in models]
+        answers = [
+            predict_logits(network, np.stack([each[0] for each in images])).argmax(1) for network in networks
+        ]
         right = [(answer == labels) & single for answer in answers]
         table.add_row(name, str(len(images)), *(f"{each.mean():.1%}" for each in right))
         if name.startswith("1 with"):
             ones_right.append(right)
     table.add_row("all ones with flags or feet", "", *(f"{each:.1%}" for each in np.mean(ones_right, axis=(0, 2))))
-    Console().print(table)
+    Console(width=160).print(table)
     if options.data_dir:
-        _show_confidence(options.runs, models, load_dataset("mnist", options.data_dir))
+        _show_confidence(options.runs, networks, load_dataset("mnist", options.data_dir))
 
 
-def _show_confidence(names: list[str], models: list[Any], dataset: Any) -> None:
+def _show_confidence(names: list[str], networks: list[Any], dataset: Any) -> None:
     table = Table("run", "level", "right", "wrong", "letters of fonts", "drawn letters, scribbles, pairs")
     drawn = draw_others(1_500, np.random.default_rng(2), OTHER_HAND)
     split = dataset.validation
-    for name, model in zip(names, models, strict=True):
+    for name, network in zip(names, networks, strict=True):
         sure = []
         for images in (split.images, letters(), drawn):
-            rows = probabilities(predict_logits(model, images))
+            rows = probabilities(predict_logits(network, images))
             sure.append((rows.max(1), np.diff(np.sort(rows, axis=1)[:, -2:])[:, 0], rows.argmax(1)))
         right = sure[0][2] == split.labels
         for measure, title in enumerate(("probability", "margin")):
@@ -155,7 +157,7 @@ def _show_confidence(names: list[str], models: list[Any], dataset: Any) -> None:
                 own, fonts, others = (each[measure] < level for each in sure)
                 shares = [own[right].mean(), own[~right].mean(), fonts.mean(), others.mean()]
                 table.add_row(name, f"{title} < {level}", *(f"{share:.1%}" for share in shares))
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 main()

@@ -62,7 +62,7 @@ def main() -> None:
             f"{1_000 * statistics.median(times[name]):.2f}",
             spread(ratios),
         )
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 main()

@@ -145,7 +145,7 @@ def show(title: str, scores: dict[str, Score]) -> None:
     for right, name in ((True, "right"), (False, "wrong")):
         marks = [mark for score in scores.values() if score.digits or right for mark in score.marks[right]]
         table.add_row(f"all {name} digits: {np.mean(marks or [0]):.1%} marked")
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 def known_digits(network: Network, data_dir: str, split: str) -> Writer:
@@ -191,7 +191,7 @@ def main() -> None:
     results["all fonts"] = [each for font in FONTS for each in results[font]]
     for name, each in results.items():
         table.add_row(name, f"{len(each):,}", f"{np.mean(each):.1%}")
-    Console().print(table)
+    Console(width=160).print(table)
     if options.data_dir:
         writer, scores = known_digits(network, options.data_dir, options.split), {}
         for kind in KINDS:

@@ -121,7 +121,7 @@ def main() -> None:
         ratios = [mine / other for mine, other in zip(each.rates, single.rates, strict=True)]
         table.add_row(each.title, f"{statistics.median(each.rates):.1f}", spread(ratios))
         rows.append({"contender": each.name, "rates": each.rates, "ratios": ratios})
-    output = Console()
+    output = Console(width=160)  # in a pipe, too: a number is never wrapped or cut
     output.print(table)
     output.print(f"all-reduce of the gradients alone, ms: {spread(reductions)}")
     predicted = [1e3 / (1e3 / rate + cost) for rate, cost in zip(half.rates, reductions, strict=True)]

@@ -173,7 +173,7 @@ def main() -> None:
     options = parser.parse_args()
     measure = measure_memory if options.memory else measure_start
     with tempfile.TemporaryDirectory() as folder:
-        Console(width=110).print(measure(options.data_dir.absolute(), Path(folder), options.rounds))
+        Console(width=160).print(measure(options.data_dir.absolute(), Path(folder), options.rounds))
 
 
 main()

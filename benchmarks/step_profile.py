@@ -82,7 +82,7 @@ def main() -> None:
     table = Table("part", "ms", "share", title=title)
     for name, milliseconds in sorted(times.items(), key=lambda item: -item[1]):
         table.add_row(name, f"{milliseconds:.3f}", f"{milliseconds / total:.1%}")
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 main()

@@ -272,7 +272,7 @@ def main() -> None:
             for each in selected:
                 each.stop()
     table, rows = report(selected, peaks)
-    output = Console()
+    output = Console(width=160)  # in a pipe, too: a number is never wrapped or cut
     output.print(table)
     for precision in ("float32", "bfloat16"):
         peak = best_peak(peaks, precision)

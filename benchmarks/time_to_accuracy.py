@@ -67,7 +67,7 @@ def main() -> None:
             f"{seconds:.1f}",
             f"1/{sum(stock) / seconds:.0f}",
         )
-    Console().print(table)
+    Console(width=160).print(table)
 
 
 main()

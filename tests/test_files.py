@@ -153,11 +153,10 @@ def test_a_long_name_is_written_too(tmp_path: Path) -> None:
     assert path.read_bytes() == b"x"
 
 
-def test_a_folder_that_the_block_makes_is_written_too(tmp_path: Path) -> None:
-    with replacing(tmp_path / "new" / "a.txt") as temporary:
-        temporary.parent.mkdir()
+def test_a_missing_folder_is_made_where_that_is_wanted(tmp_path: Path) -> None:
+    with replacing(tmp_path / "new" / "er" / "a.txt", make_folder=True) as temporary:
         temporary.write_text("x")
-    assert (tmp_path / "new" / "a.txt").read_text() == "x"
+    assert (tmp_path / "new" / "er" / "a.txt").read_text() == "x"
     with pytest.raises(WriteError), replacing(tmp_path / "missing" / "a.txt"):
         pass
 

@@ -50,10 +50,6 @@ class SelectionError(CnnMnistError):
     exit_status = 2
 
 
-class ServerError(CnnMnistError):
-    """The page for drawing cannot be served, for example because its port is taken."""
-
-
 class TrainingError(CnnMnistError):
     """Training cannot go on, for example because the loss is no longer finite."""
 

@@ -66,7 +66,7 @@ def _node(layer: Layer, shape: tuple[int, ...], values: str) -> "NodeProto":
     match layer.kind:
         case "Conv2D" | "MaxPooling2D" | "AveragePooling2D":
             operator = {"Conv2D": "Conv", "MaxPooling2D": "MaxPool"}.get(layer.kind, "AveragePool")
-            window, stride = (layer.kernel_shape[0], layer.stride) if layer.kernel_shape else (2, 2)
+            window, stride = layer.window, layer.stride
             (top, bottom), (left, right) = (same_padding(side, window, stride) for side in shape[:2])
             pads = [top, left, bottom, right]
             options = {"kernel_shape": [window, window], "strides": [stride, stride], "pads": pads}
@@ -110,6 +110,5 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         WriteError: the file cannot be written.
     """
-    with replacing(path) as temporary:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, make_folder=True) as temporary:
         temporary.write_bytes(content)

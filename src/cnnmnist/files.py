@@ -91,28 +91,26 @@ def open_zip(path: Path, limit: int) -> Iterator[zipfile.ZipFile]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to, and rename it to ``path`` when the block ends without an error.
+def replacing(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
+    """Yield a new, empty, locked file, which replaces ``path`` when the block ends without an error.
 
-    The file is there, empty and locked, if its folder is there; otherwise the block makes both.
+    Args:
+        path: the file.
+        make_folder: whether to make its folder, and the folders above, if they are missing.
 
     Raises:
         WriteError: the file cannot be written; ``path`` is unchanged.
     """
-    temporary = _temporary(path)
     try:
-        with contextlib.ExitStack() as stack:
-            if path.parent.is_dir():
-                temporary = stack.enter_context(_made(path, lambda new: new.touch(exist_ok=False)))
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _made(path, lambda new: new.touch(exist_ok=False)) as temporary:
             yield temporary
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
             temporary.replace(path)
     except OSError as error:
         raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -123,7 +121,6 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         WriteError: the folder cannot be written; ``folder`` is unchanged.
     """
     folder = folder.resolve()
-    old = _temporary(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(folder) as temporary:
@@ -132,19 +129,17 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
                 if written.is_file():
                     with written.open("rb") as file:
                         os.fsync(file.fileno())
-            if folder.exists():
+            old = _temporary(folder)
+            with contextlib.suppress(FileNotFoundError):
                 folder.rename(old)
             try:
                 temporary.rename(folder)
             except OSError:
-                if old.exists():
-                    old.rename(folder)
+                old.rename(folder)
                 raise
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise WriteError(f"Cannot write {folder}: {reason(error)}.") from error
-    finally:
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -155,10 +150,7 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     with _made(folder, Path.mkdir) as temporary:
-        try:
-            yield temporary
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        yield temporary
 
 
 def is_temporary(path: Path) -> bool:
@@ -175,10 +167,7 @@ def remove_leftovers(*folders: Path) -> None:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             continue
         with contextlib.suppress(OSError), _locked(path):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            _remove(path)
 
 
 @contextlib.contextmanager
@@ -206,7 +195,7 @@ def _temporary(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _made(path: Path, make: Callable[[Path], object]) -> Iterator[Path]:
-    """Make a temporary file or folder beside ``path``, and keep it locked during the block."""
+    """Make a temporary file or folder beside ``path``, locked during the block, and remove what the block left."""
     with contextlib.ExitStack() as stack:
         while True:
             temporary = _temporary(path)
@@ -216,7 +205,18 @@ def _made(path: Path, make: Callable[[Path], object]) -> Iterator[Path]:
                 stack.enter_context(_locked(temporary))
                 if temporary.exists():
                     break
-        yield temporary
+        try:
+            yield temporary
+        finally:
+            with contextlib.suppress(OSError):
+                _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnmnist.config import ModelConfig
+from cnnmnist.layers import list_layers
 from cnnmnist.network import Network, same_padding, scale
 from cnnmnist.prediction import in_batches, predict_logits
 
@@ -175,25 +176,19 @@ def receptive_field(config: ModelConfig, image_shape: tuple[int, int], layer: st
         image_shape: height and width in pixels.
         layer: ``conv1``, ``conv2``, ...
     """
-    layers = config.convolutions[: int(layer.removeprefix("conv"))]
+    layers = list_layers(config, image_shape)
+    seen = layers[: [each.name for each in layers].index(layer) + 1]
 
-    def visible(size: int) -> slice:
-        windows = []  # size, stride and input size of each convolution and pooling, from the image on
-        for number, convolution in enumerate(layers, 1):
-            windows.append((convolution.filter_size, convolution.stride, size))
-            size = -(-size // convolution.stride)
-            if convolution.pooling != "none" and number < len(layers):
-                windows.append((2, 2, size))
-                size = -(-size // 2)
-        first = last = size // 2
-        for window, stride, size in reversed(windows):
-            padding, _ = same_padding(size, window, stride)
-            first = max(0, first * stride - padding)
-            last = min(size - 1, last * stride - padding + window - 1)
+    def visible(axis: int) -> slice:
+        first = last = seen[-1].output_shape[axis] // 2
+        sizes = [image_shape[axis], *(each.output_shape[axis] for each in seen)]
+        for each, size in reversed(list(zip(seen, sizes, strict=False))):
+            padding, _ = same_padding(size, each.window, each.stride)
+            first = max(0, first * each.stride - padding)
+            last = min(size - 1, last * each.stride - padding + each.window - 1)
         return slice(first, last + 1)
 
-    height, width = image_shape
-    return visible(height), visible(width)
+    return visible(0), visible(1)
 
 
 def embed(activations: np.ndarray) -> np.ndarray:

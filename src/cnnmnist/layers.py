@@ -29,7 +29,7 @@ class Layer:
     kernel_shape: tuple[int, ...] = ()
     """Shape of the weights: (height, width, input channels, filters), (inputs, units), or nothing."""
     stride: int = 1
-    """Step of a convolution in pixels."""
+    """Step of the windows of a convolution or a pooling, in pixels."""
     function: str = ""
     """Activation function: relu, sigmoid or tanh."""
     rate: float = 0.0
@@ -39,6 +39,11 @@ class Layer:
     def group(self) -> str:
         """The convolution or dense layer that this layer belongs to, such as ``conv1``."""
         return self.name.split("_")[0]
+
+    @property
+    def window(self) -> int:
+        """Side of the square from which a convolution, a pooling or an activation computes a value, in pixels."""
+        return self.kernel_shape[0] if self.kernel_shape else self.stride
 
     @property
     def weight_shapes(self) -> list[tuple[int, ...]]:
@@ -127,7 +132,7 @@ def _layers(config: ModelConfig, image_shape: tuple[int, int], classes: int) -> 
         if convolution.pooling != "none":
             shape = (*_strided(shape, 2), filters)
             kind: Kind = "MaxPooling2D" if convolution.pooling == "max" else "AveragePooling2D"
-            yield Layer(f"{name}_pooling", kind, shape)
+            yield Layer(f"{name}_pooling", kind, shape, stride=2)
         if convolution.pooling_first:
             yield from _activation(name, convolution.activation, shape)
     shape = (math.prod(shape),)

@@ -1,8 +1,7 @@
-"""Prediction: from images to logits, to probabilities, and to answers."""
+"""Prediction: from images to logits, and to probabilities."""
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,32 +57,3 @@ def probabilities(logits: np.ndarray) -> NDArray[np.float32]:
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return result
-
-
-def answers(rows: NDArray[np.float32], names: list[str]) -> list[dict[str, Any]]:
-    """Answers of a network as parts of a JSON document, one for each image.
-
-    Args:
-        rows: probabilities, float32 (n, classes).
-        names: names of the classes.
-    """
-    return [
-        {
-            "digit": int(row.argmax()),
-            "name": names[row.argmax()],
-            "probability": float(row.max()),
-            "probabilities": row.tolist(),
-        }
-        for row in rows
-    ]
-
-
-def answer_text(rows: NDArray[np.float32], names: list[str]) -> str:
-    """Answers of a network as one text: spaces separate names, unless each has a single character.
-
-    Args:
-        rows: probabilities, float32 (n, classes).
-        names: names of the classes.
-    """
-    separator = "" if all(len(name) == 1 for name in names) else " "
-    return separator.join(names[row.argmax()] for row in rows)

@@ -18,7 +18,7 @@ from cnnmnist.runs.metadata import DatasetMetadata
 SURE = 0.7  # the least probability of a digit that is not doubtful
 NO_DIGIT = 0.35  # with a lower probability, a line holds something else than digits
 WHOLE, SURE_WHOLE = 0.5, 0.9  # the least probability of a narrow and a broad piece of ink that is not split
-TOUCHING = 0.6  # of its height is the least width of several digits
+TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 0.95  # times its height
 TOO_WIDE = 1.35  # times its height; no digit is as wide
 PENALTY = 1.5  # logarithm of the probability, for a width of one height more

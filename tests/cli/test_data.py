@@ -90,7 +90,7 @@ def test_pictures_of_ones_own_are_trained_on_and_predicted(cli: Cli, tmp_path: P
     assert trained.json["dataset"] == "sky"
     assert trained.json["accuracy"] == 1.0
     answers = cli("predict", "--json", "sky/test/day/3.png", "sky/test/night/3.png").json
-    assert [answer["name"] for answer in answers] == ["day", "night"]
+    assert [answer["digits"][0]["name"] for answer in answers] == ["day", "night"]
     assert "night" in cli("evaluate").out
 
 

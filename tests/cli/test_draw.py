@@ -1,25 +1,19 @@
-"""``cnnmnist draw`` as a user starts it, and the page in a real browser."""
+"""``cnnmnist draw`` as a user starts it, and its page as a user uses it."""
 
-import json
 import math
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import Cli
-from support.pages import CHROMIUM, FLAGS, served
+from conftest import Cli, run_cli
+from support.pages import started, visited
 
-pytestmark = pytest.mark.xdist_group("draw")  # one server for all of them
+pytestmark = pytest.mark.xdist_group("pages")
 
-PROMPTLY = 5.0  # seconds
 NOTHING = "\N{EN DASH}"
 STROKES = {
     "7": [[(0.25, 0.22), (0.72, 0.22), (0.5, 0.5), (0.4, 0.8)]],
@@ -28,129 +22,78 @@ STROKES = {
 }
 
 
-def answers(address: str) -> bool:
-    try:
-        urllib.request.urlopen(address, timeout=PROMPTLY).close()
-    except OSError:
-        return False
-    return True
+def test_the_page_is_written_into_the_run(trained: tuple[Path, Any], cli: Cli) -> None:
+    result = run_cli("draw", "--no-open", "--json", cwd=trained[0])
+    assert result.status == 0
+    file = trained[0] / result.json["file"]
+    assert file == next((trained[0] / "runs").iterdir()) / "draw.html"
+    assert file.parent == trained[0] / result.json["run"]
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(folder=tmp_path_factory.mktemp("draw")) as (process, address):
-        yield address
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + PROMPTLY
-        while answers(address):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 130
-        assert out == ""
-        # Other versions than those of the run are worth a warning, and no error here.
-        words = [
-            line for line in err.splitlines() if not line.startswith("Warning: the run handwriting was made with")
-        ]
-        assert words == ["Using the run handwriting.", "Interrupted."]
+def test_a_run_that_ships_has_its_page_in_the_runs_directory(cli: Cli, tmp_path: Path) -> None:
+    result = cli("draw", "--no-open")
+    assert result.out == "Page: runs/handwriting/draw.html\n"
+    assert "Using the run handwriting." in result.err
+    assert (tmp_path / "runs/handwriting/draw.html").is_file()
+    assert cli("draw", "pretrained", "--no-open", "-o", "new/mine.html").status == 0
+    assert (tmp_path / "new/mine.html").is_file()
 
 
-def test_it_answers_on_the_loopback_address_alone(address: str) -> None:
-    network = json.load(urllib.request.urlopen(f"{address}api/network", timeout=20))
-    assert network["run"] == "handwriting"
-    assert network["tests"]["dataset"] == "mnist5k"  # MNIST itself is not here, and is not downloaded
-    port = int(address.rstrip("/").rpartition(":")[2])
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    listening = [line[1] for line in lines if line[3] == "0A" and line[1].endswith(f":{port:04X}")]
-    assert listening == [f"0100007F:{port:04X}"]
-
-
-def test_what_is_not_http_is_survived(address: str) -> None:
-    place = ("127.0.0.1", int(address.rstrip("/").rpartition(":")[2]))
-    for nonsense in (
-        b"\x16\x03\x01\x02\x00",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"\0" * 100_000,
-        b"POST /api/drawing\r\n",
-    ):
-        with socket.create_connection(place, timeout=20) as connection:
-            try:
-                connection.sendall(nonsense)
-                connection.shutdown(socket.SHUT_WR)
-                assert b"200 OK" not in connection.recv(4096)
-            except OSError:  # it hung up before all was sent
-                pass
-    with socket.create_connection(place, timeout=20) as connection:  # gone in the middle of a drawing
-        headers = "Host: localhost", "Content-Type: application/octet-stream", "Content-Length: 38416", "", ""
-        connection.sendall("\r\n".join(("POST /api/drawing HTTP/1.1", *headers)).encode() + b"\xff" * 1000)
-    with urllib.request.urlopen(address, timeout=20) as page:
-        assert page.status == 200
-
-
-def test_a_port_that_is_taken_is_one_sentence(cli: Cli) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        result = cli("draw", "--no-open", "--port", port)
-    assert result.status == 1
-    (_, sentence) = result.err.splitlines()
-    assert (
-        sentence == f"Error: Cannot listen on port {port}: Address already in use; choose another one with --port."
-    )
+def test_a_browser_opens_the_file_or_a_sentence_says_how(cli: Cli, tmp_path: Path) -> None:
+    nothing = cli("draw", "-o", "a.html", DISPLAY="", WAYLAND_DISPLAY="")
+    assert nothing.status == 0
+    assert "python -m http.server --bind 127.0.0.1" in nothing.err
+    program = tmp_path / "bin/xdg-open"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf %s "$1" > "{tmp_path}/opened"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    shown = cli("draw", "-o", "a.html", DISPLAY=":9", PATH=path)
+    assert "http.server" not in shown.err
+    for _ in range(100):
+        if (tmp_path / "opened").is_file() and (tmp_path / "opened").read_text():
+            break
+        __import__("time").sleep(0.05)
+    assert (tmp_path / "opened").read_text() == "a.html"
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["--port", "70000"], 2, "70000 is not in the range"),
-        (["--run", "nothing"], 1, "There is no run 'nothing'"),
-        (["--port", "0", "--data-dir", "nothing"], 1, "nothing"),
+        (["nothing"], 1, "There is no run 'nothing'"),
+        (["--data-dir", "nothing"], 1, "nothing"),
+        (["-o", "file/page.html"], 1, "Cannot write file/page.html"),
+        (["--port", "1"], 2, "No such option"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_sentence(cli: Cli, arguments: list[str], status: int, message: str) -> None:
+def test_what_a_user_gets_wrong_is_one_sentence(
+    cli: Cli, tmp_path: Path, arguments: list[str], status: int, message: str
+) -> None:
+    (tmp_path / "file").write_text("a file where a folder should be")
     result = cli("draw", "--no-open", *arguments)
     assert result.status == status
     assert message in result.err
     assert result.out == ""
-
-
-def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
-    hidden = "import sys; sys.modules['uvicorn'] = None; from cnnmnist.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", hidden, "draw"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "pip install 'cnnmnist[draw]'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed here; Debian's package is called chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with started() as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("draw")
+    assert run_cli("draw", "pretrained", "--no-open", "-o", "draw.html", cwd=folder).status == 0
+    return folder / "draw.html"
 
 
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if "Security" in message.text else None)
-    page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(request.url))
-    page.goto(address)
-    page.locator("#bars li").first.wait_for()
-    yield page
-    context.close()
-    assert wrong == []
+def page(browser: Any, file: Path) -> Iterator[Any]:
+    with visited(browser, file, viewport={"width": 1440, "height": 900}) as page:
+        yield page
 
 
 def draw(page: Any, text: str) -> None:
@@ -184,7 +127,7 @@ def test_a_seven_a_one_and_a_zero_are_read_while_they_are_drawn(page: Any) -> No
         assert "first" in row.get_attribute("class")
         assert float(row.locator(".value").inner_text().removesuffix(" %")) > 50
         assert painted(page, "#images canvas") > 5
-        assert all(painted(page, f"figure:nth-child({number}) canvas") > 20 for number in (1, 2))
+        assert all(painted(page, f"#layers figure:nth-child({number}) canvas") > 20 for number in (1, 2))
         page.get_by_role("button", name="Clear").click()
         wait_for_answer(page, NOTHING)
         assert painted(page, "#paper") == 1
@@ -208,46 +151,50 @@ def test_two_digits_are_a_number_and_each_can_be_looked_at(page: Any) -> None:
     wait_for_answer(page, "1")
 
 
-def test_a_finger_and_the_keyboard_draw_too(browser: Any, address: str) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    page = context.new_page()
-    page.goto(address)
-    page.locator("#bars li").first.wait_for()
-    box = page.locator("#surface").bounding_box()
-    touch = context.new_cdp_session(page)
-    for kind, y in (
-        ("touchStart", 0.2),
-        *(("touchMove", 0.2 + step / 20) for step in range(13)),
-        ("touchEnd", None),
-    ):
-        points = [] if y is None else [{"x": box["x"] + box["width"] / 2, "y": box["y"] + y * box["height"]}]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    wait_for_answer(page, "1")
-    assert page.evaluate("scrollY") == 0
+def test_a_finger_and_the_keyboard_draw_too(browser: Any, file: Path) -> None:
+    size = {"width": 390, "height": 844}
+    with visited(browser, file, viewport=size, has_touch=True, is_mobile=True) as page:
+        box = page.locator("#surface").bounding_box()
+        touch = page.context.new_cdp_session(page)
+        for kind, y in (
+            ("touchStart", 0.2),
+            *(("touchMove", 0.2 + step / 20) for step in range(13)),
+            ("touchEnd", None),
+        ):
+            points = [] if y is None else [{"x": box["x"] + box["width"] / 2, "y": box["y"] + y * box["height"]}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        wait_for_answer(page, "1")
+        assert page.evaluate("scrollY") == 0
 
-    page.locator("#surface").focus()
-    page.keyboard.press("Delete")
-    wait_for_answer(page, NOTHING)
-    for _ in range(2):
-        page.keyboard.press("Shift+ArrowUp")
-    page.keyboard.press("Space")
-    for _ in range(4):
-        page.keyboard.press("Shift+ArrowDown")
-    page.keyboard.press("Space")
-    wait_for_answer(page, "1")
-    page.locator("#said", has_text="1, ").wait_for(state="attached")  # once it stands, it is said
-    page.keyboard.press("Control+z")
-    wait_for_answer(page, NOTHING)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    context.close()
+        page.locator("#surface").focus()
+        page.keyboard.press("Delete")
+        wait_for_answer(page, NOTHING)
+        for _ in range(2):
+            page.keyboard.press("Shift+ArrowUp")
+        page.keyboard.press("Space")
+        for _ in range(4):
+            page.keyboard.press("Shift+ArrowDown")
+        page.keyboard.press("Space")
+        wait_for_answer(page, "1")
+        page.locator("#said", has_text="1, ").wait_for(state="attached")  # once it stands, it is said
+        page.keyboard.press("Control+z")
+        wait_for_answer(page, NOTHING)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_a_test_image_is_loaded_by_its_number(page: Any) -> None:
+def test_a_test_image_is_loaded_by_its_number_and_can_be_drawn_on(page: Any) -> None:
     page.get_by_label("Test image").fill("13")
     page.get_by_role("button", name="Show").click()
     page.wait_for_function("() => /right|wrong/.test(document.getElementById('detail').textContent)")
     assert painted(page, "#paper") > 20
     assert not page.locator("#hint").is_visible()
+    before = page.locator("#bars").inner_text()
+    draw(page, "1")
+    page.wait_for_function("() => !/right|wrong/.test(document.getElementById('detail').textContent)")
+    assert page.locator("#bars").inner_text() != before
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function("() => /right|wrong/.test(document.getElementById('detail').textContent)")
+    assert page.locator("#bars").inner_text() == before
     page.get_by_label("Test image").fill("123456")
     page.get_by_role("button", name="Show").click()
     assert page.evaluate("document.getElementById('number').matches(':invalid')")

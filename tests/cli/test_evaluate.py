@@ -51,7 +51,8 @@ def test_json_agrees_with_itself(trained: tuple[Path, Result]) -> None:
     report = result.json
     assert report.keys() == {
         "run", "dataset", "split", "accuracy", "correct", "total", "seen_in_training", "confusion_matrix",
-        "errors", "figures",
+        "errors",
+        "undisputed_errors", "figures",
     }  # fmt: skip
     matrix = np.array(report["confusion_matrix"])
     assert matrix.sum() == report["total"] == 500

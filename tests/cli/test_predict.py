@@ -38,15 +38,19 @@ def test_json_answers_for_each_file_and_a_bad_one_fails_alone(
     result = run_cli("predict", "--json", *(pictures / name for name in names), cwd=folder)
     assert result.status == 1
     one, number = result.json
-    assert one.keys() == {"file", "digit", "name", "probability", "probabilities"}
+    assert one.keys() == number.keys() == {"file", "text", "digits"}
     assert one["file"] == str(pictures / "one.png")
-    assert one["name"] == str(one["digit"])
-    assert len(one["probabilities"]) == 10
-    assert sum(one["probabilities"]) == pytest.approx(1, abs=1e-5)
-    assert one["probabilities"][one["digit"]] == one["probability"] == max(one["probabilities"])
-    assert number.keys() == {"file", "number", "digits"}
-    assert [str(each["digit"]) for each in number["digits"]] == list(number["number"])
-    assert len(number["number"]) == 3
+    (digit,) = one["digits"]
+    assert digit.keys() == {"label", "name", "probability", "probabilities", "doubtful", "box"}
+    assert one["text"] == digit["name"] == str(digit["label"])
+    assert len(digit["probabilities"]) == 10
+    assert sum(digit["probabilities"]) == pytest.approx(1, abs=1e-5)
+    assert digit["probabilities"][digit["label"]] == digit["probability"] == max(digit["probabilities"])
+    left, top, right, bottom = digit["box"]
+    assert 50 <= left < right <= 190
+    assert 50 <= top < bottom <= 190
+    assert [str(each["label"]) for each in number["digits"]] == list(number["text"])
+    assert len(number["text"]) == 3
     assert f"{pictures / 'text.png'} is not a PNG" in result.err
     assert "Using the run 2" in result.err
 

@@ -26,6 +26,8 @@ COMMANDS = [
     "summary {run} --output {folder}/network.svg",
     "export {run} --format onnx --output {folder}/network.onnx",
     "export {run} --format weights --output {folder}/network.safetensors",
+    "draw {run} --dataset mnist5k --no-open --output {folder}/draw.html",
+    "report {run} --dataset mnist5k --no-open --output {folder}/report.html",
     "compare pretrained latest --output {folder}/curves.png",
     "runs",
     "recipes best",

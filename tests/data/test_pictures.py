@@ -130,7 +130,7 @@ def test_a_damaged_picture_is_read_or_refused(tmp_path_factory, suffix, place, r
     path = tmp_path_factory.getbasetemp() / "damaged"
     path.write_bytes(content[:first] + replacement + rest)
     try:
-        pixels = read_picture(path)
+        pixels = read_picture(path).pixels
     except PictureError:
         return
     assert pixels.shape[2] == 3

@@ -15,11 +15,11 @@ from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.store import load_run
 
 OTHER_HAND = Hand(wobble=0.5, bend=0.7, width=(0.6, 1.0), slant=(-0.15, 0.25), rotation=5.0, pen=(1.5, 5.2))
-MODELS = {name: load_run(name, Path("runs")).load_model() for name in ("handwriting", "pretrained")}
+NETWORKS = {name: load_run(name, Path("runs")).load_network() for name in ("handwriting", "pretrained")}
 
 
 def recall(name: str, images: np.ndarray, labels: np.ndarray | int) -> float:
-    return float((predict_logits(MODELS[name], images).argmax(1) == labels).mean())
+    return float((predict_logits(NETWORKS[name], images).argmax(1) == labels).mean())
 
 
 def test_it_reads_ones_with_flags_and_feet() -> None:
@@ -48,7 +48,9 @@ def test_it_is_not_sure_of_what_is_no_digit() -> None:
     others = draw_others(600, np.random.default_rng(12), OTHER_HAND)
     digits, _ = draw_digits(600, np.random.default_rng(13))
     sure = {
-        kind: [(probabilities(predict_logits(model, images)).max(1) > 0.8).mean() for model in MODELS.values()]
+        kind: [
+            (probabilities(predict_logits(network, images)).max(1) > 0.8).mean() for network in NETWORKS.values()
+        ]
         for kind, images in (("others", others), ("digits", digits))
     }
     assert sure["others"][0] < 0.06 < 0.2 < sure["others"][1]

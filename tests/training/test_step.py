@@ -8,9 +8,10 @@ from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.pipeline import batch_indices
 from cnnmnist.data.strokes import draw_others
 from cnnmnist.errors import RecipeError, TrainingError
-from cnnmnist.prediction import predict_logits, probabilities
+from cnnmnist.prediction import probabilities
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import keras, tf
+from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.step import Progress, Trainer
 
 DATASET = load_dataset("mnist5k")
@@ -147,7 +148,7 @@ def test_the_network_learns_to_be_undecided_about_what_is_no_digit() -> None:
     shares = []
     for count in (0, 1_000):
         trainer, progress = trained(recipe(250, drawn__others=count, **fast))
-        sure = probabilities(predict_logits(trainer.model, others)).max(1)
+        sure = probabilities(training_logits(trainer.model, others)).max(1)
         shares.append((sure > 0.8).mean())
         assert np.concatenate([each.accuracies for each in progress])[-50:].mean() > 0.9, "of the digits alone"
     assert shares[1] < shares[0] / 3

@@ -5,8 +5,7 @@ functions, so that help is immediate.
 """
 
 import importlib
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import cast
 
 import click
 
@@ -19,7 +18,8 @@ COMMANDS = {
     "visualize": "Look at filters, layer outputs and images.",
     "summary": "Show a network layer by layer.",
     "predict": "Read the digits in your own pictures.",
-    "draw": "Draw a digit, and watch the network read it.",
+    "draw": "Write a page on which to draw a digit and watch the network read it.",
+    "report": "Write a page that tells how a run went.",
     "export": "Write the network for other programs.",
     "runs": "List the runs.",
     "compare": "Compare runs: settings, accuracies, learning curves.",
@@ -28,30 +28,16 @@ COMMANDS = {
 }
 
 
-class _LazyCommands(Mapping[str, click.Command]):
-    """The commands by name; the module of a command is imported when the command is looked up."""
-
-    def __getitem__(self, name: str) -> click.Command:
-        if name not in COMMANDS:
-            raise KeyError(name)
-        return cast(click.Command, importlib.import_module(f"cnnmnist.cli.{name}").command)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
-
-    def __len__(self) -> int:
-        return len(COMMANDS)
-
-
 class _Group(click.Group):
-    """A group that lists its commands, in their order, without importing them."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.commands = _LazyCommands()  # type: ignore[assignment]  # it is never changed
+    """A group that lists its commands in their order, and imports the module of a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return cast(click.Command, importlib.import_module(f"cnnmnist.cli.{name}").command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -59,7 +45,10 @@ class _Group(click.Group):
 
 
 @click.group(
-    cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+    cls=_Group,
+    commands={name: click.Command(name) for name in COMMANDS},  # for click's "Did you mean"
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(__version__, message="cnnmnist %(version)s")
 def main() -> None:

@@ -9,75 +9,75 @@ from typing import Any
 import click
 
 import cnnmnist
-from cnnmnist.cli.command import Command, require_extra
-from cnnmnist.cli.options import data_options, run_option, runs_dir_option
+from cnnmnist.cli.command import Command
+from cnnmnist.cli.options import CommonOptions, data_options, json_option, options, output_option, runs_dir_option
 from cnnmnist.cli.terminal import Terminal, choose_run
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError
 
-PORT = 2828
 
-
-@dataclass(frozen=True)
-class DrawOptions:
-    """What was asked of ``cnnmnist draw``."""
+@dataclass(frozen=True, kw_only=True)
+class PageOptions(CommonOptions):
+    """What was asked of ``cnnmnist draw`` or ``cnnmnist report``."""
 
     run_name: str | None
-    port: int
+    output: Path | None
     open: bool
-    dataset: str | None
-    data_dir: Path | None
-    runs_dir: Path
+
+
+page_options = options(
+    click.argument("run_name", required=False, metavar="[RUN]"),
+    output_option("File to write.  [default: in the run's directory]"),
+    click.option("--open/--no-open", default=True, help="Open the page in a browser."),
+    data_options,
+    runs_dir_option,
+    json_option,
+)
 
 
 @click.command(cls=Command)
-@run_option
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=PORT,
-    metavar="N",
-    help="Port of the page; 0 for any free port.",
-)
-@click.option("--open/--no-open", default=True, help="Open the page in a browser.")
-@data_options
-@runs_dir_option
+@page_options
 def command(**given: Any) -> None:
-    """Draw a digit with mouse, pen, finger or keys on a page, and watch the network read it.
+    """Write a page that holds the network of RUN: draw a digit on it, and watch the network read it.
 
-    The page is at the address 127.0.0.1: only this machine can open it. Ctrl-C ends the command.
+    The page is one HTML file, which works without a network and without this program. The default RUN is the
+    latest or, if there is none, pretrained.
 
     \b
     cnnmnist draw
-    cnnmnist draw --run pretrained --port 8080 --no-open
+    cnnmnist draw pretrained --output draw.html --no-open
     """
-    draw(DrawOptions(**given))
+    draw(PageOptions(**given))
 
 
-def draw(options: DrawOptions) -> None:
-    """Serve the page until Ctrl-C."""
-    require_extra("draw", "cnnmnist draw", "starlette", "uvicorn")
-
-    from cnnmnist.drawing.server import ADDRESS, listen, serve
-
-    terminal = Terminal()
+def draw(options: PageOptions) -> None:
+    """Write the page, and open it."""
+    terminal = Terminal(options.as_json)
     run = choose_run(options.run_name, options.runs_dir, terminal)
-    with listen(options.port) as listener:
-        tests = _load_tests(run, options, terminal)
+    tests = load_tests(run, options, terminal)
 
-        from cnnmnist.drawing.app import build_app
-        from cnnmnist.drawing.reader import Reader
+    from cnnmnist.pages.page import draw_page
 
-        app = build_app(Reader(run), tests)
-        terminal.warn_about(run)
-        address = f"http://{ADDRESS}:{listener.getsockname()[1]}/"
-        terminal.out.print(f"Draw at {address} (Ctrl-C ends it)")
-        if options.open and (not _has_display() or click.launch(address)):
-            terminal.message("No browser could be opened here: open that address in one.")
-        serve(app, listener)
+    finish(draw_page(run, tests), "draw.html", run, options, terminal)
 
 
-def _load_tests(run: "cnnmnist.Run", options: DrawOptions, terminal: Terminal) -> "cnnmnist.Dataset | None":
+def finish(page: str, name: str, run: "cnnmnist.Run", options: PageOptions, terminal: Terminal) -> None:
+    """Write a page, say where it is, and open it."""
+    from cnnmnist.pages.page import write_page
+
+    terminal.warn_about(run)
+    path = options.output or run.figures.parent / name
+    write_page(page, path)
+    terminal.out.print(f"Page: {path}")
+    if options.open and (not _has_display() or click.launch(str(path))):
+        terminal.message(
+            "No browser could be opened here: copy the file to a machine with one, or serve its folder with "
+            "`python -m http.server --bind 127.0.0.1`."
+        )
+    terminal.result({"run": str(run.directory), "file": str(path)})
+
+
+def load_tests(run: "cnnmnist.Run", options: PageOptions, terminal: Terminal) -> "cnnmnist.Dataset | None":
     """The data whose test images the page offers: the run's own, if this machine has them."""
     from cnnmnist.data.loading import locate
 
@@ -97,5 +97,5 @@ def _load_tests(run: "cnnmnist.Run", options: DrawOptions, terminal: Terminal) -
 
 
 def _has_display() -> bool:
-    """Whether a browser could have a window: one in the terminal would take it from the server."""
+    """Whether a browser could have a window: one in the terminal would take it from the user."""
     return sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -22,6 +22,9 @@ from cnnmnist.cli.options import (
 )
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from cnnmnist.data.disputed import Dispute
 
 SHOWN_ERRORS = 9
 LARGEST_TABLE = 20  # classes; a wider confusion matrix is only readable as a picture
@@ -62,11 +65,7 @@ def command(**given: Any) -> None:
     cnnmnist evaluate --show-errors
     cnnmnist evaluate 20260723-120000-tutorial --split validation --confusion-matrix
     """
-    evaluate(EvaluateOptions(**given))
-
-
-def evaluate(options: EvaluateOptions) -> None:
-    """Classify a split, and print and draw what is right and wrong."""
+    options = EvaluateOptions(**given)
     terminal = Terminal(options.as_json)
     run = cnnmnist.load_run(options.run_name, options.runs_dir)
     with terminal.waiting("Reading the data"):
@@ -82,12 +81,16 @@ def evaluate(options: EvaluateOptions) -> None:
 
     split = options.split
     report = cnnmnist.evaluate(network, dataset.split(split))
+
+    from cnnmnist.data.disputed import disputed_labels
+
+    disputed = disputed_labels(report.labels)
     seen = run.has_seen(dataset, split)
     _show_report(report, dataset, split, seen, terminal)
     folder = options.figures or run.figures
     figures = []
     if options.show_errors:
-        figures += _show_errors(report, dataset, split, folder, terminal)
+        figures += _show_errors(report, disputed, dataset, split, folder, terminal)
     if options.confusion_matrix:
         figures.append(folder / f"{split}-confusion-matrix.png")
         title = f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%}"
@@ -106,9 +109,15 @@ def evaluate(options: EvaluateOptions) -> None:
             "seen_in_training": seen,
             "confusion_matrix": report.confusion_matrix.tolist(),
             "errors": [
-                {"index": int(i), "label": int(report.labels[i]), "predicted": int(report.predicted[i])}
+                {
+                    "index": int(i),
+                    "label": int(report.labels[i]),
+                    "predicted": int(report.predicted[i]),
+                    "disputed": disputed[i]._asdict() if i in disputed else None,
+                }
                 for i in report.errors
             ],
+            "undisputed_errors": sum(i not in disputed for i in report.errors),
             "figures": [str(path) for path in figures],
         }
     )
@@ -158,7 +167,12 @@ def _score_table(report: "cnnmnist.Report", names: tuple[str, ...]) -> Table:
 
 
 def _show_errors(
-    report: "cnnmnist.Report", dataset: "cnnmnist.Dataset", split: str, folder: Path, terminal: Terminal
+    report: "cnnmnist.Report",
+    disputed: "dict[int, Dispute]",
+    dataset: "cnnmnist.Dataset",
+    split: str,
+    folder: Path,
+    terminal: Terminal,
 ) -> list[Path]:
     """Draw the first errors, in the terminal and as a figure; in a pipe, print their titles."""
     errors = report.errors
@@ -174,6 +188,13 @@ def _show_errors(
     if not terminal.out.is_terminal:
         for index, title in zip(shown, grid.titles, strict=True):
             terminal.out.print(f"  image {index:>5}: {title}")
+    if doubtful := [index for index in errors if index in disputed]:
+        terminal.out.print(
+            f"People dispute the labels of {len(doubtful)} of the errors; {len(errors) - len(doubtful):,} remain "
+            "without them:"
+        )
+        for index in doubtful:
+            terminal.out.print(f"  image {index:>5}: {disputed[index].describe(names)}")
     path = folder / f"{split}-errors.png"
     cnnmnist.save_figure(cnnmnist.draw_grid(grid), path)
     return [path]

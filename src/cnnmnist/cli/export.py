@@ -57,11 +57,7 @@ def command(**given: Any) -> None:
     cnnmnist export --format onnx
     cnnmnist export pretrained --format tflite --int8 --output digits.tflite
     """
-    export(ExportOptions(**given))
-
-
-def export(options: ExportOptions) -> None:
-    """Write the network, and print how other programs use it."""
+    options = ExportOptions(**given)
     kind, int8 = options.format, options.int8
     if int8 and kind != "tflite":
         raise click.UsageError("--int8 goes with --format tflite.")

@@ -18,9 +18,8 @@ from cnnmnist.errors import MissingRunError
 
 if TYPE_CHECKING:
     from cnnmnist.config import ModelConfig
-    from cnnmnist.layers import Layer
-    from cnnmnist.summary import Timing
 
+COUNTS = ("parameters", "multiplications")
 NAMED_SHAPE = (28, 28)  # of the images of all data sets that have a name
 
 
@@ -59,11 +58,7 @@ def command(**given: Any) -> None:
     cnnmnist summary
     cnnmnist summary best --output network.svg
     """
-    summary(SummaryOptions(**given))
-
-
-def summary(options: SummaryOptions) -> None:
-    """Print and draw the layers of a network, and measure their time if that was asked for."""
+    options = SummaryOptions(**given)
     output = options.output
     if output:
         from cnnmnist.visualization.figures import check_figure_path  # imports matplotlib
@@ -74,28 +69,37 @@ def summary(options: SummaryOptions) -> None:
     terminal = Terminal(options.as_json)
     subject = _run(options) or _recipe(options)
     layers = list_layers(*subject.network)
-    timing = _measure(subject, terminal) if options.time else None
+    timing = None
+    if options.time:
+        with terminal.waiting("Measuring"):
+            from cnnmnist.summary import time_layers  # imports TensorFlow
+
+            timing = time_layers(*subject.network)
     height, width = subject.image_shape
     title = f"The network of the {subject.kind} {subject.name}"
     terminal.out.print(f"{title}, for images of {height}x{width} pixels, {len(subject.class_names)} classes")
-    terminal.out.print(_table(layers, timing), soft_wrap=False)
+    documents = [
+        {key: getattr(layer, key) for key in ("name", "kind", "output_shape", *COUNTS)} for layer in layers
+    ]
+    total = {key: sum(document[key] for document in documents) for key in COUNTS}
+    for document, share in zip(documents, timing.shares if timing else [], strict=False):
+        document["share"] = round(share, 4)
+    terminal.out.print(_table(documents, total, timed=timing is not None), soft_wrap=False)
     if timing:
         terminal.out.print(
             f"Time: for {timing.images:,} images at once, in float32, on this machine. Each layer was measured "
             f"alone; the fastest of {timing.passes:,} passes counts."
         )
-    parameters, multiplications = _totals(layers)
     if output:
-        _draw(subject, printable(f"{title}: {parameters:,} parameters"), output)
+        _draw(subject, printable(f"{title}: {total['parameters']:,} parameters"), output)
         terminal.out.print(f"Figure: {output}")
     terminal.result(
         {
             subject.kind: subject.place,
             "image_shape": [height, width],
             "classes": len(subject.class_names),
-            "parameters": parameters,
-            "multiplications": multiplications,
-            "layers": _documents(layers, timing),
+            **total,
+            "layers": documents,
             "figures": [str(output)] if output else [],
         }
     )
@@ -152,42 +156,15 @@ def _recipe(options: SummaryOptions) -> _Subject:
     return _Subject("recipe", recipe.name, recipe.name, recipe.model, shape, class_names)
 
 
-def _measure(subject: _Subject, terminal: Terminal) -> "Timing":
-    with terminal.waiting("Measuring"):
-        from cnnmnist.summary import time_layers  # imports TensorFlow
+def _table(documents: list[dict[str, Any]], total: dict[str, int], *, timed: bool) -> Table:
+    def cells(name: str, shape: tuple[int, ...], counts: dict[str, Any]) -> list[str]:
+        numbers = [f"{counts[key]:,}" if counts[key] else "" for key in COUNTS]
+        share = [f"{counts.get('share', 1):.1%}"] if timed else []
+        return [name, "x".join(f"{side:,}" for side in shape), *numbers, *share]
 
-        return time_layers(*subject.network)
-
-
-def _totals(layers: "list[Layer]") -> tuple[int, int]:
-    return sum(layer.parameters for layer in layers), sum(layer.multiplications for layer in layers)
-
-
-def _table(layers: "list[Layer]", timing: "Timing | None") -> Table:
-    def count(number: int) -> str:
-        return f"{number:,}" if number else ""
-
-    columns = ["layer", "output", "parameters", "multiplications"]
-    rows = [
-        [layer.name, "x".join(f"{side:,}" for side in layer.output_shape), *map(count, _totals([layer]))]
-        for layer in layers
-    ]
-    total = ["total", "", *map(count, _totals(layers))]
-    if timing:
-        columns.append("time")
-        for row, share in zip([*rows, total], [*timing.shares, 1.0], strict=True):
-            row.append(f"{share:.1%}")
-    return make_table(columns, rows, total=total)
-
-
-def _documents(layers: "list[Layer]", timing: "Timing | None") -> list[dict[str, Any]]:
-    """The layers as parts of the JSON document."""
-    keys = ("name", "kind", "output_shape", "parameters", "multiplications")
-    documents = [{key: getattr(layer, key) for key in keys} for layer in layers]
-    if timing:
-        for document, share in zip(documents, timing.shares, strict=True):
-            document["share"] = round(share, 4)
-    return documents
+    rows = [cells(each["name"], each["output_shape"], each) for each in documents]
+    columns = ["layer", "output", *COUNTS, *(["time"] if timed else [])]
+    return make_table(columns, rows, total=cells("total", (), total))
 
 
 def _draw(subject: _Subject, title: str, path: Path) -> None:

@@ -105,14 +105,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     cnnmnist visualize --movie                           how a run with snapshots learned
     """
     options = VisualizeOptions(**given)
-    if options.selections:
-        visualize(options)
-    else:
+    if not options.selections:
         click.echo(ctx.get_help())
-
-
-def visualize(options: VisualizeOptions) -> None:
-    """Save and preview the view that the options choose."""
+        return
     _check_combination(options.selections)
 
     from cnnmnist.visualization.figures import UNDATED, check_figure_path  # imports matplotlib

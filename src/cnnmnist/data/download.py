@@ -17,7 +17,7 @@ from cnnmnist.files import open_file, replacing
 if TYPE_CHECKING:
     from requests import Response, Session
 
-MAX_DOWNLOAD_BYTES = 1 << 26  # the largest file of most known data sets has 30 MB
+MAX_DOWNLOAD_BYTES = 1 << 30  # twice the size of the largest file, the archive of EMNIST
 DIGESTS = "SHA256SUMS"  # in the folder of extracted files
 TIMEOUTS = (5.0, 30.0)  # seconds to connect, and between two pieces of an answer
 
@@ -45,8 +45,6 @@ def fetch(
     files: Mapping[str, str],
     folder: Path,
     progress: DownloadProgress | None = None,
-    *,
-    max_bytes: int | None = None,
 ) -> None:
     """Download the files that the folder does not hold yet, from the first mirror that has them.
 
@@ -56,7 +54,6 @@ def fetch(
         files: SHA-256 of each file, in hexadecimal, by name of the file.
         folder: folder of the files; it never holds half a file.
         progress: called during the download of each file.
-        max_bytes: size of the largest file, if it is larger than ``MAX_DOWNLOAD_BYTES``.
 
     Raises:
         DownloadError: all mirrors failed.
@@ -70,8 +67,7 @@ def fetch(
             with requests.Session() as session:
                 for file, sha256 in files.items():
                     if not has_digest(folder / file, sha256):
-                        limit = max_bytes or MAX_DOWNLOAD_BYTES
-                        _download(session, mirror + file, folder / file, sha256, progress, limit)
+                        _download(session, mirror + file, folder / file, sha256, progress)
             return
         except (OSError, ValueError, HTTPError, WriteError) as error:  # the errors of requests are OSErrors
             failures.append(f"{urlsplit(mirror).netloc}: {_first_reason(error)}")
@@ -121,21 +117,18 @@ def extract(archive: Path, members: Iterable[str], folder: Path) -> None:
         raise DownloadError(f"Cannot extract {archive} to {folder}: {reason(error)}.") from error
 
 
-def _download(
-    session: "Session", url: str, path: Path, sha256: str, progress: DownloadProgress | None, limit: int
-) -> None:
+def _download(session: "Session", url: str, path: Path, sha256: str, progress: DownloadProgress | None) -> None:
     verify = os.environ.get("SSL_CERT_FILE") or True  # OpenSSL's and Python's variable; requests has another one
     hooks = {"response": _check_redirect}
     with session.get(url, stream=True, timeout=TIMEOUTS, verify=verify, hooks=hooks) as answer:
         if answer.status_code != 200:
             raise ValueError(f"HTTP status {answer.status_code}")
         size, received, digest = answer.raw.length_remaining, 0, hashlib.sha256()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replacing(path, make_folder=True) as temporary, temporary.open("wb") as file:
             # Some servers declare a .gz file as a compressed answer, which requests would decompress.
             for part in answer.raw.stream(1 << 16, decode_content=False):
                 received += len(part)
-                if received > limit:
+                if received > MAX_DOWNLOAD_BYTES:
                     raise ValueError("the answer is longer than the file can be")
                 digest.update(part)
                 file.write(part)

@@ -9,6 +9,7 @@ from cnnmnist.data.layouts import (
     IDX_NAME,
     STEMS,
     FolderContent,
+    choose_files,
     data_sets_inside,
     entries,
     split_folders,
@@ -82,12 +83,7 @@ def _idx_files(folder: Path) -> dict[str, dict[str, Path]]:
 
 
 def _read_idx_files(folder: Path, name: str | None, datasets: dict[str, dict[str, Path]]) -> FolderContent:
-    prefix = name if name in datasets else "" if "" in datasets or not datasets else next(iter(datasets))
-    if len(datasets) > 1 and prefix not in ("", name):
-        raise DataError(
-            f"There are several data sets in {folder}: choose one of {', '.join(datasets)} with --dataset."
-        )
-    files = datasets.get(prefix, {})
+    prefix, files = choose_files(folder, datasets or {"": {}}, name)
     for stem in STEMS:
         if stem not in files:
             missing = f"{prefix}-{stem}" if prefix else stem

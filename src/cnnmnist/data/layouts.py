@@ -1,5 +1,7 @@
 """Layouts of folders: where the splits and the classes are, and how a folder without splits is divided."""
 
+import itertools
+import math
 import os
 import re
 import unicodedata
@@ -54,7 +56,10 @@ def entries(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is missing, or cannot be read.
     """
-    return sorted(map(Path, _listed(folder)))
+    try:
+        return sorted(path for path in folder.iterdir() if not is_ignored(path.name))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DataError(f"Cannot read {folder}: {reason(error)}.") from error
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -63,21 +68,8 @@ def subfolders(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is missing, or cannot be read.
     """
-    # The entries know their kind, unless they are links.
-    found = [Path(entry) for entry in _listed(folder) if entry.is_dir(follow_symlinks=False) or entry.is_symlink()]
-    return sorted((path for path in found if path.is_dir()), key=lambda path: _class_order(path.name))
-
-
-def _listed(folder: Path) -> "list[os.DirEntry[str]]":
-    try:
-        with os.scandir(folder) as found:
-            return [entry for entry in found if not is_ignored(entry.name)]
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"Cannot read {folder}: {reason(error)}.") from error
-
-
-def _class_order(name: str) -> tuple[int, int, str]:
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    found = [path for path in entries(folder) if os.path.isdir(path)]  # noqa: PTH112 - Path.is_dir may raise
+    return sorted(found, key=lambda path: int(path.name) if path.name.isdecimal() else math.inf)
 
 
 def split_folders(folder: Path) -> dict[str, Path]:
@@ -100,19 +92,27 @@ def split_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
+def choose_files(folder: Path, found: dict[str, dict[str, Path]], name: str | None) -> tuple[str, dict[str, Path]]:
+    """Choose the files with the prefix ``name``, or those without a prefix, or the only ones; return their prefix.
+
+    Raises:
+        DataError: there are several prefixes, and ``name`` is none of them.
+    """
+    for prefix in (name, "", *(found if len(found) == 1 else ())):
+        if prefix in found:
+            return prefix, found[prefix]
+    raise DataError(f"There are several data sets in {folder}: choose one of {', '.join(found)} with --dataset.")
+
+
 def data_sets_inside(folder: Path) -> list[Path]:
     """Search the folders in a folder for those that hold IDX files, tables or training splits."""
     found: list[Path] = []
-    waiting = [folder]
-    for _ in range(SEARCHED):
-        if not waiting:
-            break
-        for path in subfolders(waiting.pop(0)):
-            if path.is_symlink():  # perhaps to a folder above
-                continue
-            names = [each.name.lower() for each in entries(path)]
-            holds_files = any(IDX_NAME.fullmatch(name) or TABLE_NAME.fullmatch(name) for name in names)
-            (found if holds_files or split_folders(path) else waiting).append(path)
+    for root, folders, names in itertools.islice(os.walk(folder), SEARCHED):
+        folders[:] = sorted(each for each in folders if not is_ignored(each))
+        files = any(pattern.fullmatch(name.lower()) for name in names for pattern in (IDX_NAME, TABLE_NAME))
+        if Path(root) != folder and (files or split_folders(Path(root))):
+            found.append(Path(root))
+            folders.clear()
     return found
 
 
@@ -128,12 +128,11 @@ def check_class_names(folder: Path, names: list[str]) -> None:
             f"{CLASSES.stop - 1} classes."
         )
     for name in names:
-        if not name.isprintable():
-            wrong = next(each for each in name if not each.isprintable())
-            called = f" ({unicodedata.name(wrong)})" if unicodedata.name(wrong, "") else ""
+        for wrong in (each for each in name if not each.isprintable()):
             raise DataError(
-                f"The folder {name!a} in {folder} has the character U+{ord(wrong):04X}{called} in its name, which "
-                "cannot be shown: give the class a printable name."
+                f"The folder {name!a} in {folder} has the character U+{ord(wrong):04X} "
+                f"({unicodedata.name(wrong, 'without a name')}) in its name, which cannot be shown: give the "
+                "class a printable name."
             )
 
 

@@ -178,7 +178,7 @@ def _known(name: str, progress: DownloadProgress | None) -> Dataset:
                 return _dataset(name, KERAS_SOURCE, FolderContent([arrays[key] for key in KERAS_KEYS]), known)
         # The data sets of one archive share it.
         target = cache_directory() / name.partition("-")[0] if known.members else folder
-        fetch(name, known.mirrors, known.files, target, progress, max_bytes=known.max_bytes)
+        fetch(name, known.mirrors, known.files, target, progress)
         if known.members:
             extract(target / next(iter(known.files)), known.members, folder)
     return _dataset(name, str(folder), read_folder(folder, name), known)

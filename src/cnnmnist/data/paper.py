@@ -45,6 +45,8 @@ def cut_to_paper(pixels: Floats) -> tuple[Floats, tuple[int, int]]:
 def _find_sheet(pixels: Floats) -> Mask | None:
     """The largest even area that is a sheet, uint8 (height, width), 1 inside; None if there is none."""
     small = shrink(pixels, SIDE)
+    if min(small.shape[:2]) < 4 * STROKE:
+        return None
     smooth = cv2.medianBlur(np.rint(small * 255).astype(np.uint8), STROKE).astype(np.float32) / 255
     steps = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(axis=2)
     _, labels, boxes, _ = cv2.connectedComponentsWithStats((steps < STEP).astype(np.uint8), connectivity=4)

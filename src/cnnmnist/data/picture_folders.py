@@ -2,15 +2,15 @@
 
 import contextlib
 import hashlib
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnnmnist.data.download import cache_directory
 from cnnmnist.data.layouts import (
@@ -47,23 +47,11 @@ class NetworkInput:
     """Whether the test split is enough, where a folder has one; then the other splits are empty."""
 
 
-@dataclass(frozen=True)
-class _Picture:
+class _Picture(NamedTuple):
     path: Path
-    split: str
+    split: int
+    """Index in ``ORDER``."""
     label: int
-    order: bytes
-    """Digest of the path below the folder of the split, which mixes the classes."""
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """What the cache keeps: images, labels, and the index of the split in ``ORDER``, all uint8."""
-
-    images: Images
-    labels: Images
-    splits: Images
-    passed: dict[str, int]
 
 
 def read_picture_folder(
@@ -87,78 +75,75 @@ def read_picture_folder(
     check_class_names(splits["train"], classes)
     only_test = expected and expected.only_test and "test" in splits
     pictures, passed = _find_pictures({"test": splits["test"]} if only_test else splits, classes)
-    divides = "test" not in splits and not (expected and expected.preparation == "digits")
-    listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged))
+    # A network of MNIST's digits was trained on none of these pictures: without splits, each of them tests it.
+    tests_all = "test" not in splits and bool(expected and expected.preparation == "digits")
+    divides = "test" not in splits and not tests_all
+    listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged, sorted(passed.items())))
     # One file for each use of a folder, so that a training and an evaluation do not overwrite each other's.
     use = hashlib.sha256(f"{folder}|{expected}".encode(errors="surrogateescape")).hexdigest()[:16]
     cached = cache_directory() / "pictures" / f"{use}.npz"
     prepared = _read_cache(cached, listing)
     if prepared is None:
-        prepared = _prepare(folder, _divided(pictures) if divides else pictures, expected, skip_damaged)
-        _write_cache(cached, listing, prepared)
-    images, labels = prepared.images, prepared.labels
-    test = prepared.splits == ORDER.index("test")
-    # A network of MNIST's digits was trained on none of these pictures: without splits, each of them tests it.
-    train, test = (~test, test) if divides or "test" in splits else (test | True, test | True)
+        pictures = _divided(pictures) if divides else pictures
+        prepared = _prepare(folder, pictures, passed, expected, skip_damaged)
+        # Without a cache the pictures are prepared again the next time.
+        with contextlib.suppress(WriteError), replacing(cached, make_folder=True) as temporary:
+            np.savez(temporary, np.array(listing), *prepared)
+    images, labels, split, notes = prepared
+    train, test = split < ORDER.index("test"), split == ORDER.index("test")
+    if tests_all:
+        train = test = np.ones(len(split), bool)
     for name, count in zip(classes, np.bincount(labels[train], minlength=len(classes)), strict=True):
         if not count and not expected:
             raise DataError(f"All pictures in {splits['train'] / name} were passed over: the class needs others.")
     if test.sum() < 2 or (train.sum() < 2 and not expected):
         raise DataError(f"Too few of the pictures in {folder} can be used: at least 2 are needed in each split.")
-    notes = [share_note(folder)] if divides else []
-    unread = prepared.passed.pop("damaged", 0)
-    if passed or unread:
-        total = len(pictures) + passed.total()
-        notes.append(counted(passed | ({"damaged": unread} if unread else {}), total, "files"))
-    if prepared.passed:
-        notes.append(counted(prepared.passed, len(pictures) - unread, "pictures"))
-    validation = int((prepared.splits == ORDER.index("validation")).sum())
     return FolderContent(
         [images[train], labels[train], images[test], labels[test]],
         class_names=tuple(classes),
         from_pictures=True,
-        validation=validation if "validation" in splits else None,
-        notes=tuple(notes),
+        validation=int((split == ORDER.index("validation")).sum()) if "validation" in splits else None,
+        notes=(*([share_note(folder)] if divides else []), *notes.tolist()),
     )
 
 
 def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_Picture], Counter[str]]:
     """Find all pictures, and count the files that are none by their kind."""
-    suffixes = _picture_suffixes()
-    passed: Counter[str] = Counter()
-    pictures: list[_Picture] = []
-    for split in sorted(splits, key=ORDER.index):
-        folder, before = splits[split], len(pictures)
-        passed.update(_kind(path) for path in entries(folder) if not path.is_dir())
-        for path in subfolders(folder):
-            if path.name not in classes:
-                raise DataError(f"{path} is of a class that the training split does not have.")
-            count = len(pictures)
-            for root, folders, names in os.walk(path, onerror=_refuse):
-                folders[:] = [each for each in folders if not is_ignored(each)]
-                passed["linked"] += sum(Path(root, each).is_symlink() for each in folders)
-                for file in (Path(root, name) for name in names if not is_ignored(name)):
-                    if file.suffix.lower() not in suffixes:
-                        passed[_kind(file)] += 1
-                        continue
-                    order = hashlib.sha256(os.fsencode(file.relative_to(folder).as_posix())).digest()
-                    pictures.append(_Picture(file, split, classes.index(path.name), order))
-            if len(pictures) == count:
-                raise DataError(f"There are 0 pictures in {path}: every class needs some, or remove the folder.")
-        if len(pictures) - before < 2:
-            found = len(pictures) - before
-            raise DataError(f"There are {found} pictures in the folders of {folder}: at least 2 are needed.")
-    return sorted(pictures, key=lambda each: (ORDER.index(each.split), each.order)), Counter(
-        dict(sorted((+passed).items()))
-    )
-
-
-def _picture_suffixes() -> set[str]:
     from PIL import Image
 
     from cnnmnist.data.pictures import FORMATS
 
-    return {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+    suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+    passed: Counter[str] = Counter()
+    pictures: list[_Picture] = []
+    for number, split in enumerate(ORDER):
+        if split not in splits:
+            continue
+        folder, found = splits[split], list[_Picture]()
+        passed.update(_kind(path) for path in entries(folder) if not path.is_dir())
+        for path in subfolders(folder):
+            if path.name not in classes:
+                raise DataError(f"{path} is of a class that the training split does not have.")
+            count = len(found)
+            for root, folders, names in os.walk(path, onerror=_refuse):
+                folders[:] = [each for each in folders if not is_ignored(each)]
+                passed["linked"] += sum(Path(root, each).is_symlink() for each in folders)
+                for file in (Path(root, name) for name in names if not is_ignored(name)):
+                    if file.suffix.lower() in suffixes:
+                        found.append(_Picture(file, number, classes.index(path.name)))
+                    else:
+                        passed[_kind(file)] += 1
+            if len(found) == count:
+                raise DataError(f"There are 0 pictures in {path}: every class needs some, or remove the folder.")
+        if len(found) < 2:
+            raise DataError(f"There are {len(found)} pictures in the folders of {folder}: at least 2 are needed.")
+        # An order that mixes the classes and depends on the names alone.
+        pictures += sorted(found, key=lambda each: hashlib.sha256(_name(each.path, folder)).digest())
+    return pictures, +passed
+
+
+def _name(path: Path, folder: Path) -> bytes:
+    return os.fsencode(path.relative_to(folder).as_posix())
 
 
 def _kind(path: Path) -> str:
@@ -172,77 +157,83 @@ def _refuse(error: OSError) -> NoReturn:
 def _listing(folder: Path, pictures: list[_Picture], use: object) -> str:
     """Digest of everything on which the prepared images depend."""
     digest = hashlib.sha256(repr(use).encode())
-    for each in pictures:
+    for path, split, label in pictures:
         size, time = 0, 0  # of a broken link
         with contextlib.suppress(OSError):
-            status = each.path.stat()
+            status = path.stat()
             size, time = status.st_size, status.st_mtime_ns
-        name = os.fsencode(each.path.relative_to(folder).as_posix())
-        digest.update(name + f"|{each.split}|{each.label}|{size}|{time}\n".encode())
+        digest.update(_name(path, folder) + f"|{split}|{label}|{size}|{time}\n".encode())
     return digest.hexdigest()
 
 
 def _divided(pictures: list[_Picture]) -> list[_Picture]:
     """Divide the pictures of a folder without splits by the content of their files."""
-    digests = [each.order for each in pictures]  # for files that cannot be read
+    digests = [os.fsencode(each.path) for each in pictures]  # for files that cannot be read
     for number, each in enumerate(pictures):
         with contextlib.suppress(OSError), open_file(each.path) as file:
             digests[number] = hashlib.file_digest(file, "sha256").digest()
     chosen = choose_test(digests, np.array([each.label for each in pictures], np.uint8))
-    return [
-        _Picture(each.path, "test" if in_test else "train", each.label, each.order)
-        for each, in_test in zip(pictures, chosen, strict=True)
-    ]
+    test = ORDER.index("test")
+    return [each._replace(split=test) if chosen[n] else each for n, each in enumerate(pictures)]
 
 
 def _prepare(
-    folder: Path, pictures: list[_Picture], expected: NetworkInput | None, skip_damaged: bool
-) -> _Prepared:
-    """Read the pictures, make them images, and pass over those that cannot be used."""
+    folder: Path,
+    pictures: list[_Picture],
+    passed: Counter[str],
+    expected: NetworkInput | None,
+    skip_damaged: bool,
+) -> list[NDArray[Any]]:
+    """Read the pictures, make them images, and pass over those that cannot be used.
+
+    Returns:
+        Images, labels and indices of the splits, all uint8, and sentences about what was passed over.
+    """
     from cnnmnist.data.pictures import fit_picture, prepare_whole, read_picture  # imports Pillow
 
-    if expected and expected.preparation == "digits":
+    for_digits = expected is not None and expected.preparation == "digits"
+    if for_digits:
         from cnnmnist.data.preprocessing import prepare_picture  # imports OpenCV
 
     images: list[Images] = []
     unscaled: list[Images] = []
     used: list[_Picture] = []
     damaged: dict[Path, PictureError] = {}
-    passed = Counter({"without a digit": 0, "with several": 0})
+    wrong = Counter({"without a digit": 0, "with several": 0})
     for each in pictures:
         try:
             pixels = read_picture(each.path).pixels
         except PictureError as error:
             damaged[each.path] = error
             continue
-        if expected and expected.preparation == "digits":
+        if expected is None:
+            images.append(fit_picture(pixels, PICTURE_SHAPE))
+            shape = pixels.shape[:2]
+            if all(side in SIDES for side in shape) and (not unscaled or shape == unscaled[0].shape):
+                unscaled.append(fit_picture(pixels, shape))
+        elif not for_digits:
+            images.append(prepare_whole(pixels, expected.image_shape, expected.background))
+        else:
             try:
                 digits = prepare_picture(pixels, expected.image_shape)
             except PictureError:
                 digits = np.empty((0, *expected.image_shape), np.uint8)
             if len(digits) != 1:
-                passed["with several" if len(digits) else "without a digit"] += 1
+                wrong["with several" if len(digits) else "without a digit"] += 1
                 continue
             images.append(digits[0])
-        elif expected:
-            images.append(prepare_whole(pixels, expected.image_shape, expected.background))
-        else:
-            images.append(fit_picture(pixels, PICTURE_SHAPE))
-            shape = pixels.shape[:2]
-            if all(side in SIDES for side in shape) and (not unscaled or shape == unscaled[0].shape):
-                unscaled.append(fit_picture(pixels, shape))
         used.append(each)
     if damaged and not skip_damaged:
         raise PictureError(_describe(folder, damaged))
-    if damaged:
-        passed["damaged"] = len(damaged)
-    chosen = unscaled if not expected and len(unscaled) == len(images) else images
-    return _Prepared(
+    chosen = unscaled if len(unscaled) == len(images) else images
+    files = dict(sorted(passed.items())) | ({"damaged": len(damaged)} if damaged else {})
+    counts = [(files, len(pictures) + passed.total(), "files"), (+wrong, len(pictures) - len(damaged), "pictures")]
+    return [
         np.stack(chosen) if chosen else np.empty((0, *PICTURE_SHAPE), np.uint8),
         np.array([each.label for each in used], np.uint8),
-        np.array([ORDER.index(each.split) for each in used], np.uint8),
-        dict(+passed),
-    )
+        np.array([each.split for each in used], np.uint8),
+        np.array([counted(*each) for each in counts if each[0]], str),
+    ]
 
 
 def _describe(folder: Path, damaged: dict[Path, PictureError]) -> str:
@@ -258,24 +249,9 @@ def _describe(folder: Path, damaged: dict[Path, PictureError]) -> str:
     )
 
 
-def _read_cache(path: Path, listing: str) -> _Prepared | None:
+def _read_cache(path: Path, listing: str) -> list[NDArray[Any]] | None:
     # zipfile and NumPy raise nearly anything for a damaged archive; then the pictures are read again.
     with contextlib.suppress(Exception), open_file(path) as file, np.load(file, allow_pickle=False) as cached:
-        if str(cached["listing"]) == listing:
-            passed = json.loads(str(cached["passed"]))
-            return _Prepared(cached["images"], cached["labels"], cached["splits"], passed)
+        if str(cached["arr_0"]) == listing:
+            return [cached[f"arr_{number}"] for number in range(1, 5)]
     return None
-
-
-def _write_cache(path: Path, listing: str, prepared: _Prepared) -> None:
-    # Without a cache the pictures are prepared again the next time.
-    with contextlib.suppress(WriteError), replacing(path) as temporary:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            temporary,
-            listing=np.array(listing),
-            images=prepared.images,
-            labels=prepared.labels,
-            splits=prepared.splits,
-            passed=np.array(json.dumps(prepared.passed)),
-        )

@@ -27,8 +27,6 @@ class KnownDataset:
     """Base URLs, in the order in which a download tries them."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each file of a mirror, in hexadecimal, by name of the file."""
-    max_bytes: int | None = None
-    """Size of the largest file, where it is larger than the usual limit of a download."""
     members: tuple[str, ...] = ()
     """The files of the data set in the only file of a mirror, which is a ZIP archive with more than them."""
 
@@ -45,7 +43,6 @@ def _emnist(split: str, class_names: tuple[str, ...], first_label: int = 0) -> K
             "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",  # TensorFlow Datasets'
         ),
         files={"gzip.zip": "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"},
-        max_bytes=561_753_746,
         members=tuple(f"gzip/emnist-{split}-{part}" for part in (*parts, "mapping.txt")),
     )
 

@@ -76,7 +76,7 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
     clean = np.where(np.isin(labels, [piece.labels[0] for piece in pieces]), ink, np.float32(0))
     reach = 2 * round(CLOSE * tallest / 2) + 1
     labels, pieces = _pieces(clean, cv2.dilate(clean, np.ones((reach, reach), np.uint8)) > 0)
-    if len(pieces) > MOST_PIECES:
+    if not 0 < len(pieces) <= MOST_PIECES:
         return labels, []
     groups = _group(pieces)
     tallest = max(group.height for group in groups)

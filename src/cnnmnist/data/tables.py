@@ -15,6 +15,7 @@ from cnnmnist.data.layouts import (
     TABLE_NAME,
     FolderContent,
     Images,
+    choose_files,
     choose_test,
     entries,
     share_note,
@@ -44,14 +45,10 @@ def read_tables(folder: Path, name: str | None) -> FolderContent | None:
     for path in entries(folder):
         if match := TABLE_NAME.fullmatch(path.name.lower()):
             tables.setdefault(match[1] or "", {})[match[2]] = path
-    found = {prefix: files for prefix, files in tables.items() if "train" in files}
-    if not found:
+    tables = {prefix: files for prefix, files in tables.items() if "train" in files}
+    if not tables:
         return None
-    if len(found) > 1 and name not in found:
-        choices = ", ".join(each or "train" for each in found)
-        raise DataError(f"There are several data sets in {folder}: choose one of {choices} with --dataset.")
-    prefix = name if name in found else next(iter(found))
-    files = found[prefix or ""]
+    prefix, files = choose_files(folder, tables, name)
     train = _read_table(files["train"])
     if train is None:
         raise DataError(f"{files['train']} has no column named label: it must hold the class of each image.")

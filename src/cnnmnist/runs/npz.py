@@ -1,5 +1,6 @@
 """NumPy archives (.npz) with iterations as names: written whole or not at all, and read as a stranger's data."""
 
+import contextlib
 import io
 import zipfile
 from pathlib import Path
@@ -20,8 +21,9 @@ def save_numbered(folder: Path, arrays: Arrays) -> Path:
         WriteError: the file cannot be written; an older file of that name is unchanged.
     """
     path = numbered(folder, int(arrays["iteration"]))
-    with replacing(path) as temporary:
+    with contextlib.suppress(OSError):  # the next line says why
         folder.mkdir(exist_ok=True)
+    with replacing(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub confuses them with allow_pickle
     return path
 

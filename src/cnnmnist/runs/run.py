@@ -32,41 +32,20 @@ class Run:
     def __init__(self, directory: Path, metadata: RunMetadata, figures: Path | None = None) -> None:
         self.directory = directory
         self.metadata = metadata
-        self._figures = figures
+        self.name = directory.name
+        """Name of the directory."""
+        self.figures = figures or directory / "figures"
+        """Folder of the figures of the run."""
+        self.model_file = directory / "model.keras"
+        """The trained network, which Keras can load."""
+        self.checkpoints = directory / "checkpoints"
+        """Folder of the checkpoints."""
+        self.snapshots = directory / "recording"  # the name in earlier versions
+        """Folder of the snapshots."""
+        self.metrics_file = directory / "metrics.jsonl"
+        """One JSON object per iteration: iteration, loss, accuracy, iterations_per_second."""
         self._stored: bytes | None = None
         """The content of ``run.json``, as this process last read or wrote it."""
-
-    # Properties, because making paths takes half of the time in which many runs are listed.
-
-    @property
-    def figures(self) -> Path:
-        """Folder of the figures of the run."""
-        return self._figures or self.directory / "figures"
-
-    @property
-    def model_file(self) -> Path:
-        """The trained network, which Keras can load."""
-        return self.directory / "model.keras"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.directory / "checkpoints"
-
-    @property
-    def snapshots(self) -> Path:
-        """Folder of the snapshots."""
-        return self.directory / "recording"  # the name in earlier versions
-
-    @property
-    def metrics_file(self) -> Path:
-        """One JSON object per iteration: iteration, loss, accuracy, iterations_per_second."""
-        return self.directory / "metrics.jsonl"
-
-    @property
-    def name(self) -> str:
-        """Name of the directory."""
-        return self.directory.name
 
     @property
     def resume_command(self) -> str:

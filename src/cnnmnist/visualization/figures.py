@@ -135,8 +135,7 @@ def save_figure(figure: matplotlib.figure.Figure, path: str | Path) -> None:
     check_figure_path(path)
     suffix = path.suffix.lower()
     # Without a salt, matplotlib puts random identifiers into an SVG file.
-    with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "cnnmnist"}):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, make_folder=True) as temporary, matplotlib.rc_context({"svg.hashsalt": "cnnmnist"}):
         figure.savefig(temporary, format=suffix[1:], metadata=UNDATED[suffix])
 
 

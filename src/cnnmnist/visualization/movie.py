@@ -86,8 +86,7 @@ def save_movie(grids: Sequence[ImageGrid], class_names: Sequence[str], path: Pat
     """
     first, *others = _pictures(grids, max(class_names, key=len))
     durations = [FRAME] * len(others) + [LAST_FRAME]
-    with replacing(path) as temporary:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, make_folder=True) as temporary:
         first.save(temporary, "gif", save_all=True, append_images=others, duration=durations, loop=0)
 
 
