@@ -1,4 +1,4 @@
-"""The ink of a picture, and the digits that it forms."""
+"""The ink of a picture: the light, the colours and the strokes that it is made of."""
 
 import numpy as np
 import pytest
