@@ -146,12 +146,12 @@ def _movie(run: Run, dataset: Dataset) -> list[dict[str, Any]]:
         snapshots = list(load_snapshots(run, dataset))
     except (DataError, RunError):
         return []
-    snapshots = [snapshot for snapshot in snapshots if snapshot.kernels]
-    largest = max((float(np.abs(each.kernels[0]).max()) for each in snapshots), default=1.0)
+    snapshots = [snapshot for snapshot in snapshots if snapshot.weights]
+    largest = max((float(np.abs(each.weights["kernel_0"]).max()) for each in snapshots), default=1.0)
     return [
         {
             "text": f"after {each.iteration:,} iterations: {each.accuracy:.1%}",
-            "picture": _picture(each.kernels[0], largest)[0],
+            "picture": _picture(each.weights["kernel_0"], largest)[0],
         }
         for each in snapshots
     ]
