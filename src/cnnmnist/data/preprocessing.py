@@ -70,7 +70,10 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
                 cut_out(ink, labels, digit),
                 tuple(
                     (
-                        (start + np.array([digit.left, digit.top, digit.right, digit.bottom]) / scale) / size
+                        np.minimum(
+                            (start + np.array([digit.left, digit.top, digit.right, digit.bottom]) / scale) / size,
+                            1.0,
+                        )
                     ).tolist()
                 ),
                 digit.beside_sign,
