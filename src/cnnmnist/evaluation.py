@@ -35,6 +35,8 @@ class Report:
     """Number of images by true class (rows) and predicted class (columns), int64 (classes, classes)."""
     class_scores: list[ClassScore]
     """One for each class."""
+    logits: np.ndarray
+    """Logits of the images, float32 (n, classes)."""
 
     @property
     def correct(self) -> int:
@@ -59,7 +61,8 @@ def evaluate(network: Network, split: Split) -> Report:
         network: as :meth:`cnnmnist.runs.run.Run.load_network` returns it.
         split: images, uint8 (n, height, width), and labels, uint8 (n,), n at least 1.
     """
-    predicted = predict_logits(network, split.images).argmax(axis=1)
+    logits = predict_logits(network, split.images)
+    predicted = logits.argmax(axis=1)
     matrix = np.zeros(network.layers[-1].output_shape * 2, np.int64)
     np.add.at(matrix, (split.labels, predicted), 1)
     correct, support, predictions = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
@@ -67,4 +70,4 @@ def evaluate(network: Network, split: Split) -> Report:
     recall = correct / np.maximum(support, 1)
     f1 = 2 * correct / np.maximum(support + predictions, 1)
     scores = map(ClassScore, precision.tolist(), recall.tolist(), f1.tolist(), support.tolist())
-    return Report(split.labels, predicted, matrix, list(scores))
+    return Report(split.labels, predicted, matrix, list(scores), logits)

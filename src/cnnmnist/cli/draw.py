@@ -41,7 +41,7 @@ def command(**given: Any) -> None:
     """Write a page that holds the network of RUN: draw a digit on it, and watch the network read it.
 
     The page is one HTML file, which works without a network and without this program. The default RUN is the
-    latest or, if there is none, pretrained.
+    latest or, if there is none, handwriting.
 
     \b
     cnnmnist draw

@@ -16,7 +16,7 @@ def command(**given: Any) -> None:
     """Write a page that tells how RUN went: accuracy, errors, filters, recipe, and the page of draw.
 
     The page is one HTML file, which works without a network and can be printed. The default RUN is the latest or,
-    if there is none, pretrained.
+    if there is none, handwriting.
 
     \b
     cnnmnist report

@@ -73,7 +73,6 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
             "layers": [dataclasses.asdict(layer) for layer in network.layers],
             "type": type_,
             "numbers": _base64(little_endian),
-            "temperature": getattr(run.metadata, "temperature", None) or 1.0,
             "whole": whole,
             "negated": own.background is not None and own.background < DARK,
             "tests": tests

@@ -16,7 +16,7 @@ from cnnmnist.errors import DataError, RunError
 from cnnmnist.evaluation import evaluate
 from cnnmnist.network import Network
 from cnnmnist.pages.page import SCRIPTS, content, png, render, sprite
-from cnnmnist.prediction import predict_logits, probabilities
+from cnnmnist.prediction import probabilities
 from cnnmnist.recipes import flatten, load_recipe, recipe_names
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
@@ -44,8 +44,7 @@ def report_page(run: Run, dataset: Dataset) -> str:
     """
     network, test, metadata = run.load_network(), dataset.test, run.metadata
     report = evaluate(network, test)
-    temperature = getattr(metadata, "temperature", None) or 1.0
-    rows = probabilities(predict_logits(network, test.images) / np.float32(temperature))
+    rows = probabilities(report.logits)
     losses = -np.log(np.maximum(rows[np.arange(len(rows)), test.labels], np.finfo(np.float32).tiny))
     disputed = disputed_labels(test.labels)
     errors = sorted(report.errors.tolist(), key=lambda index: -losses[index])
@@ -68,7 +67,6 @@ def report_page(run: Run, dataset: Dataset) -> str:
         tutorial=TUTORIAL if metadata.dataset.name == "mnist" else {},
         curves=_curves(run),
         reliability=_reliability(rows, report.predicted == report.labels),
-        calibration=temperature,
         disputed=disputed,
         undisputed=sum(index not in disputed for index in errors),
         errors=[(index, losses[index], rows[index].tolist()) for index in errors[:MOST_ERRORS]],
