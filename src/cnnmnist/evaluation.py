@@ -1,12 +1,13 @@
 """Evaluation: the predictions of a network for a split, and its scores."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from cnnmnist.data.loading import Split
 from cnnmnist.network import Network
-from cnnmnist.prediction import predict_logits
+from cnnmnist.prediction import cross_entropies, predict_logits, probabilities
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,18 @@ class Report:
     """One for each class."""
     logits: np.ndarray
     """Logits of the images, float32 (n, classes)."""
+    temperature: float
+    """What the logits are divided by before the softmax."""
+
+    @functools.cached_property
+    def probabilities(self) -> np.ndarray:
+        """Probabilities of the classes, float32 (n, classes)."""
+        return probabilities(self.logits, self.temperature)
+
+    @functools.cached_property
+    def losses(self) -> np.ndarray:
+        """Cross-entropy of each image, float64 (n,)."""
+        return cross_entropies(self.logits, self.labels, self.temperature)
 
     @property
     def correct(self) -> int:
@@ -70,4 +83,4 @@ def evaluate(network: Network, split: Split) -> Report:
     recall = correct / np.maximum(support, 1)
     f1 = 2 * correct / np.maximum(support + predictions, 1)
     scores = map(ClassScore, precision.tolist(), recall.tolist(), f1.tolist(), support.tolist())
-    return Report(split.labels, predicted, matrix, list(scores), logits)
+    return Report(split.labels, predicted, matrix, list(scores), logits, network.temperature)

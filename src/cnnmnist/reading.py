@@ -78,10 +78,20 @@ def read_digits(
         return probabilities(predict_logits(network, images))
 
     if dataset.preparation == "digits":
-        return [_read_line(line, classify, shape) for line in find_lines(pixels, name)]
-    image = prepare_whole(pixels, shape, dataset.background)
-    row = classify(image[np.newaxis])[0]
-    return [[Digit(image, row, (0.0, 0.0, 1.0, 1.0), bool(row.max() < SURE))]]
+        lines = [_read_line(line, classify, shape) for line in find_lines(pixels, name)]
+    else:
+        image = prepare_whole(pixels, shape, dataset.background)
+        row = classify(image[np.newaxis])[0]
+        lines = [[Digit(image, row, (0.0, 0.0, 1.0, 1.0), bool(row.max() < SURE))]]
+    # The bounds above were found for probabilities of temperature 1, and hold for those alone.
+    return [[_calibrated(digit, network) for digit in line] for line in lines]
+
+
+def _calibrated(digit: Digit, network: Network) -> Digit:
+    if network.temperature == 1.0:
+        return digit
+    logits = np.log(np.maximum(digit.probabilities, np.finfo(np.float32).tiny))[np.newaxis]
+    return replace(digit, probabilities=probabilities(logits, network.temperature)[0])
 
 
 def _read_line(line: list[InkedDigit], classify: Classify, shape: tuple[int, int]) -> list[Digit]:

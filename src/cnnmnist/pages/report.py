@@ -16,7 +16,6 @@ from cnnmnist.errors import DataError, RunError
 from cnnmnist.evaluation import evaluate
 from cnnmnist.network import Network
 from cnnmnist.pages.page import SCRIPTS, content, png, render, sprite
-from cnnmnist.prediction import probabilities
 from cnnmnist.recipes import flatten, load_recipe, recipe_names
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
@@ -44,8 +43,7 @@ def report_page(run: Run, dataset: Dataset) -> str:
     """
     network, test, metadata = run.load_network(), dataset.test, run.metadata
     report = evaluate(network, test)
-    rows = probabilities(report.logits)
-    losses = -np.log(np.maximum(rows[np.arange(len(rows)), test.labels], np.finfo(np.float32).tiny))
+    rows, losses = report.probabilities, report.losses
     disputed = disputed_labels(test.labels)
     errors = sorted(report.errors.tolist(), key=lambda index: -losses[index])
     right = np.flatnonzero(report.predicted == report.labels).tolist()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cnnmnist.config import Precision, Recipe
+from cnnmnist.config import LEAST_TEMPERATURE, MOST_TEMPERATURE, Precision, Recipe
 from cnnmnist.data.registry import DATASETS, Preparation
 from cnnmnist.errors import RunError, one_line
 
@@ -76,6 +76,7 @@ class RunMetadata(_Metadata):
     batch_per_replica: int | None = Field(None, ge=1, le=65_536)
     precision: Precision | None = None
     iteration: Iteration = 0
+    temperature: float = Field(1.0, ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)
     seconds: float = Field(0.0, ge=0.0, le=MAX_SECONDS)
     ladder: list[Rung] = []
 

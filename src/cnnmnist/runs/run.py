@@ -229,7 +229,8 @@ class Run:
                 f"continue it with `{self.resume_command}`."
             )
         description = self._network_description()
-        return Network(*description, read_weights(list_layers(*description), self.model_file))
+        weights = read_weights(list_layers(*description), self.model_file)
+        return Network(*description, weights, self.metadata.temperature)
 
     def load_model(self) -> "keras.Model":
         """Load the trained network in Keras, float32, from images in [0, 1] to logits, for its gradients.
