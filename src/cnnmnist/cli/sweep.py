@@ -236,12 +236,15 @@ def _table(results: "list[Setting]", title: str, console: Console) -> Table:
     columns["seeds"] = [_count(len(row["seeds"]), len(each.runs)) for row, each in zip(rows, results, strict=True)]
     for name, (form, keys) in formats.items():
         values = [[row[key] for key in keys] for row in rows]
-        columns[name] = ["-" if None in each else form.format(*each) for each in values]
+        columns[name] = ["-" if None in each else form.format(*each).replace("% to", " to") for each in values]
     columns["mean"] = [styled(cell, "bold") for cell in columns["mean"]]
     for name in ("time", "iterations", "range", ""):
         cells = zip(*columns.values(), strict=True)
         table = make_table([*columns], cells, title=title, left=0, compact=True)
-        if not name or Measurement.get(console, console.options.update(width=10_000), table).minimum <= console.width:
+        if (
+            not name
+            or Measurement.get(console, console.options.update(width=10_000), table).maximum <= console.width
+        ):
             break
         del columns[name]
     return table
@@ -284,8 +287,8 @@ def _show(sweep: "Sweep", results: "list[Setting]", terminal: Terminal) -> None:
             out.print(f"No row is below the first one by more than the seeds differ ({level}).")
     if unfinished := sum(len(each.runs) - len(each.finished) for each in results):
         out.print(
-            f"Not finished: {unfinished} runs. Other processes train them, or nobody does; the same command goes on "
-            "with what nobody trains, and shows the table again."
+            f"Not finished: {unfinished} runs. Other processes train them, or nobody does; the same command "
+            "trains those that nobody trains, and shows the table again."
         )
     out.print(f"Runs: {sweep.directory}")
 
