@@ -20,7 +20,7 @@ from cnnmnist.cli.progress import progress_bar
 from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train import load_training_data, train_run
-from cnnmnist.cli.train_options import TrainOptions, recipe_options
+from cnnmnist.cli.train_options import TrainOptions, checkpoint_option, recipe_options
 from cnnmnist.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ csv_option = click.option(
         "recipes; may be given several times, for every combination.",
     ),
     _without_seed(recipe_options),
+    checkpoint_option,
     csv_option,
     json_option,
 )
@@ -140,10 +141,10 @@ def _definition(seeds: list[int], vary: tuple[str, ...], train_options: TrainOpt
         field, equals, values = (part.strip() for part in each.partition("="))
         if not equals or not values:
             raise click.UsageError(f"--vary {each}: write it as KEY=VALUE,VALUE,...")
+        if field in ("training.seed", "dataset"):
+            raise click.UsageError(f"--vary {field}: {_INSTEAD[field]}")
         if field in varied or field in train_options.overrides or (field == "config" and train_options.config):
             raise click.UsageError(f"{field} is given twice: vary it, or set it, once.")
-        if field in ("training.seed", "dataset"):
-            raise click.UsageError(f"--vary {field}: " + _INSTEAD[field])
         varied[field] = parse_yaml(f"[{values}]", f"--vary {field}")
     if "training.seed" in train_options.overrides:
         raise click.UsageError(f"--set training.seed: {_INSTEAD['training.seed']}")

@@ -52,17 +52,18 @@ recipe_options = options(
     skip_damaged_option,
     runs_dir_option,
 )
+checkpoint_option = click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=1_000,
+    metavar="N",
+    help="Iterations between checkpoints.",
+)
 train_options = options(
     recipe_options,
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
     click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
-    click.option(
-        "--checkpoint-every",
-        type=click.IntRange(min=1),
-        default=1_000,
-        metavar="N",
-        help="Iterations between checkpoints.",
-    ),
+    checkpoint_option,
     click.option(
         "--record", is_flag=True, help="Keep about 50 snapshots of the training, for `cnnmnist visualize --movie`."
     ),

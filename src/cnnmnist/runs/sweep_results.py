@@ -24,7 +24,7 @@ class Setting:
     runs: list[tuple[PlannedRun, Run | None]] = field(default_factory=list)
     """Each planned run, and the run as far as it is trained."""
     p_value: float | None = None
-    """Of the exact permutation test against the best setting; None for the best, or with one seed in each."""
+    """Of the exact permutation test against the best setting; None for the best, or with one seed only."""
 
     @property
     def finished(self) -> list[tuple[int, Run]]:
@@ -83,9 +83,9 @@ def permutation_p_value(first: Sequence[float], second: Sequence[float]) -> floa
     random ones, the same each time.
 
     Returns:
-        The probability; None where fewer than two accuracies cannot be divided in different ways.
+        The probability; None where a setting has one seed only.
     """
-    if not first or not second or len(first) + len(second) < 3:
+    if min(len(first), len(second)) < 2:
         return None
     from scipy.stats import permutation_test
 
