@@ -167,12 +167,14 @@ def _work(
     hint: str,
 ) -> list[TrainingError]:
     """Train what is left, and return the errors of the runs that failed."""
+    from cnnmnist.runs.sweeps import describe
+
     left = list(enumerate(planned, 1))
     failures: list[TrainingError] = []
     while left:
         before, held = len(left), []
         for number, each in left:
-            title = f"Run {number} of {len(planned)}, {_title(each)}"
+            title = f"Run {number} of {len(planned)}, {describe(each.settings | {'seed': each.seed})}"
             with sweep.claimed(each, dataset) as run:
                 if run is None:
                     if (found := sweep.find(each)) and found.metadata.status != "finished":
@@ -215,23 +217,12 @@ def _train(
     return train_run(run, dataset, None, train_options, terminal, updating, hint)
 
 
-def _title(planned: "PlannedRun") -> str:
-    return _description(planned.settings | {"seed": planned.seed})
-
-
-def _description(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{_short(field)} {value}" for field, value in settings.items())
-
-
-def _short(field: str) -> str:
-    """The heading of a varied field."""
-    return "recipe" if field == "config" else field.rpartition(".")[2]
-
-
 def _table(results: "list[Setting]", title: str, console: Console) -> Table:
     """A row for each setting, the best first; on a narrow terminal, some columns are left out."""
+    from cnnmnist.runs.sweeps import short_name
+
     columns: dict[str, list[Any]] = {
-        _short(field): [str(setting.settings[field]) for setting in results] for field in results[0].settings
+        short_name(field): [str(setting.settings[field]) for setting in results] for field in results[0].settings
     }
     rows, formats = [setting.row() for setting in results], _FORMATS
     columns["seeds"] = [_count(len(row["seeds"]), len(each.runs)) for row, each in zip(rows, results, strict=True)]
@@ -268,6 +259,7 @@ def _count(done: int, asked: int) -> str:
 def _show(sweep: "Sweep", results: "list[Setting]", terminal: Terminal) -> None:
     """The table, and what may be concluded from it."""
     from cnnmnist.runs.sweep_results import SIGNIFICANT, clearly_worse, smallest_p_value
+    from cnnmnist.runs.sweeps import describe
 
     out = terminal.out
     out.print(_table(results, f"Accuracy on Test-Set, sweep {sweep.name}", out), soft_wrap=False)
@@ -280,7 +272,7 @@ def _show(sweep: "Sweep", results: "list[Setting]", terminal: Terminal) -> None:
             f"permutation test; with {counts[0]} against {counts[1]} seeds, the smallest p is {smallest:.2g})."
         )
         level = f"at 5 % in all, by Holm's method for {len(tested)} comparison{'s' if len(tested) > 1 else ''}"
-        if worse := [_description(each.settings) for each in clearly_worse(results)]:
+        if worse := [describe(each.settings) for each in clearly_worse(results)]:
             out.print(f"Below the first row by more than the seeds differ ({level}): {'; '.join(worse)}.")
         elif smallest > SIGNIFICANT / len(tested):
             out.print(f"So few seeds cannot show a difference ({level}): give more --seeds.")

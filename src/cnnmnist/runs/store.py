@@ -121,6 +121,15 @@ class DamagedRun:
 
     directory: Path
     reason: str
+    started: str
+    """When its file ``run.json`` changed last, as a run says when it started; empty where nobody knows."""
+
+
+def list_sweeps(runs_dir: Path) -> list[Path]:
+    """The folders of the sweeps in a runs directory, in the order of their names."""
+    with contextlib.suppress(OSError):
+        return sorted(path for path in runs_dir.iterdir() if is_sweep(path) and not is_run(path))
+    return []
 
 
 def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
@@ -141,7 +150,7 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
             with contextlib.suppress(OSError):
                 changed = datetime.fromtimestamp((directory / "run.json").stat().st_mtime, UTC)
                 started = changed.isoformat(timespec="milliseconds")
-            runs.append((started, DamagedRun(directory, str(error))))
+            runs.append((started, DamagedRun(directory, str(error), started)))
     return [run for _, run in sorted(runs, key=operator.itemgetter(0), reverse=True)]
 
 

@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import itertools
 import json
+import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +43,11 @@ class SweepDefinition(Metadata):
     dataset: Text = ""
     digest: str = Field("", pattern=r"^([0-9a-f]{64})?$")
 
+    @property
+    def size(self) -> int:
+        """Number of runs."""
+        return math.prod(map(len, self.vary.values())) * len(self.seeds)
+
     def settings(self) -> list[dict[str, Any]]:
         """Every combination of the varied values, by field."""
         return [dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())]
@@ -52,9 +58,9 @@ class SweepDefinition(Metadata):
         Raises:
             RecipeError: a field is unknown or not valid, the runs are too many, or need different data sets.
         """
+        if self.size > MAX_RUNS:
+            raise RecipeError(f"A sweep has at most {MAX_RUNS:,} runs, not {self.size:,}: vary less.")
         settings = self.settings()
-        if len(settings) * len(self.seeds) > MAX_RUNS:
-            raise RecipeError(f"A sweep has at most {MAX_RUNS:,} runs: vary less.")
         recipes = [self._recipe(each) for each in settings]
         if len({recipe.dataset for recipe in recipes}) > 1:
             raise RecipeError("The recipes of a sweep need the same data set: choose it with --dataset.")
@@ -99,12 +105,9 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """Name of the run, such as ``learning_rate-0.001-seed-0``, or ``best-seed-0`` for a varied recipe."""
-        parts = []
-        for field, value in self.settings.items():
-            text = value if isinstance(value, str) else json.dumps(value)
-            text = text.rpartition("/")[2].removesuffix(".yaml") if field == "config" else text
-            parts.append(text if field == "config" else f"{field.rpartition('.')[2]}-{text}")
+        """Name of the run: the values of the varied fields and the seed, such as ``0.001-seed-0``."""
+        parts = [value if isinstance(value, str) else json.dumps(value) for value in self.settings.values()]
+        parts = [part.rpartition("/")[2].removesuffix(".yaml") for part in parts]
         name = "-".join([*parts, f"seed-{self.seed}"])
         if re.fullmatch(NAME_PATTERN, name):
             return name
@@ -260,3 +263,13 @@ def _locked_soon(folder: Path) -> Iterator[None]:
                     raise RunError(f"Another process has been changing {folder} for long: try again.") from error
                 time.sleep(0.02)
         yield
+
+
+def short_name(field: str) -> str:
+    """The name of a varied field in a table."""
+    return "recipe" if field == "config" else field.rpartition(".")[2]
+
+
+def describe(settings: Mapping[str, Any]) -> str:
+    """Settings in words, such as ``learning_rate 0.001, dropout 0.3``."""
+    return ", ".join(f"{short_name(field)} {value}" for field, value in settings.items())
