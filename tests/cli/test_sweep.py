@@ -211,8 +211,10 @@ def test_fast_three_values_and_three_seeds_killed_twice_and_finished_by_two(tmp_
     options = ["--config", "fast", "--dataset", "mnist5k", "--seeds", "0-2", "--checkpoint-every", 200]
     arguments = ["sweep", "rates", *options, "--vary", "training.learning_rate=1e-3,3e-3,6e-3"]
     names = [f"{rate}-seed-{seed}" for seed in range(3) for rate in ("0.001", "0.003", "0.006")]
-    (tmp_path / "undisturbed").mkdir()
-    assert run_cli(*arguments, cwd=tmp_path / "undisturbed").status == 0
+    (alone := tmp_path / "undisturbed").mkdir()
+    with started(alone, *arguments) as (process,):
+        process.join(timeout=1_200)
+        assert process.exitcode == 0, (alone / "0.err").read_text()
     kill_in(tmp_path, f"runs/rates/{names[1]}", 500, arguments)
     kill_in(tmp_path, f"runs/rates/{names[4]}", 300, arguments)
     results = finish_together(tmp_path, arguments)
@@ -221,4 +223,4 @@ def test_fast_three_values_and_three_seeds_killed_twice_and_finished_by_two(tmp_
     assert sum(trained) == 5
     assert min(trained) > 0, "both processes take runs"
     for name in names:
-        assert bits(tmp_path / "runs/rates" / name) == bits(tmp_path / "undisturbed/runs/rates" / name), name
+        assert bits(tmp_path / "runs/rates" / name) == bits(alone / "runs/rates" / name), name

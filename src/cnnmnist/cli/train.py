@@ -11,6 +11,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command, require_extra
+from cnnmnist.cli.find_learning_rate import find_rate
 from cnnmnist.cli.progress import download_bar, progress_bar, progress_lines, show_ladder
 from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
@@ -44,6 +45,9 @@ def train(options: TrainOptions) -> None:
     if options.tensorboard:
         require_extra("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(options.as_json)
+    if options.find_learning_rate:
+        find_rate(options, terminal)
+        return
     cluster = find_cluster(options)
     if cluster and not cluster.is_chief:
         with naming_failures(cluster):

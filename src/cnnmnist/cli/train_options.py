@@ -67,6 +67,12 @@ train_options = options(
     click.option(
         "--record", is_flag=True, help="Keep about 50 snapshots of the training, for `cnnmnist visualize --movie`."
     ),
+    click.option(
+        "--find-learning-rate",
+        is_flag=True,
+        help="Make no run: train 300 iterations while the learning rate rises, draw the loss over the rate, and "
+        "say which rate to try.",
+    ),
     click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run directory."),
     click.option(
         "--strategy",
@@ -104,6 +110,7 @@ class TrainOptions(CommonOptions):
     checkpoint_every: int = 1_000
     record: bool = False
     tensorboard: bool = False
+    find_learning_rate: bool = False
     strategy: str = "auto"
     cluster: str = "tf-config"
     cluster_timeout: float = 300.0

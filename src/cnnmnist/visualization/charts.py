@@ -1,6 +1,6 @@
 """Charts: confusion matrices, learning curves and embeddings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,31 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
     legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", fontsize=SMALL, frameon=False)
     for text, curve in zip(legend.get_texts(), curves, strict=True):
         text.set(text=curve.name, parse_math=False)
+    return figure
+
+
+def draw_rate_test(rates: Array, losses: Array, smoothed: Array, marks: Mapping[str, float]) -> Figure:
+    """Draw the losses of a learning rate range test over the rates, and mark some rates.
+
+    Args:
+        rates: learning rate of each iteration, float (n,).
+        losses: loss of each iteration, float (n,).
+        smoothed: smoothed losses, float (n,).
+        marks: rates by their names.
+    """
+    figure = Figure(figsize=(7, 4), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot(xscale="log", yscale="log")
+    axes.plot(rates, losses, color="0.75", linewidth=0.8)
+    axes.plot(rates, smoothed, color="C0")
+    for number, (name, rate) in enumerate(marks.items(), 1):
+        axes.axvline(rate, color=f"C{number}", linestyle=LINE_STYLES[number], label=f"{name}: {rate:.2g}")
+    axes.set_xlabel("Learning rate", size=SMALL)
+    axes.set_ylabel("Training loss, and its running mean", size=SMALL)
+    axes.set_ylim(0.7 * smoothed.min(), 1.3 * smoothed.max())
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.tick_params(labelsize=SMALL)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=SMALL, frameon=False)
     return figure
 
 
