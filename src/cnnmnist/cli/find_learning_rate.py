@@ -34,9 +34,13 @@ def find_rate(options: TrainOptions, terminal: Terminal) -> None:
 
         test = find_learning_rate(recipe, dataset)
     path = Path(f"learning-rate-{recipe.name}.png")
-    marks = {"steepest": test.steepest, "least": test.least}
-    marks |= {"try": test.suggestion} if test.suggestion else {}
-    cnnmnist.save_figure(draw_rate_test(test.rates, test.losses, test.smoothed, marks), path)
+    marks = {"steepest": test.steepest, "try": test.suggestion, "least": test.least, "diverged": test.diverged}
+    cnnmnist.save_figure(
+        draw_rate_test(
+            test.rates, test.losses, test.smoothed, {name: rate for name, rate in marks.items() if rate}
+        ),
+        path,
+    )
     end = f"it diverged at {test.diverged:.2g}" if test.diverged else f"it did not diverge up to {HIGHEST:g}"
     if test.suggestion is None:
         advice = "The loss did not fall at any rate in so few iterations, so this test has no advice"

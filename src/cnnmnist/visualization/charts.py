@@ -132,12 +132,16 @@ def draw_rate_test(rates: Array, losses: Array, smoothed: Array, marks: Mapping[
     axes.plot(rates, losses, color="0.75", linewidth=0.8)
     axes.plot(rates, smoothed, color="C0")
     for number, (name, rate) in enumerate(marks.items(), 1):
-        axes.axvline(rate, color=f"C{number}", linestyle=LINE_STYLES[number], label=f"{name}: {rate:.2g}")
+        axes.axvline(
+            rate, color=f"C{number}", linestyle=LINE_STYLES[number % len(LINE_STYLES)], label=f"{name}: {rate:.2g}"
+        )
     axes.set_xlabel("Learning rate", size=SMALL)
     axes.set_ylabel("Training loss, and its running mean", size=SMALL)
     axes.set_ylim(0.7 * smoothed.min(), 1.3 * smoothed.max())
     axes.grid(color="0.9", linewidth=0.6)
-    axes.tick_params(labelsize=SMALL)
+    axes.tick_params(which="both", labelsize=SMALL)
+    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        formatted("{x:g}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=SMALL, frameon=False)
     return figure
