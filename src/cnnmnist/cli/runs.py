@@ -1,5 +1,6 @@
 """``cnnmnist runs``."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from cnnmnist.cli.command import Command
 from cnnmnist.cli.options import json_option, runs_dir_option
 from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
+from cnnmnist.errors import MissingRunError, RunError
 
 if TYPE_CHECKING:
     from cnnmnist.runs.store import DamagedRun
@@ -20,6 +22,7 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
 
 
 @click.command(cls=Command)
+@click.argument("sweep", required=False, metavar="[SWEEP]")
 @click.option(
     "--sort",
     type=click.Choice(KEYS),
@@ -28,18 +31,28 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
 )
 @runs_dir_option
 @json_option
-def command(sort: str, runs_dir: Path, as_json: bool) -> None:
-    """List the runs with their recipe, data, accuracy and time.
+def command(sweep: str | None, sort: str, runs_dir: Path, as_json: bool) -> None:
+    """List the runs with their recipe, data, accuracy and time, or those of a sweep.
+
+    A sweep is one line: the sum of its iterations and of its time, and the accuracy of its best run.
 
     \b
     cnnmnist runs
     cnnmnist runs --sort accuracy
+    cnnmnist runs rates
     """
-    from cnnmnist.runs.store import list_runs
+    from cnnmnist.runs.store import is_sweep, list_runs, list_sweeps
 
     terminal = Terminal(as_json)
+    if sweep is not None:
+        folder = next((each for each in (runs_dir / sweep, Path(sweep)) if is_sweep(each)), None)
+        if folder is None:
+            raise MissingRunError(f"There is no sweep {sweep!r} in {runs_dir}: `cnnmnist runs` lists all.")
+        runs_dir = folder
     entries = [_entry(run) for run in list_runs(runs_dir)]
-    if sort != "started":  # they come newest first
+    entries += [_sweep_entry(folder, list_runs(folder)) for folder in list_sweeps(runs_dir)]
+    entries.sort(key=lambda entry: entry["started"] or "", reverse=True)
+    if sort != "started":
         # A run without the value, such as an accuracy before its first evaluation, comes last.
         known = [entry for entry in entries if entry[sort] is not None]
         unknown = [entry for entry in entries if entry[sort] is None]
@@ -55,7 +68,7 @@ def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
     entry: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason"))
     entry |= {"run": str(run.directory), "name": run.directory.name}
     if not isinstance(run, cnnmnist.Run):
-        return entry | {"status": "damaged", "reason": run.reason}
+        return entry | {"status": "damaged", "reason": run.reason, "started": run.started or None}
     metadata = run.metadata
     return entry | {
         "started": metadata.started,
@@ -66,6 +79,34 @@ def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
         "accuracy": metadata.ladder[-1].accuracy if metadata.ladder else None,
         "seconds": round(metadata.seconds, 3),
     }
+
+
+def _sweep_entry(folder: Path, runs: "list[cnnmnist.Run | DamagedRun]") -> dict[str, Any]:
+    from cnnmnist.runs.sweeps import Sweep
+
+    total: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason"))
+    total |= {"run": str(folder), "name": folder.name}
+    try:
+        size = Sweep.read(folder).definition.size
+    except RunError as error:
+        return total | {"status": "damaged", "reason": str(error)}
+    entries = [_entry(run) for run in runs]
+    finished = sum(entry["status"] == "finished" for entry in entries)
+    total |= {"status": "finished" if finished == size else f"{finished:,} of {size:,}", "runs": size}
+    for key, join in _JOINED.items():
+        values = [entry[key] for entry in entries if entry[key] is not None]
+        total[key] = join(values) if values else None
+    return total
+
+
+def _only(values: list[str]) -> str:
+    return values[0] if len(set(values)) == 1 else "several"
+
+
+_JOINED: dict[str, Callable[[Any], Any]] = {
+    **{"recipe": _only, "dataset": _only, "started": max},
+    **{"iterations": sum, "accuracy": max, "seconds": sum},
+}
 
 
 def _show(entries: list[dict[str, Any]], terminal: Terminal) -> None:

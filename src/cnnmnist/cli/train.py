@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shlex
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command, require_extra
+from cnnmnist.cli.find_learning_rate import find_rate
 from cnnmnist.cli.progress import download_bar, progress_bar, progress_lines, show_ladder
 from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
@@ -43,6 +45,9 @@ def train(options: TrainOptions) -> None:
     if options.tensorboard:
         require_extra("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(options.as_json)
+    if options.find_learning_rate:
+        find_rate(options, terminal)
+        return
     cluster = find_cluster(options)
     if cluster and not cluster.is_chief:
         with naming_failures(cluster):
@@ -53,7 +58,11 @@ def train(options: TrainOptions) -> None:
     with run.locked():
         metadata = run.metadata
         _describe(run, dataset, terminal)
-        stopped_by = _train(run, dataset, distribution, options, terminal)
+        show: Any = progress_bar if terminal.shows_progress else progress_lines
+        updating = show(metadata.recipe, terminal)
+        stopped_by = train_run(
+            run, dataset, distribution, options, terminal, updating, resume_hint(run), _describe_distribution
+        )
     if stopped_by:
         terminal.err.print(f"Interrupted after {metadata.iteration:,} iterations. {resume_hint(run)}")
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
@@ -85,6 +94,14 @@ def _new_run(
 
     recipe = options.load_recipe()
     distribution = connect(options, cluster, terminal)
+    dataset = load_training_data(recipe, options, terminal)
+    check_same_training(distribution, recipe, dataset)
+    replicas = distribution.replicas if distribution else 1
+    return create_run(options.runs_dir, options.name, recipe, dataset, replicas), dataset, distribution
+
+
+def load_training_data(recipe: "cnnmnist.Recipe", options: TrainOptions, terminal: Terminal) -> "cnnmnist.Dataset":
+    """Load the data set of a new run, and say where it is not what a user might expect."""
     with download_bar(terminal) as progress:
         dataset = cnnmnist.load_dataset(
             recipe.dataset, options.data_dir, progress=progress, skip_damaged=options.skip_damaged
@@ -97,9 +114,7 @@ def _new_run(
             "with the program. For all of them, put the four IDX files in a folder and name it with --data-dir "
             "or $CNNMNIST_DATA_DIR, or train again with a connection to the internet.",
         )
-    check_same_training(distribution, recipe, dataset)
-    replicas = distribution.replicas if distribution else 1
-    return create_run(options.runs_dir, options.name, recipe, dataset, replicas), dataset, distribution
+    return dataset
 
 
 def _describe(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", terminal: Terminal) -> None:
@@ -109,30 +124,44 @@ def _describe(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", terminal: Termin
         terminal.out.print(f"  {title + ':':<16}{len(split):>7,} images")
 
 
-def _train(
+def train_run(
     run: "cnnmnist.Run",
     dataset: "cnnmnist.Dataset",
     distribution: "Distribution | None",
     options: TrainOptions,
     terminal: Terminal,
+    updating: "contextlib.AbstractContextManager[Callable[[cnnmnist.Progress], None]]",
+    hint: str,
+    describe: "Callable[[cnnmnist.Run, Distribution, Terminal], None] | None" = None,
 ) -> int:
-    """Train to the end or to a signal, and return the signal's number, or 0."""
-    show: Any = progress_bar if terminal.shows_progress else progress_lines
-    with Signals(run, terminal) as signals:
+    """Train to the end or to a signal, and return the signal's number, or 0.
+
+    Args:
+        run: locked.
+        dataset: of the run.
+        distribution: the replicas; None to choose them as the options say.
+        options: of ``cnnmnist train``.
+        terminal: for messages.
+        updating: yields what is called with the progress.
+        hint: how to continue after an interruption.
+        describe: called before the first iteration.
+    """
+    with Signals(run, terminal, hint) as signals:
         try:
             with terminal.waiting("Starting TensorFlow"):
                 from cnnmnist.distributed.strategy import distribute
                 from cnnmnist.training.loop import training_events
                 from cnnmnist.training.step import Progress
             distribution = distribution or distribute(options.strategy)
-            _describe_distribution(run, distribution, terminal)
+            if describe:
+                describe(run, distribution, terminal)
             training = training_events(
                 run, dataset, distribution=distribution, checkpoint_every=options.checkpoint_every
             )
             with (
                 _tensorboard(run, dataset, options) as writer,
                 contextlib.closing(training) as events,
-                show(run.metadata.recipe, terminal) as update,
+                updating as update,
             ):
                 for event in events:
                     if writer:

@@ -34,7 +34,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "record_at": {"callback": _iterations, "metavar": "N,N,..."},
     "precision": {"type": click.Choice(["auto", "float32", "mixed_bfloat16"])},
 }
-train_options = options(
+recipe_options = options(
     click.option(
         "--config",
         metavar="NAME|FILE",
@@ -51,17 +51,27 @@ train_options = options(
     data_options,
     skip_damaged_option,
     runs_dir_option,
+)
+checkpoint_option = click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=1_000,
+    metavar="N",
+    help="Iterations between checkpoints.",
+)
+train_options = options(
+    recipe_options,
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
     click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
-    click.option(
-        "--checkpoint-every",
-        type=click.IntRange(min=1),
-        default=1_000,
-        metavar="N",
-        help="Iterations between checkpoints.",
-    ),
+    checkpoint_option,
     click.option(
         "--record", is_flag=True, help="Keep about 50 snapshots of the training, for `cnnmnist visualize --movie`."
+    ),
+    click.option(
+        "--find-learning-rate",
+        is_flag=True,
+        help="Make no run: train 300 iterations while the learning rate rises, draw the loss over the rate, and "
+        "say which rate to try.",
     ),
     click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run directory."),
     click.option(
@@ -94,15 +104,16 @@ class TrainOptions(CommonOptions):
     config: str | None
     overrides: dict[str, Any]
     """Values of the recipe's fields, by dotted name."""
-    name: str | None
-    resume: str | None
     skip_damaged: bool
-    checkpoint_every: int
-    record: bool
-    tensorboard: bool
-    strategy: str
-    cluster: str
-    cluster_timeout: float
+    name: str | None = None
+    resume: str | None = None
+    checkpoint_every: int = 1_000
+    record: bool = False
+    tensorboard: bool = False
+    find_learning_rate: bool = False
+    strategy: str = "auto"
+    cluster: str = "tf-config"
+    cluster_timeout: float = 300.0
 
     @classmethod
     def parse(cls, settings: tuple[str, ...], **given: Any) -> "TrainOptions":
@@ -114,11 +125,11 @@ class TrainOptions(CommonOptions):
         """
         overrides = dict(map(_setting, settings))
         for name in FIELDS:
-            if (value := given.pop(name)) is not None:
+            if (value := given.pop(name, None)) is not None:
                 overrides[f"training.{name}"] = value
         if given["dataset"]:
             overrides["dataset"] = given["dataset"]
-        if given["record"] and "training.record_at" in overrides:
+        if given.get("record") and "training.record_at" in overrides:
             raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
         return cls(overrides=overrides, **given)
 

@@ -64,7 +64,7 @@ class Run:
             content = read_file(path, MAX_METADATA_BYTES)
         except OSError as error:
             raise RunError(f"Cannot read {path}: {reason(error)}.") from error
-        run = cls(directory, parse_metadata(content, path))
+        run = cls(directory, parse_metadata(content, path, RunMetadata))
         run._stored = content
         for part in ("model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
             if os.path.islink(f"{directory}/{part}"):  # noqa: PTH114 - a Path takes longer than all the rest
@@ -104,7 +104,7 @@ class Run:
         with locked(self.directory):
             current = Run.read(self.directory)
             if self._stored is not None and current._stored != self._stored:
-                if self.metadata != parse_metadata(self._stored, self.directory):
+                if self.metadata != parse_metadata(self._stored, self.directory, RunMetadata):
                     raise RunError(f"Another process has changed the run {self.name} meanwhile: load it again.")
                 self.metadata, self._stored = current.metadata, current._stored
             yield

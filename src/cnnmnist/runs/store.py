@@ -6,6 +6,7 @@ import itertools
 import operator
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from cnnmnist.runs.run import Run
 if TYPE_CHECKING:
     from cnnmnist.data.loading import Dataset
 
+SWEEP_FILE = "sweep.json"
 SHIPPED = {name: Path(__file__).parents[1] / name for name in ("handwriting", "pretrained")}
 
 
@@ -36,11 +38,8 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
     check_memory(layers, recipe.training.batch_size // replicas)
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
-    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest"):
-        raise RunError(
-            f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
-            "other than 'latest'."
-        )
+    if name is not None:
+        check_name(name, "run")
     default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"
     names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
     try:
@@ -63,15 +62,29 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
                     return Run.read(runs_dir / candidate)
     except OSError as error:
         raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
-    what = "a run" if _is_run(runs_dir / str(name)) else "something else"
+    what = "a run" if is_run(runs_dir / str(name)) else "something else"
     raise RunError(f"There is already {what} {name!r} in {runs_dir}: choose another --name.")
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that no run or sweep can have.
+
+    Raises:
+        RunError: it is not valid.
+    """
+    if not re.fullmatch(NAME_PATTERN, name) or name == "latest":
+        raise RunError(
+            f"{name!r} cannot name a {what}: use up to 64 letters, digits, dots, hyphens and underscores, "
+            "other than 'latest'."
+        )
 
 
 def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """Load a run.
 
     Args:
-        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``handwriting`` or ``pretrained``,
+        name: name of a run in ``runs_dir``, or of a sweep there and of one of its runs, as ``rates/seed-0``;
+            ``latest`` for the newest there, ``handwriting`` or ``pretrained``,
             which ship with the program, or a run directory.
         runs_dir: folder of the runs.
 
@@ -87,13 +100,18 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         if isinstance(runs[0], DamagedRun):
             raise RunError(f"The latest run cannot be used, so name another one: {runs[0].reason}")
         return runs[0]
-    if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
+    if all(re.fullmatch(NAME_PATTERN, part) for part in name.split("/", 1)) and is_run(runs_dir / name):
         return Run.read(runs_dir / name)
     if name in SHIPPED:
         # A figure that the user draws must not go to the folder of the program.
         return Run(SHIPPED[name], Run.read(SHIPPED[name]).metadata, figures=runs_dir / name / "figures")
-    if _is_run(Path(name)):
+    if is_run(Path(name)):
         return Run.read(Path(name))
+    for folder in (runs_dir / name, Path(name)):
+        if is_sweep(folder):
+            raise MissingRunError(
+                f"{name!r} is a sweep: name one of its runs, which `cnnmnist runs {shlex.quote(name)}` lists."
+            )
     raise MissingRunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
 
 
@@ -103,6 +121,15 @@ class DamagedRun:
 
     directory: Path
     reason: str
+    started: str
+    """When its file ``run.json`` changed last, as a run says when it started; empty where nobody knows."""
+
+
+def list_sweeps(runs_dir: Path) -> list[Path]:
+    """The folders of the sweeps in a runs directory, in the order of their names."""
+    with contextlib.suppress(OSError):
+        return sorted(path for path in runs_dir.iterdir() if is_sweep(path) and not is_run(path))
+    return []
 
 
 def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
@@ -112,7 +139,7 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     """
     directories: list[Path] = []
     with contextlib.suppress(OSError):
-        directories = [path for path in runs_dir.iterdir() if _is_run(path) and not is_temporary(path)]
+        directories = [path for path in runs_dir.iterdir() if is_run(path) and not is_temporary(path)]
     runs: list[tuple[str, Run | DamagedRun]] = []
     for directory in directories:
         try:
@@ -123,9 +150,15 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
             with contextlib.suppress(OSError):
                 changed = datetime.fromtimestamp((directory / "run.json").stat().st_mtime, UTC)
                 started = changed.isoformat(timespec="milliseconds")
-            runs.append((started, DamagedRun(directory, str(error))))
+            runs.append((started, DamagedRun(directory, str(error), started)))
     return [run for _, run in sorted(runs, key=operator.itemgetter(0), reverse=True)]
 
 
-def _is_run(directory: Path) -> bool:
+def is_run(directory: Path) -> bool:
+    """Whether a folder is a run directory."""
     return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
+
+
+def is_sweep(directory: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return os.path.isfile(directory / SWEEP_FILE)  # noqa: PTH113 - as above
