@@ -27,8 +27,8 @@ def find_rate(options: TrainOptions, dataset: "cnnmnist.Dataset", terminal: Term
         advice = f"Try --learning-rate {marks['try']:.1e}, a tenth of the rate of the least loss"
     end = f"diverged at {marks['diverged']:.1e}" if "diverged" in marks else "did not diverge"
     terminal.out.print(
-        f"{advice}: the loss fell fastest at {marks['steepest']:.1e}, was least at {marks['least']:.1e}, and {end}; "
-        f"the recipe {recipe.name} has {recipe.training.learning_rate:.1e}.\nFigure: {path}"
+        f"{advice}: the loss fell most at {marks['steepest']:.1e}, was least at {marks['least']:.1e}, and {end}. "
+        f"The recipe {recipe.name} has {recipe.training.learning_rate:.1e}.\nFigure: {path}"
     )
     curve = [
         {"rate": rate, "loss": loss} for rate, loss in zip(test.rates.tolist(), test.losses.tolist(), strict=True)

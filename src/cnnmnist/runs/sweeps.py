@@ -158,8 +158,8 @@ def open_sweep(directory: Path, wanted: SweepDefinition) -> Sweep:
         for field, before in fields.items():
             if (now := {**dict(wanted), "vary": list(wanted.vary)}[field]) != before:
                 raise RunError(
-                    f"The sweep {directory.name} has another definition: {field} is {json.dumps(before):.200}, not "
-                    f"{json.dumps(now):.200}; only seeds and values may be added, so choose another name."
+                    f"The sweep {directory.name} has another definition: {field} is {json.dumps(before):.200}, "
+                    f"not {json.dumps(now):.200}; only seeds and values may be added, so choose another name."
                 )
         vary = {field: union(values, wanted.vary[field]) for field, values in old.vary.items()}
         wanted = old.model_copy(update={"vary": vary, "seeds": union(old.seeds, wanted.seeds)})
