@@ -100,7 +100,7 @@ def test_table_json_and_csv(swept: tuple[Path, Result]) -> None:
     folder, result = swept
     assert result.status == 0, result.err
     document = result.json
-    assert (document["sweep"], document["runs_dir"], document["unfinished"]) == ("rates", "runs", [])
+    assert (document["sweep"], document["runs_dir"]) == ("rates", "runs")
     rows = document["rows"]
     assert {row["settings"]["training.learning_rate"] for row in rows} == {0.001, 0.01}
     for row in rows:
@@ -133,7 +133,7 @@ def test_each_run_has_the_bits_of_train(swept: tuple[Path, Result]) -> None:
 
 def test_killed_interrupted_and_finished_by_two_processes(swept: tuple[Path, Result], tmp_path: Path) -> None:
     folder, _ = swept
-    arguments = ["sweep", "rates", *COMMON, *VARIED, "--iterations", 60, "--checkpoint-every", 20]
+    arguments = ["sweep", "rates", *COMMON, *VARIED, "--iterations", 60]
     kill_in(tmp_path, f"runs/rates/{NAMES[2]}", 20, arguments)
     assert json.loads((tmp_path / "runs" / "rates" / NAMES[2] / "run.json").read_text())["status"] == "running"
     kept = (tmp_path / "runs" / "rates" / NAMES[0] / "run.json").stat().st_mtime_ns
@@ -154,7 +154,7 @@ def test_an_interrupt_says_how_to_continue(tmp_path: Path) -> None:
         process.join(timeout=60)
     assert process.exitcode == 130
     said = (tmp_path / "0.err").read_text()
-    assert f"The same command continues the sweep: cnnmnist {shlex.join(map(str, arguments))}" in said
+    assert f"Continue with the same command: cnnmnist {shlex.join(map(str, arguments))}" in said
     assert json.loads((tmp_path / "runs" / "long" / "seed-0" / "run.json").read_text())["status"] == "interrupted"
 
 
@@ -166,9 +166,9 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None
         result = run_cli(*arguments, "--json", cwd=tmp_path)
         assert process.is_alive()
     assert result.status == 0
-    assert result.json["unfinished"] == [{"run": "runs/long/seed-0", "status": "running"}]
+    assert result.json["rows"][0]["unfinished"] == ["runs/long/seed-0"]
     assert result.json["rows"][0]["mean"] is None
-    assert "Not finished: 1 runs" in result.err
+    assert "Not finished: 1 of 1 runs" in result.err
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,6 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None
             "training.learning_rate: input should be greater than 0",
         ),
         (["--vary", "training.learning_rat=1e-3"], 2, "did you mean 'training.learning_rate'?"),
-        (["--vary", "training.learning_rate=1e-3,0.001"], 2, "has the value 0.001 twice"),
         (["--vary", "training.learning_rate"], 2, "write it as KEY=VALUE,VALUE"),
         (["--vary", "training.learning_rate="], 2, "write it as KEY=VALUE,VALUE"),
         (["--vary", "training.learning_rate=[1"], 2, "is not valid YAML"),
@@ -189,7 +188,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None
         (["--vary", "config=fast", "--config", "best"], 2, "config is given twice"),
         (["--vary", "training.seed=1,2"], 2, "choose the seeds with --seeds"),
         (["--set", "training.seed=1"], 2, "choose the seeds with --seeds"),
-        (["--vary", "dataset=mnist,mnist5k"], 2, "choose it with --dataset"),
+        (["--vary", "dataset=mnist,mnist5k"], 2, "one for all runs, with --dataset"),
         (["--seeds", "4-0"], 2, "is not a list of seeds"),
         (["--seeds", "0-99999999999"], 2, "is not a list of seeds"),
         (["--seeds", "0,x"], 2, "is not a list of seeds"),
@@ -208,7 +207,7 @@ def test_what_is_wrong_is_said_before_the_first_training(
 @pytest.mark.long
 def test_fast_three_values_and_three_seeds_killed_twice_and_finished_by_two(tmp_path: Path) -> None:
     """The issue's own case, on the embedded digits: every run has the bits of an undisturbed sweep."""
-    options = ["--config", "fast", "--dataset", "mnist5k", "--seeds", "0-2", "--checkpoint-every", 200]
+    options = ["--config", "fast", "--dataset", "mnist5k", "--seeds", "0-2"]
     arguments = ["sweep", "rates", *options, "--vary", "training.learning_rate=1e-3,3e-3,6e-3"]
     names = [f"{rate}-seed-{seed}" for seed in range(3) for rate in ("0.001", "0.003", "0.006")]
     (alone := tmp_path / "undisturbed").mkdir()

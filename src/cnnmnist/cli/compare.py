@@ -1,7 +1,6 @@
 """``cnnmnist compare``."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -28,7 +27,7 @@ LONGEST_LIST = 8  # in the table
 def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json: bool) -> None:
     """Compare runs: print the settings that differ and the accuracies, and draw the learning curves.
 
-    A sweep stands for its settings: a curve is the mean of the seeds, in a band from the lowest to the highest.
+    A sweep stands for its settings: a curve is the mean over the seeds, in a band from the lowest to the highest.
 
     \b
     cnnmnist compare pretrained latest
@@ -41,14 +40,17 @@ def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json
     if output:
         check_figure_path(output)
     terminal = Terminal(as_json)
-    groups = [group for name in names for group in _groups(name, runs_dir)]
-    if len(names) < 2 and not groups[0].sweep:
-        raise click.UsageError("There is nothing to compare: name two runs or more, or a sweep.")
-    _check_distinct(groups)
-    runs, titles = [group.runs[0] for group in groups], _titles(groups)
+    titled = [group for name in names for group in _groups(name, runs_dir)]
+    if len(titled) < 2:
+        raise click.UsageError(
+            "There is nothing to compare: name two runs or more, or a sweep of several settings."
+        )
+    _check_distinct(titled)
+    groups = [group for _, group in titled]
+    runs, titles = [group[0] for group in groups], _titles(titled)
     differing = differences([run.metadata for run in runs])
-    path = output or groups[0].figures / f"{_file_name(runs)}.png"
-    curves = [_curve(group.runs, title, terminal) for group, title in zip(groups, titles, strict=True)]
+    path = output or runs[0].figures / f"{_file_name(runs)}.png"
+    curves = [_curve(group, title, terminal) for group, title in zip(groups, titles, strict=True)]
     cnnmnist.save_figure(cnnmnist.draw_learning_curves(curves), path)
     if differing:
         texts = {field: [_text(value) for value in values] for field, values in differing.items()}
@@ -61,8 +63,8 @@ def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json
     terminal.result(
         {
             "runs": [str(run.directory) for run in runs],
-            "groups": [[str(run.directory) for run in group.runs] for group in groups],
             "differences": differing,
+            "groups": [[str(run.directory) for run in group] for group in groups],
             "ladders": [[rung.model_dump() for rung in run.metadata.ladder] for run in runs],
             "figures": [str(path)],
         }
@@ -77,105 +79,67 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list) else str(value)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """A run, or the finished runs of a setting of a sweep."""
+def _groups(name: str, runs_dir: Path) -> "list[tuple[str, list[cnnmnist.Run]]]":
+    """A run, or the finished runs of each setting of a sweep, and what they are called."""
+    from cnnmnist.runs.sweep_results import sweep_results
+    from cnnmnist.runs.sweeps import describe, find_sweep
 
-    name: str
-    runs: "list[cnnmnist.Run]"
-    title: str
-    figures: Path
-    sweep: str = ""
-    """Name of the sweep."""
-
-
-def _groups(name: str, runs_dir: Path) -> list[_Group]:
-    from cnnmnist.runs.store import is_run, is_sweep
-
-    for folder in (runs_dir / name, Path(name)):
-        if is_run(folder):
-            break
-        if is_sweep(folder):
-            from cnnmnist.runs.sweep_results import sweep_results
-            from cnnmnist.runs.sweeps import Sweep, describe
-
-            sweep = Sweep.read(folder)
-            settings = [each for each in sweep_results(sweep) if each.finished]
-            if not settings:
-                raise MissingRunError(
-                    f"No run of the sweep {sweep.name} is finished: train it with `cnnmnist sweep`."
-                )
-            return [
-                _Group(
-                    name=name,
-                    runs=[run for _, run in each.finished],
-                    title=describe(each.settings) or sweep.name,
-                    figures=folder / "figures",
-                    sweep=sweep.name,
-                )
-                for each in settings
-            ]
-    run = cnnmnist.load_run(name, runs_dir)
-    return [_Group(name, [run], run.directory.resolve().name, run.figures)]
+    try:
+        run = cnnmnist.load_run(name, runs_dir)
+    except MissingRunError as error:
+        try:
+            rows = sweep_results(find_sweep(name, runs_dir))
+        except MissingRunError:
+            raise error from None
+        return [(describe(row.settings) or name, row.runs) for row in rows if row.runs]
+    return [(run.directory.resolve().name, [run])]
 
 
-def _check_distinct(groups: list[_Group]) -> None:
+def _check_distinct(titled: "list[tuple[str, list[cnnmnist.Run]]]") -> None:
     places: set[Path] = set()
-    for group in groups:
-        for run in group.runs:
-            place = run.directory.resolve()
-            if place in places:
-                raise click.UsageError(f"{group.name!r} is the same run as an earlier one: name each run once.")
-            places.add(place)
+    for title, runs in titled:
+        if not places.isdisjoint(own := {run.directory.resolve() for run in runs}):
+            raise click.UsageError(f"{title!r} is the same run as an earlier one: name each run once.")
+        places |= own
 
 
-def _titles(groups: list[_Group]) -> list[str]:
-    """The runs' own names, or their directories if two have the same name; the settings of a sweep."""
-    several = len({group.sweep for group in groups if group.sweep}) > 1
-    titles = [f"{group.sweep}: {group.title}" if several and group.sweep else group.title for group in groups]
-    if len(set(titles)) < len(titles):
-        titles = [
-            title if group.sweep else str(group.runs[0].directory)
-            for group, title in zip(groups, titles, strict=True)
-        ]
-    return [printable(title) for title in titles]
+def _titles(titled: "list[tuple[str, list[cnnmnist.Run]]]") -> list[str]:
+    """The runs' own names and the settings of sweeps, or directories if two have the same name."""
+    names = [title for title, _ in titled]
+    names = names if len(set(names)) == len(names) else [str(runs[0].directory) for _, runs in titled]
+    return [printable(name) for name in names]
 
 
 def _file_name(runs: "list[cnnmnist.Run]") -> str:
     others = len(runs) - 2
-    more = f"-and-{others}-more" if others > 0 else ""
-    return f"compared-with-{runs[1 % len(runs)].directory.resolve().name[:LONGEST_NAME]}{more}"
+    more = f"-and-{others}-more" if others else ""
+    return f"compared-with-{runs[1].directory.resolve().name[:LONGEST_NAME]}{more}"
 
 
 def _curve(runs: "list[cnnmnist.Run]", title: str, terminal: Terminal) -> "cnnmnist.LearningCurve":
     import numpy as np
 
-    short = title if len(title) <= LONGEST_NAME else f"…{title[1 - LONGEST_NAME :]}"
-    ladder = [(rung.iteration, rung.accuracy) for run in runs for rung in run.metadata.ladder]
+    losses = accuracies = np.empty(0)
     try:
         metrics = [run.load_metrics() for run in runs]
+        least = min(len(each.losses) for each in metrics)
+        losses = np.array([each.losses[:least] for each in metrics])
+        accuracies = np.array([each.accuracies[:least] for each in metrics])
     except RunError as error:
         terminal.warn(f"{str(error).rstrip('.')}: the learning curve of {title} is left out.")
-        return cnnmnist.LearningCurve(short, np.empty(0), np.empty(0), ladder)
-    length = min(len(each.losses) for each in metrics)
-    losses, accuracies = (
-        np.array([getattr(each, part)[:length] for each in metrics]) for part in ("losses", "accuracies")
-    )
+    short = title if len(title) <= LONGEST_NAME else f"…{title[1 - LONGEST_NAME :]}"
+    ladder = [(rung.iteration, rung.accuracy) for run in runs for rung in run.metadata.ladder]
     return cnnmnist.LearningCurve(short, losses, accuracies, ladder)
 
 
-def _ladders(groups: list[_Group]) -> dict[str, list[str]]:
-    """The accuracies of the runs, or their means over the seeds, by iterations."""
-    ladders: list[dict[int, list[float]]] = []
-    for group in groups:
-        ladder: dict[int, list[float]] = {}
-        for rung in (rung for run in group.runs for rung in run.metadata.ladder):
-            ladder.setdefault(rung.iteration, []).append(rung.accuracy)
-        ladders.append(ladder)
-    return {
-        f"{iteration:,}": [f"{mean(ladder[iteration]):.2%}" if iteration in ladder else "-" for ladder in ladders]
-        for iteration in sorted(set().union(*ladders))
-    }
+def _ladders(groups: "list[list[cnnmnist.Run]]") -> dict[str, list[str]]:
+    """Accuracies by iteration, of a sweep their mean over the seeds."""
+    rungs = [[rung for run in group for rung in run.metadata.ladder] for group in groups]
+    table = {}
+    for iteration in sorted({rung.iteration for each in rungs for rung in each}):
+        reached = [[rung.accuracy for rung in each if rung.iteration == iteration] for each in rungs]
+        table[f"{iteration:,}"] = [f"{mean(each):.2%}" if each else "-" for each in reached]
+    return table
 
 
 def _show(title: str, key: str, titles: list[str], rows: dict[str, list[str]], terminal: Terminal) -> None:

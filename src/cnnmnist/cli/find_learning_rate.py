@@ -9,58 +9,30 @@ from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions
 
 
-def find_rate(options: TrainOptions, terminal: Terminal) -> None:
+def find_rate(options: TrainOptions, dataset: "cnnmnist.Dataset", terminal: Terminal) -> None:
     """Test rates, draw the losses in the current folder, and say in one sentence what to try; make no run."""
-    refused = {
-        "--resume": options.resume,
-        "--name": options.name,
-        "--record": options.record,
-        "--tensorboard": options.tensorboard,
-        "--strategy": options.strategy not in ("auto", "single"),
-        "--learning-rate": "training.learning_rate" in options.overrides,
-        "--iterations": "training.iterations" in options.overrides,
-    }
-    for option, given in refused.items():
-        if given:
-            raise click.UsageError(f"{option} cannot be given with --find-learning-rate, which makes no run.")
-
-    from cnnmnist.cli.train import load_training_data
-
+    if options.resume or options.name or options.record or options.tensorboard:
+        raise click.UsageError("--find-learning-rate makes no run: leave out the options for a run.")
     recipe = options.load_recipe()
-    dataset = load_training_data(recipe, options, terminal)
     with terminal.waiting("Testing learning rates"):
-        from cnnmnist.training.learning_rate import HIGHEST, find_learning_rate
+        from cnnmnist.training.learning_rate import find_learning_rate
         from cnnmnist.visualization.charts import draw_rate_test
 
         test = find_learning_rate(recipe, dataset)
     path = Path(f"learning-rate-{recipe.name}.png")
-    marks = {"steepest": test.steepest, "try": test.suggestion, "least": test.least, "diverged": test.diverged}
-    cnnmnist.save_figure(
-        draw_rate_test(
-            test.rates, test.losses, test.smoothed, {name: rate for name, rate in marks.items() if rate}
-        ),
-        path,
-    )
-    end = f"it diverged at {test.diverged:.2g}" if test.diverged else f"it did not diverge up to {HIGHEST:g}"
-    if test.suggestion is None:
-        advice = "The loss did not fall at any rate in so few iterations, so this test has no advice"
-    else:
-        advice = f"Try --learning-rate {test.suggestion:.1e}, a tenth of the rate of the least loss"
+    cnnmnist.save_figure(draw_rate_test(test.rates, test.losses, test.smoothed, test.marks), path)
+    marks = test.marks
+    advice = "The loss hardly fell, so this test cannot advise a rate"
+    if "try" in marks:
+        advice = f"Try --learning-rate {marks['try']:.1e}, a tenth of the rate of the least loss"
+    end = f"diverged at {marks['diverged']:.1e}" if "diverged" in marks else "did not diverge"
     terminal.out.print(
-        f"{advice}: the loss fell fastest at {test.steepest:.2g}, was least at {test.least:.2g}, and {end}; the "
-        f"recipe {recipe.name} has {recipe.training.learning_rate:g}."
+        f"{advice}: the loss fell most at {marks['steepest']:.1e}, was least at {marks['least']:.1e}, and {end}. "
+        f"The recipe {recipe.name} has {recipe.training.learning_rate:.1e}.\nFigure: {path}"
     )
-    terminal.out.print(f"Figure: {path}")
-    terminal.result(
-        {
-            "recipe": recipe.name,
-            "dataset": dataset.name,
-            "suggestion": test.suggestion,
-            "steepest": test.steepest,
-            "least": test.least,
-            "diverged": test.diverged,
-            "rates": test.rates.tolist(),
-            "losses": test.losses.tolist(),
-            "figures": [str(path)],
-        }
-    )
+    curve = [
+        {"rate": rate, "loss": loss} for rate, loss in zip(test.rates.tolist(), test.losses.tolist(), strict=True)
+    ]
+    curve = [point for point in curve if point["loss"] == point["loss"]]  # JSON has no NaN
+    document = {"recipe": recipe.name, "dataset": dataset.name, **marks}
+    terminal.result(document | {"curve": curve, "figures": [str(path)]})

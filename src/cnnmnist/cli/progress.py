@@ -4,10 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from rich import progress as rich_progress
-from rich.console import RenderableType
 
 import cnnmnist
-from cnnmnist.cli.command import printable
 from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
 
@@ -31,36 +29,18 @@ def progress_lines(
     yield update
 
 
-class _Bar(rich_progress.Progress):
-    """A bar below something else that stays in view."""
-
-    above: RenderableType | None = None
-
-    def get_renderables(self) -> Iterator[RenderableType]:
-        if self.above is not None:
-            yield self.above
-        yield from super().get_renderables()
-
-
 @contextlib.contextmanager
-def progress_bar(
-    recipe: "cnnmnist.Recipe", terminal: Terminal, title: str = "Training", above: RenderableType | None = None
-) -> "Iterator[Callable[[cnnmnist.Progress], None]]":
-    """Progress on a terminal: iterations, speed, time left, loss and batch accuracy.
-
-    With ``above``, it is shown above the bar, and both vanish at the end.
-    """
+def progress_bar(recipe: "cnnmnist.Recipe", terminal: Terminal) -> "Iterator[Callable[[cnnmnist.Progress], None]]":
+    """Progress on a terminal: iterations, speed, time left, loss and batch accuracy."""
     columns = (
-        rich_progress.TextColumn(printable(title)),
+        rich_progress.TextColumn("Training"),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TextColumn("{task.fields[speed]}"),
         rich_progress.TimeRemainingColumn(),
         rich_progress.TextColumn("{task.fields[state]}"),
     )
-    bar = _Bar(*columns, console=terminal.err, transient=above is not None)
-    bar.above = above
-    with bar:
+    with rich_progress.Progress(*columns, console=terminal.err) as bar:
         task = bar.add_task("Training", total=recipe.training.iterations, speed="", state="")
 
         def update(progress: "cnnmnist.Progress") -> None:

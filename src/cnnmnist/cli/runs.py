@@ -1,6 +1,5 @@
 """``cnnmnist runs``."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from cnnmnist.cli.command import Command
 from cnnmnist.cli.options import json_option, runs_dir_option
 from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
-from cnnmnist.errors import MissingRunError, RunError
+from cnnmnist.errors import RunError
 
 if TYPE_CHECKING:
     from cnnmnist.runs.store import DamagedRun
@@ -22,7 +21,7 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
 
 
 @click.command(cls=Command)
-@click.argument("sweep", required=False, metavar="[SWEEP]")
+@click.argument("sweep", required=False)
 @click.option(
     "--sort",
     type=click.Choice(KEYS),
@@ -34,25 +33,22 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
 def command(sweep: str | None, sort: str, runs_dir: Path, as_json: bool) -> None:
     """List the runs with their recipe, data, accuracy and time, or those of a sweep.
 
-    A sweep is one line: the sum of its iterations and of its time, and the accuracy of its best run.
+    A sweep is one line, with all its iterations and time, and the accuracy of its best run.
 
     \b
     cnnmnist runs
     cnnmnist runs --sort accuracy
     cnnmnist runs rates
     """
-    from cnnmnist.runs.store import is_sweep, list_runs, list_sweeps
+    from cnnmnist.runs.store import list_runs
+    from cnnmnist.runs.sweeps import find_sweep, list_sweeps
 
     terminal = Terminal(as_json)
-    if sweep is not None:
-        folder = next((each for each in (runs_dir / sweep, Path(sweep)) if is_sweep(each)), None)
-        if folder is None:
-            raise MissingRunError(f"There is no sweep {sweep!r} in {runs_dir}: `cnnmnist runs` lists all.")
-        runs_dir = folder
+    runs_dir = find_sweep(sweep, runs_dir).directory if sweep else runs_dir
     entries = [_entry(run) for run in list_runs(runs_dir)]
-    entries += [_sweep_entry(folder, list_runs(folder)) for folder in list_sweeps(runs_dir)]
-    entries.sort(key=lambda entry: entry["started"] or "", reverse=True)
-    if sort != "started":
+    sweeps = [_sweep_entry(each, [_entry(run) for run in list_runs(each)]) for each in list_sweeps(runs_dir)]
+    entries = sorted([*entries, *sweeps], key=lambda entry: entry["started"] or "", reverse=True)
+    if sort != "started":  # they come newest first
         # A run without the value, such as an accuracy before its first evaluation, comes last.
         known = [entry for entry in entries if entry[sort] is not None]
         unknown = [entry for entry in entries if entry[sort] is None]
@@ -81,32 +77,23 @@ def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
     }
 
 
-def _sweep_entry(folder: Path, runs: "list[cnnmnist.Run | DamagedRun]") -> dict[str, Any]:
-    from cnnmnist.runs.sweeps import Sweep
+def _sweep_entry(directory: Path, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    from cnnmnist.runs.sweeps import read_sweep
 
-    total: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason"))
-    total |= {"run": str(folder), "name": folder.name}
+    total: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason")) | {
+        "run": str(directory),
+        "name": directory.name,
+    }
+    joins: dict[str, Any] = dict.fromkeys(("recipe", "dataset"), lambda names: " ".join(sorted({*names})))
+    for key, join in (joins | {"started": max, "iterations": sum, "accuracy": max, "seconds": sum}).items():
+        if values := [entry[key] for entry in entries if entry[key] is not None]:
+            total[key] = join(values)
     try:
-        size = Sweep.read(folder).definition.size
+        size = read_sweep(directory).definition.size
     except RunError as error:
         return total | {"status": "damaged", "reason": str(error)}
-    entries = [_entry(run) for run in runs]
     finished = sum(entry["status"] == "finished" for entry in entries)
-    total |= {"status": "finished" if finished == size else f"{finished:,} of {size:,}", "runs": size}
-    for key, join in _JOINED.items():
-        values = [entry[key] for entry in entries if entry[key] is not None]
-        total[key] = join(values) if values else None
-    return total
-
-
-def _only(values: list[str]) -> str:
-    return values[0] if len(set(values)) == 1 else "several"
-
-
-_JOINED: dict[str, Callable[[Any], Any]] = {
-    **{"recipe": _only, "dataset": _only, "started": max},
-    **{"iterations": sum, "accuracy": max, "seconds": sum},
-}
+    return total | {"status": f"{finished:,} of {size:,}" if finished < size else "finished", "runs": size}
 
 
 def _show(entries: list[dict[str, Any]], terminal: Terminal) -> None:

@@ -18,9 +18,8 @@ def resume_hint(run: "cnnmnist.Run") -> str:
 class Signals:
     """A context: the first signal finishes the current iterations and saves; the second exits at once."""
 
-    def __init__(self, run: "cnnmnist.Run", terminal: Terminal, hint: str) -> None:
+    def __init__(self, run: "cnnmnist.Run", terminal: Terminal) -> None:
         self.run = run
-        self.hint = hint
         self.terminal = terminal
         self.in_training = False
         """Whether there are iterations to finish; before, the first signal raises KeyboardInterrupt."""
@@ -50,5 +49,5 @@ class Signals:
         # find its way through TensorFlow, and rich may hold the lock that printing needs.
         self.run.save_status("interrupted")
         show_cursor = "\x1b[?25h\n" if self.terminal.err.is_terminal else ""
-        os.write(2, f"{show_cursor}Stopped at once. {printable(self.hint)}\n".encode())
+        os.write(2, f"{show_cursor}Stopped at once. {printable(resume_hint(self.run))}\n".encode())
         os._exit(128 + number)

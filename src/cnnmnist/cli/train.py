@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shlex
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ def train(options: TrainOptions) -> None:
         require_extra("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(options.as_json)
     if options.find_learning_rate:
-        find_rate(options, terminal)
+        find_rate(options, load_training_data(options.load_recipe(), options, terminal), terminal)
         return
     cluster = find_cluster(options)
     if cluster and not cluster.is_chief:
@@ -58,11 +57,7 @@ def train(options: TrainOptions) -> None:
     with run.locked():
         metadata = run.metadata
         _describe(run, dataset, terminal)
-        show: Any = progress_bar if terminal.shows_progress else progress_lines
-        updating = show(metadata.recipe, terminal)
-        stopped_by = train_run(
-            run, dataset, distribution, options, terminal, updating, resume_hint(run), _describe_distribution
-        )
+        stopped_by = _train(run, dataset, distribution, options, terminal)
     if stopped_by:
         terminal.err.print(f"Interrupted after {metadata.iteration:,} iterations. {resume_hint(run)}")
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
@@ -124,44 +119,30 @@ def _describe(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", terminal: Termin
         terminal.out.print(f"  {title + ':':<16}{len(split):>7,} images")
 
 
-def train_run(
+def _train(
     run: "cnnmnist.Run",
     dataset: "cnnmnist.Dataset",
     distribution: "Distribution | None",
     options: TrainOptions,
     terminal: Terminal,
-    updating: "contextlib.AbstractContextManager[Callable[[cnnmnist.Progress], None]]",
-    hint: str,
-    describe: "Callable[[cnnmnist.Run, Distribution, Terminal], None] | None" = None,
 ) -> int:
-    """Train to the end or to a signal, and return the signal's number, or 0.
-
-    Args:
-        run: locked.
-        dataset: of the run.
-        distribution: the replicas; None to choose them as the options say.
-        options: of ``cnnmnist train``.
-        terminal: for messages.
-        updating: yields what is called with the progress.
-        hint: how to continue after an interruption.
-        describe: called before the first iteration.
-    """
-    with Signals(run, terminal, hint) as signals:
+    """Train to the end or to a signal, and return the signal's number, or 0."""
+    show: Any = progress_bar if terminal.shows_progress else progress_lines
+    with Signals(run, terminal) as signals:
         try:
             with terminal.waiting("Starting TensorFlow"):
                 from cnnmnist.distributed.strategy import distribute
                 from cnnmnist.training.loop import training_events
                 from cnnmnist.training.step import Progress
             distribution = distribution or distribute(options.strategy)
-            if describe:
-                describe(run, distribution, terminal)
+            _describe_distribution(run, distribution, terminal)
             training = training_events(
                 run, dataset, distribution=distribution, checkpoint_every=options.checkpoint_every
             )
             with (
                 _tensorboard(run, dataset, options) as writer,
                 contextlib.closing(training) as events,
-                updating as update,
+                show(run.metadata.recipe, terminal) as update,
             ):
                 for event in events:
                     if writer:

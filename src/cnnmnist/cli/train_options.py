@@ -47,31 +47,30 @@ recipe_options = options(
         multiple=True,
         help="Set any field of the recipe, such as training.beta_2=0.99; may be given several times.",
     ),
-    *(recipe_option(f"training.{name}", **attributes) for name, attributes in FIELDS.items()),
+    *(recipe_option(f"training.{name}", **attributes) for name, attributes in FIELDS.items() if name != "seed"),
     data_options,
     skip_damaged_option,
     runs_dir_option,
 )
-checkpoint_option = click.option(
-    "--checkpoint-every",
-    type=click.IntRange(min=1),
-    default=1_000,
-    metavar="N",
-    help="Iterations between checkpoints.",
-)
 train_options = options(
     recipe_options,
+    recipe_option("training.seed", **FIELDS["seed"]),
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
     click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
-    checkpoint_option,
+    click.option(
+        "--checkpoint-every",
+        type=click.IntRange(min=1),
+        default=1_000,
+        metavar="N",
+        help="Iterations between checkpoints.",
+    ),
     click.option(
         "--record", is_flag=True, help="Keep about 50 snapshots of the training, for `cnnmnist visualize --movie`."
     ),
     click.option(
         "--find-learning-rate",
         is_flag=True,
-        help="Make no run: train 300 iterations while the learning rate rises, draw the loss over the rate, and "
-        "say which rate to try.",
+        help="Make no run: train 300 iterations with a rising learning rate, and say which rate to try.",
     ),
     click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run directory."),
     click.option(
@@ -104,13 +103,13 @@ class TrainOptions(CommonOptions):
     config: str | None
     overrides: dict[str, Any]
     """Values of the recipe's fields, by dotted name."""
-    skip_damaged: bool
     name: str | None = None
     resume: str | None = None
+    skip_damaged: bool
     checkpoint_every: int = 1_000
     record: bool = False
-    tensorboard: bool = False
     find_learning_rate: bool = False
+    tensorboard: bool = False
     strategy: str = "auto"
     cluster: str = "tf-config"
     cluster_timeout: float = 300.0

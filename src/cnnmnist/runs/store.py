@@ -6,7 +6,6 @@ import itertools
 import operator
 import os
 import re
-import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,11 +106,10 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         return Run(SHIPPED[name], Run.read(SHIPPED[name]).metadata, figures=runs_dir / name / "figures")
     if is_run(Path(name)):
         return Run.read(Path(name))
-    for folder in (runs_dir / name, Path(name)):
-        if is_sweep(folder):
-            raise MissingRunError(
-                f"{name!r} is a sweep: name one of its runs, which `cnnmnist runs {shlex.quote(name)}` lists."
-            )
+    if is_sweep(runs_dir / name) or is_sweep(Path(name)):
+        raise MissingRunError(
+            f"{name!r} is a sweep: name one of its runs, which `cnnmnist runs` lists with its name."
+        )
     raise MissingRunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
 
 
@@ -123,13 +121,6 @@ class DamagedRun:
     reason: str
     started: str
     """When its file ``run.json`` changed last, as a run says when it started; empty where nobody knows."""
-
-
-def list_sweeps(runs_dir: Path) -> list[Path]:
-    """The folders of the sweeps in a runs directory, in the order of their names."""
-    with contextlib.suppress(OSError):
-        return sorted(path for path in runs_dir.iterdir() if is_sweep(path) and not is_run(path))
-    return []
 
 
 def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:

@@ -119,14 +119,7 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
 
 
 def draw_rate_test(rates: Array, losses: Array, smoothed: Array, marks: Mapping[str, float]) -> Figure:
-    """Draw the losses of a learning rate range test over the rates, and mark some rates.
-
-    Args:
-        rates: learning rate of each iteration, float (n,).
-        losses: loss of each iteration, float (n,).
-        smoothed: smoothed losses, float (n,).
-        marks: rates by their names.
-    """
+    """Draw losses and smoothed losses, both float (n,), over learning rates, float (n,), and mark named rates."""
     figure = Figure(figsize=(7, 4), dpi=DPI, layout="constrained")
     axes = figure.add_subplot(xscale="log", yscale="log")
     axes.plot(rates, losses, color="0.75", linewidth=0.8)
@@ -137,7 +130,7 @@ def draw_rate_test(rates: Array, losses: Array, smoothed: Array, marks: Mapping[
         )
     axes.set_xlabel("Learning rate", size=SMALL)
     axes.set_ylabel("Training loss, and its running mean", size=SMALL)
-    axes.set_ylim(0.7 * smoothed.min(), 1.3 * smoothed.max())
+    axes.set_ylim(0.7 * smoothed.min(), 1.3 * smoothed[np.isfinite(smoothed)].max())
     axes.grid(color="0.9", linewidth=0.6)
     axes.tick_params(which="both", labelsize=SMALL)
     for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
