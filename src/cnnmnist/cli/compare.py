@@ -20,14 +20,21 @@ LONGEST_LIST = 8  # in the table
 
 @click.command(cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option(
+    "--test",
+    "tested",
+    is_flag=True,
+    help="Test on the same test images whether the runs differ by more than luck, and draw what only some read.",
+)
 @output_option("Figure: a .png, .svg or .pdf file.  [default: in the first run's figures/]")
 @runs_dir_option
 @json_option
-def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json: bool) -> None:
+def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir: Path, as_json: bool) -> None:
     """Compare runs: print the settings that differ and the accuracies, and draw the learning curves.
 
     \b
     cnnmnist compare pretrained latest
+    cnnmnist compare pretrained latest --test
     cnnmnist compare slower faster --output curves.svg
     """
     if len(names) < 2:
@@ -53,13 +60,21 @@ def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json
         terminal.out.print("The runs have the same recipe, data and versions.")
     if ladders := _ladders(runs):
         _show("Accuracy on Test-Set", "iterations", titles, ladders, terminal)
-    terminal.out.print(f"Figure: {path}")
+    figures, pairs = [path], {}
+    if tested:
+        from cnnmnist.cli.paired_test import paired_test
+
+        found, drawn = paired_test(runs, titles, path, terminal)
+        figures, pairs = [path, *drawn], {"pairs": found}
+    for figure in figures:
+        terminal.out.print(f"Figure: {figure}")
     terminal.result(
         {
             "runs": [str(run.directory) for run in runs],
             "differences": differing,
             "ladders": [[rung.model_dump() for rung in run.metadata.ladder] for run in runs],
-            "figures": [str(path)],
+            "figures": [str(figure) for figure in figures],
+            **pairs,
         }
     )
 
