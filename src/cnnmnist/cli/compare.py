@@ -49,6 +49,10 @@ def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir:
     runs = [cnnmnist.load_run(name, runs_dir) for name in names]
     _check_distinct(runs, names)
     titles = _titles(runs)
+    if tested:
+        from cnnmnist.cli.paired_test import load_same_dataset, paired_test
+
+        dataset = load_same_dataset(runs, titles)
     differing = differences([run.metadata for run in runs])
     path = output or runs[0].figures / f"{_file_name(runs)}.png"
     curves = [_curve(run, title, terminal) for run, title in zip(runs, titles, strict=True)]
@@ -62,9 +66,7 @@ def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir:
         _show("Accuracy on Test-Set", "iterations", titles, ladders, terminal)
     figures, pairs = [path], {}
     if tested:
-        from cnnmnist.cli.paired_test import paired_test
-
-        found, drawn = paired_test(runs, titles, path, terminal)
+        found, drawn = paired_test(runs, titles, dataset, path, terminal)
         figures, pairs = [path, *drawn], {"pairs": found}
     for figure in figures:
         terminal.out.print(f"Figure: {figure}")

@@ -19,27 +19,47 @@ CAUTION = (
 )
 
 
-def paired_test(
-    runs: "list[cnnmnist.Run]", titles: list[str], path: Path, terminal: Terminal
-) -> tuple[list[dict[str, Any]], list[Path]]:
-    """Compare every two runs on the test images, and draw the images that only some of the runs read.
-
-    Returns:
-        The documents of the pairs, and the figure, unless there is no such image.
+def load_same_dataset(runs: "list[cnnmnist.Run]", titles: list[str]) -> "cnnmnist.Dataset":
+    """Load the data set of all runs.
 
     Raises:
         DataError: the runs do not have the same test images and classes.
     """
+    first, *others = (run.load_dataset(only_test=True) for run in runs)
+    for other, title in zip(others, titles[1:], strict=True):
+        if first.class_names != other.class_names:
+            raise DataError(f"{titles[0]} and {title} know other classes: no paired test can compare them.")
+        same = (
+            first.test.images.shape == other.test.images.shape and (first.test.images == other.test.images).all()
+        )
+        if not same or (first.test.labels != other.test.labels).any():
+            raise DataError(
+                f"{titles[0]} and {title} have other test images, of {first.name} and of {other.name}: no paired "
+                "test can compare them."
+            )
+    return first
+
+
+def paired_test(
+    runs: "list[cnnmnist.Run]", titles: list[str], dataset: "cnnmnist.Dataset", path: Path, terminal: Terminal
+) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Compare every two runs on the test images, and draw the images that only some of the runs read.
+
+    Args:
+        runs: two or more.
+        titles: a name for each run.
+        dataset: of all runs.
+        path: the figure of the learning curves; the name of the new figure begins with its name.
+        terminal: where the result is shown.
+
+    Returns:
+        The documents of the pairs, and the figure, unless there is no such image.
+    """
     from cnnmnist.statistics import holm, mcnemar_test, paired_interval
 
-    datasets = [run.load_dataset(only_test=True) for run in runs]
-    for dataset, title in zip(datasets[1:], titles[1:], strict=True):
-        _check_same(datasets[0], dataset, titles[0], title)
-    for run, dataset, title in zip(runs, datasets, titles, strict=True):
+    for run in runs:
         terminal.warn_about(run)
-        if run.has_seen(dataset, "test"):
-            terminal.warn(f"{title} was trained on these images, which says nothing about new ones.")
-    test = datasets[0].test
+    test = dataset.test
     reports = [cnnmnist.evaluate(run.load_network(), test) for run in runs]
     right = [report.predicted == test.labels for report in reports]
     places = list(itertools.combinations(range(len(runs)), 2))
@@ -57,34 +77,26 @@ def paired_test(
         }
         for (i, j), (first, second), p_value in zip(places, counts, p_values, strict=True)
     ]
-    _show(pairs, [(titles[i], titles[j]) for i, j in places], len(test), terminal)
+    letters = [ascii_uppercase[i % 26] + str(i // 26 or "") for i in range(len(runs))]
+    terminal.out.print(f"Right answers on the same {len(test):,} test images", style="italic")
+    for letter, title in zip(letters, titles, strict=True):
+        terminal.out.print(f"  {letter}: {title}")
+    _show(pairs, [(letters[i], letters[j]) for i, j in places], terminal)
     figure = path.with_name(f"{path.stem}-only-some-read{path.suffix}")
-    return pairs, _draw(reports, titles, datasets[0], figure)
+    return pairs, _draw(reports, letters, dataset, figure)
 
 
-def _check_same(first: "cnnmnist.Dataset", other: "cnnmnist.Dataset", title: str, other_title: str) -> None:
-    if first.class_names != other.class_names:
-        raise DataError(f"{title} and {other_title} know other classes: no test can compare them.")
-    same = first.test.images.shape == other.test.images.shape and (first.test.images == other.test.images).all()
-    if not same or (first.test.labels != other.test.labels).any():
-        raise DataError(
-            f"{title} and {other_title} have other test images, of {first.name} and of {other.name}: no paired test "
-            "can compare them."
-        )
-
-
-def _show(pairs: list[dict[str, Any]], names: list[tuple[str, str]], total: int, terminal: Terminal) -> None:
+def _show(pairs: list[dict[str, Any]], names: list[tuple[str, str]], terminal: Terminal) -> None:
     rows = []
     for pair, (first, second) in zip(pairs, names, strict=True):
         low, high = (f"{100 * end:+.2f}" for end in pair["interval"])
         difference = f"{100 * pair['difference']:+.2f}"
         counts = (f"{pair['only_first']:,}", f"{pair['only_second']:,}")
-        rows.append((first, second, *counts, difference, f"{low} to {high}", f"{pair['p_value']:.2g}"))
-    columns = ["first", "second", "only first", "only second", "difference", "95 % interval", "p"]
-    title = f"Right answers on the same {total:,} test images; difference in percentage points"
-    terminal.out.print(make_table(columns, rows, title=title, left=2), soft_wrap=False)
+        rows.append((f"{first} and {second}", *counts, difference, f"{low} to {high}", f"{pair['p_value']:.2g}"))
+    columns = ["pair", "only first", "only second", "difference", "95 % interval", "p"]
+    terminal.out.print(make_table(columns, rows), soft_wrap=False)
     corrected = f", corrected for {len(pairs)} pairs (Holm)" if len(pairs) > 1 else ""
-    terminal.out.print(f"p is McNemar's exact test{corrected}.")
+    terminal.out.print(f"The difference is in percentage points; p is McNemar's exact test{corrected}.")
     for pair, (first, second) in zip(pairs, names, strict=True):
         if pair["p_value"] < LEVEL:
             better, worse = (first, second) if pair["difference"] > 0 else (second, first)
@@ -95,18 +107,16 @@ def _show(pairs: list[dict[str, Any]], names: list[tuple[str, str]], total: int,
 
 
 def _draw(
-    reports: "list[cnnmnist.Report]", titles: list[str], dataset: "cnnmnist.Dataset", path: Path
+    reports: "list[cnnmnist.Report]", letters: list[str], dataset: "cnnmnist.Dataset", path: Path
 ) -> list[Path]:
     """Draw the first images that some runs read and others do not, with the answer of each run."""
     test, names = dataset.test, dataset.class_names
     right = sum((report.predicted == test.labels).astype(int) for report in reports)
-    disputed = ((right > 0) & (right < len(reports))).nonzero()[0]
-    if not len(disputed):
+    differing = ((right > 0) & (right < len(reports))).nonzero()[0]
+    if not len(differing):
         return []
-    shown = disputed[:SHOWN]
-    letters = [ascii_uppercase[i % 26] + str(i // 26 or "") for i in range(len(reports))]
-    runs = ", ".join(f"{letter}: {title}" for letter, title in zip(letters, titles, strict=True))
-    title = f"{len(shown)} of {len(disputed):,} test images that only some read\n{runs}"
+    shown = differing[:SHOWN]
+    title = f"{len(shown)} of {len(differing):,} test images that only some read"
     grid = cnnmnist.image_grid(test.images[shown], test.labels[shown], class_names=names, title=title)
     answers = [
         ", ".join(

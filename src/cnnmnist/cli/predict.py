@@ -39,7 +39,7 @@ class PredictOptions:
     as_json: bool
 
 
-class Probability(click.ParamType):
+class Probability(click.ParamType[float]):
     """A probability as a fraction of 1 or in percent."""
 
     name = "probability"
@@ -68,8 +68,9 @@ class Probability(click.ParamType):
     "--at-least",
     type=Probability(),
     default="0",
+    show_default="always answer",
     metavar="P",
-    help="Answer ? where the probability is smaller, as 90% or 0.9.  [default: always answer]",
+    help="Answer ? where the probability is smaller, as 90% or 0.9.",
 )
 @click.option(
     "--show",

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import SymLogNorm
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import ScalarFormatter
 
 from cnnmnist.calibration import BINS, Calibration
 from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, text_width
@@ -19,6 +19,10 @@ LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 LOGIT_RANGE = (0.001, 0.9999)
 LOGIT_TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 LARGEST_CURVE = 1_000  # points
+
+
+def _percent(value: float, place: int | None = None) -> str:
+    return f"{100 * value:g} %"
 
 
 def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> Figure:
@@ -178,14 +182,14 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
     places = np.unique(np.linspace(0, len(covered) - 1, min(len(covered), LARGEST_CURVE)).astype(int))
     right.plot(covered[places], accuracies[places], color="C1")
     right.set(xlim=(0, 1), xlabel="Fraction of the images answered, the surest first", ylabel="Accuracy on them")
-    right.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    right.yaxis.set_major_formatter(_percent)
     for axes in (left, right):
         axes.grid(color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(labelsize=SMALL)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    left.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        axes.xaxis.set_major_formatter(_percent)
+    left.yaxis.set_major_formatter(_percent)
     error = f"expected calibration error {calibration.error:.2%}"
     figure.suptitle(f"{title}: {error}" if title else error, size=LARGE)
     return figure
