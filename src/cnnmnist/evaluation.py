@@ -1,13 +1,18 @@
 """Evaluation: the predictions of a network for a split, and its scores."""
 
+import csv
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from cnnmnist.data.loading import Split
+from cnnmnist.files import replacing
 from cnnmnist.network import Network
 from cnnmnist.prediction import cross_entropies, predict_logits, probabilities
+from cnnmnist.statistics import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Report:
         return self.correct / len(self.labels)
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper end of the accuracy's interval: :func:`cnnmnist.statistics.wilson_interval`."""
+        return wilson_interval(self.correct, len(self.labels))
+
+    @property
     def errors(self) -> np.ndarray:
         """Indices of the misclassified images in the split, increasing, int64 (n,)."""
         return np.flatnonzero(self.predicted != self.labels)
@@ -84,3 +94,21 @@ def evaluate(network: Network, split: Split) -> Report:
     f1 = 2 * correct / np.maximum(support + predictions, 1)
     scores = map(ClassScore, precision.tolist(), recall.tolist(), f1.tolist(), support.tolist())
     return Report(split.labels, predicted, matrix, list(scores), logits, network.temperature)
+
+
+def write_predictions(report: Report, class_names: Sequence[str], path: Path) -> None:
+    """Write a CSV file with a row for each image of a split, in their order.
+
+    The columns are image, label, predicted, correct (True or False), loss, and the probability of each class with
+    its name; label and predicted are numbers of classes.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    with replacing(path, make_folder=True) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        names = [f"probability_{name}" for name in class_names]
+        writer.writerow(["image", "label", "predicted", "correct", "loss", *names])
+        columns = (report.labels, report.predicted, report.labels == report.predicted, report.losses)
+        for number, (row, *values) in enumerate(zip(report.probabilities, *columns, strict=True)):
+            writer.writerow([number, *values, *row])

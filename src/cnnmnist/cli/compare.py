@@ -21,16 +21,23 @@ LONGEST_LIST = 8  # in the table
 
 @click.command(cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="RUN|SWEEP...")
+@click.option(
+    "--test",
+    "tested",
+    is_flag=True,
+    help="Test on the same test images whether the runs differ by more than luck, and draw what only some read.",
+)
 @output_option("Figure: a .png, .svg or .pdf file.  [default: in the first run's figures/]")
 @runs_dir_option
 @json_option
-def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json: bool) -> None:
+def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir: Path, as_json: bool) -> None:
     """Compare runs: print the settings that differ and the accuracies, and draw the learning curves.
 
     A sweep stands for its settings: a curve is the mean over the seeds, in a band from the lowest to the highest.
 
     \b
     cnnmnist compare pretrained latest
+    cnnmnist compare pretrained latest --test
     cnnmnist compare slower faster --output curves.svg
     cnnmnist compare rates
     """
@@ -48,6 +55,12 @@ def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json
     _check_distinct(titled)
     groups = [group for _, group in titled]
     runs, titles = [group[0] for group in groups], _titles(titled)
+    if tested:
+        from cnnmnist.cli.paired_test import load_same_dataset, paired_test
+
+        if any(len(group) > 1 for group in groups):
+            raise click.UsageError("--test compares single runs: name runs of the sweep, such as SWEEP/RUN.")
+        dataset = load_same_dataset(runs, titles)
     differing = differences([run.metadata for run in runs])
     path = output or runs[0].figures / f"{_file_name(runs)}.png"
     curves = [_curve(group, title, terminal) for group, title in zip(groups, titles, strict=True)]
@@ -59,14 +72,20 @@ def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json
         terminal.out.print("The runs have the same recipe, data and versions.")
     if ladders := _ladders(groups):
         _show("Accuracy on Test-Set", "iterations", titles, ladders, terminal)
-    terminal.out.print(f"Figure: {path}")
+    figures, pairs = [path], {}
+    if tested:
+        found, drawn = paired_test(runs, titles, dataset, path, terminal)
+        figures, pairs = [path, *drawn], {"pairs": found}
+    for figure in figures:
+        terminal.out.print(f"Figure: {figure}")
     terminal.result(
         {
             "runs": [str(run.directory) for run in runs],
             "differences": differing,
             "groups": [[str(run.directory) for run in group] for group in groups],
             "ladders": [[rung.model_dump() for rung in run.metadata.ladder] for run in runs],
-            "figures": [str(path)],
+            "figures": [str(figure) for figure in figures],
+            **pairs,
         }
     )
 

@@ -10,6 +10,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import ScalarFormatter
 
+from cnnmnist.calibration import BINS, Calibration
 from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, text_width
 from cnnmnist.visualization.grids import Array
 
@@ -18,6 +19,10 @@ LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 LOGIT_RANGE = (0.001, 0.9999)
 LOGIT_TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 LARGEST_CURVE = 1_000  # points
+
+
+def _percent(value: float, place: int | None = None) -> str:
+    return f"{100 * value:g} %"
 
 
 def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> Figure:
@@ -185,4 +190,38 @@ def draw_embedding(
     figure.legend([mark], [caption], loc="outside lower center", fontsize=SMALL, frameon=False)
     axes.spines[:].set(color="0.75")
     axes.set_title(title, size=LARGE, parse_math=False)
+    return figure
+
+
+def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
+    """Draw a reliability diagram beside the accuracy on the images of which the network is most sure.
+
+    Args:
+        calibration: as :func:`cnnmnist.calibration.calibration` returns it.
+        title: title of the figure.
+    """
+    figure = Figure(figsize=(8.4, 4), dpi=DPI, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    counts, sure, accuracy = np.array(calibration.bins).T
+    shown = counts > 0
+    left.bar((np.arange(BINS) + 0.5)[shown] / BINS, accuracy[shown], 0.9 / BINS, color="C0", alpha=0.6)
+    left.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="dashed")
+    left.plot(sure[shown], accuracy[shown], "o", color="C0", markersize=4, clip_on=False)
+    for x, y, count in zip((np.arange(BINS) + 0.5)[shown] / BINS, accuracy[shown], counts[shown], strict=True):
+        left.annotate(f"{count:,.0f}", (x, y), (0, 5), textcoords="offset points", ha="center", size=6)
+    left.set(xlim=(0, 1), ylim=(0, 1.06), xlabel="Probability of the answer", ylabel="Fraction that is right")
+    covered, accuracies = calibration.coverage
+    places = np.unique(np.linspace(0, len(covered) - 1, min(len(covered), LARGEST_CURVE)).astype(int))
+    right.plot(covered[places], accuracies[places], color="C1")
+    right.set(xlim=(0, 1), xlabel="Fraction of the images answered, the surest first", ylabel="Accuracy on them")
+    right.yaxis.set_major_formatter(_percent)
+    for axes in (left, right):
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=SMALL)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_formatter(_percent)
+    left.yaxis.set_major_formatter(_percent)
+    error = f"expected calibration error {calibration.error:.2%}"
+    figure.suptitle(f"{title}: {error}" if title else error, size=LARGE)
     return figure
