@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import cnnmnist
+from cnnmnist.cli import workers
 from cnnmnist.cli.command import Command, require_extra
 from cnnmnist.cli.progress import download_bar, progress_bar, progress_lines, show_ladder
 from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
-from cnnmnist.cli.workers import check_same_training, connect, find_cluster, follow_chief, naming_failures
 from cnnmnist.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def train(options: TrainOptions) -> None:
     if options.tensorboard:
         require_extra("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(options.as_json)
-    cluster = find_cluster(options)
+    cluster = workers.find_cluster(options)
     if cluster and not cluster.is_chief:
-        with naming_failures(cluster):
-            follow_chief(options, cluster, terminal)
+        with workers.naming_failures(cluster):
+            workers.follow_chief(options, cluster, terminal)
         return
     start = resume_run if options.resume else _new_run
     run, dataset, distribution = start(options, cluster, terminal)
@@ -81,11 +81,11 @@ def train(options: TrainOptions) -> None:
 def _new_run(
     options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
 ) -> "tuple[cnnmnist.Run, cnnmnist.Dataset, Distribution | None]":
-    from cnnmnist.runs.store import create_run
+    from cnnmnist.runs.store import check_name, create_run
 
-    recipe = options.load_recipe()
-    distribution = connect(options, cluster, terminal)
-    with download_bar(terminal) as progress:
+    with workers.refusals_told(cluster), download_bar(terminal) as progress:
+        recipe = options.load_recipe()
+        check_name(options.runs_dir, options.name)
         dataset = cnnmnist.load_dataset(
             recipe.dataset, options.data_dir, progress=progress, skip_damaged=options.skip_damaged
         )
@@ -97,7 +97,8 @@ def _new_run(
             "with the program. For all of them, put the four IDX files in a folder and name it with --data-dir "
             "or $CNNMNIST_DATA_DIR, or train again with a connection to the internet.",
         )
-    check_same_training(distribution, recipe, dataset)
+    distribution = workers.connect(options, cluster, terminal)
+    workers.check_same_training(distribution, recipe, dataset)
     replicas = distribution.replicas if distribution else 1
     return create_run(options.runs_dir, options.name, recipe, dataset, replicas), dataset, distribution
 

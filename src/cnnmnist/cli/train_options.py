@@ -109,7 +109,7 @@ class TrainOptions(CommonOptions):
         """Join --set and the options of single fields.
 
         Raises:
-            click.UsageError: a setting has no equals sign, or --record and --record-at are both given.
+            click.UsageError: a setting has no equals sign, or two options exclude each other.
             RecipeError: a setting is not valid YAML.
         """
         overrides = dict(map(_setting, settings))
@@ -120,6 +120,11 @@ class TrainOptions(CommonOptions):
             overrides["dataset"] = given["dataset"]
         if given["record"] and "training.record_at" in overrides:
             raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
+        for option in ("config", "name", "dataset"):
+            if given["resume"] and given[option] is not None:
+                raise click.UsageError(
+                    f"--{option} cannot be given with --resume: the run {given['resume']} has its own."
+                )
         return cls(overrides=overrides, **given)
 
     def load_recipe(self) -> "cnnmnist.Recipe":

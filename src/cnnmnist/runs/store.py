@@ -36,11 +36,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
     check_memory(layers, recipe.training.batch_size // replicas)
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
-    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest"):
-        raise RunError(
-            f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
-            "other than 'latest'."
-        )
+    check_name(runs_dir, name)
     default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"
     names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
     try:
@@ -63,8 +59,22 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
                     return Run.read(runs_dir / candidate)
     except OSError as error:
         raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
-    what = "a run" if _is_run(runs_dir / str(name)) else "something else"
-    raise RunError(f"There is already {what} {name!r} in {runs_dir}: choose another --name.")
+    raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another --name.")
+
+
+def check_name(runs_dir: Path, name: str | None) -> None:
+    """Check that a new run can have the name.
+
+    Raises:
+        RunError: it is not valid, or there is a run of this name.
+    """
+    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest"):
+        raise RunError(
+            f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
+            "other than 'latest'."
+        )
+    if name is not None and _is_run(runs_dir / name):
+        raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
 
 
 def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
