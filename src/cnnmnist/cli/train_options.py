@@ -121,7 +121,7 @@ class TrainOptions(CommonOptions):
         if given["record"] and "training.record_at" in overrides:
             raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
         for option in ("config", "name", "dataset"):
-            if given["resume"] and given[option] is not None:
+            if given.get("resume") and given.get(option) is not None:
                 raise click.UsageError(
                     f"--{option} cannot be given with --resume: the run {given['resume']} has its own."
                 )
