@@ -49,7 +49,7 @@ def example(number: int, command: list[str]) -> str:
 def ray(script: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a script in a Ray of its own; no process of it is left when the block ends."""
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as temporary:
-        environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_V2_ENABLED": "1"}
+        environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
         with subprocess.Popen(
             [sys.executable, "-c", START.format(temporary=temporary) + script],
             cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -22,19 +22,7 @@ pytestmark = [
 ]
 SLURM = ["--cluster", "slurm", "--cluster-timeout", "120"]
 ENDED = ("COMPLETED", "CANCELLED", "FAILED", "NODE_FAIL", "TIMEOUT")
-# The batch script of docs/distributed.md: a job that Slurm starts again goes on with its run.
-REQUEUED = """#!/bin/sh
-#SBATCH --ntasks=2
-#SBATCH --requeue
-#SBATCH --open-mode=append
-run=job-$SLURM_JOB_ID
-if [ -e "runs/$run/run.json" ]; then
-    set -- train --resume "$run"
-else
-    set -- train --name "$run" {arguments}
-fi
-srun {program} "$@" --cluster slurm --checkpoint-every 200
-"""
+DOCUMENT = Path(__file__).parents[2] / "docs" / "distributed.md"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +68,20 @@ def logs(folder: Path) -> str:
     return text
 
 
+def documented(option: str, runs_dir: Path, arguments: list[str]) -> str:
+    """The batch script of docs/distributed.md with this option of sbatch, and with other arguments of cnnmnist."""
+    scripts = [part.partition("```")[0] for part in DOCUMENT.read_text("utf-8").split("```sh\n")]
+    (script,) = (each for each in scripts if f"#SBATCH {option}" in each)
+    for old, new in {
+        "--vary training.learning_rate=1e-3,3e-3 ": "",
+        "cnnmnist ": f"{shell(command())} ",
+        "/shared/runs": str(runs_dir),
+        "--data-dir /shared/mnist": shell(arguments),
+    }.items():
+        script = script.replace(old, new)
+    return script
+
+
 def shell(arguments: list[str]) -> str:
     return " ".join(f"'{argument}'" for argument in arguments)
 
@@ -116,8 +118,7 @@ def test_a_cancelled_job_is_interrupted_in_order_and_goes_on(
 def test_a_requeued_job_goes_on_by_its_own_script(
     environment: dict[str, str], undisturbed: Path, tmp_path: Path
 ) -> None:
-    script = REQUEUED.format(program=shell(command()), arguments=shell(LONG[1:]))
-    job = submit(script, environment, tmp_path)
+    job = submit(documented("--requeue", tmp_path / "runs", LONG[1:]), environment, tmp_path)
     wait_for_iterations(tmp_path, 300)
     assert run(["scontrol", "requeue", job], environment).returncode == 0
     assert wait_for_state(job, environment, *ENDED) == ["COMPLETED 0:0"]
@@ -179,9 +180,14 @@ def test_no_task_waits_for_another_that_refuses(
 
 def test_a_job_array_works_off_a_sweep_together(environment: dict[str, str], tmp_path: Path) -> None:
     arguments = ["--config", "fast", "--iterations", "100", "--dataset", "mnist5k", "--seeds", "0-2"]
-    arguments += ["--vary", "training.learning_rate=1e-3,3e-3", "--runs-dir", str(tmp_path / "runs"), "--json"]
-    script = "#!/bin/sh\n#SBATCH --ntasks=1\nexec " + shell(command("sweep", "rates", *arguments))
-    job = submit(script, environment, tmp_path, "--array=0-1", "--error=%A-%a.err")
+    arguments += ["--vary", "training.learning_rate=1e-3,3e-3", "--json"]
+    job = submit(
+        documented("--array=0-3", tmp_path / "runs", arguments),
+        environment,
+        tmp_path,
+        "--array=0-1",
+        "--error=%A-%a.err",
+    )
     assert wait_for_state(job, environment, *ENDED) == ["COMPLETED 0:0"] * 2
     for path in sorted(tmp_path.glob("*.err")):
         print(path.name, path.read_text(), sep="\n")

@@ -63,10 +63,10 @@ def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
         return None
     with terminal.waiting("Starting TensorFlow"):
         from cnnmnist.distributed.strategy import distribute
-    if cluster and cluster.is_chief:
-        terminal.message(f"Waiting for all of {len(cluster.members)} workers")
     if not cluster:
         return distribute(options.strategy)
+    if cluster.is_chief:
+        terminal.message(f"Waiting for all of {len(cluster.members)} workers")
     cluster.wait(options.cluster_timeout)
     with _ended_after(options.cluster_timeout, cluster):
         distribution = distribute(options.strategy, cluster, options.cluster_timeout)
@@ -83,7 +83,7 @@ def _ended_after(seconds: float, cluster: "Cluster") -> Iterator[None]:
     thread can help: faulthandler, which needs no lock, ends the process, and another process prints the error.
     """
     arguments = [sys.executable, "-c", GIVE_UP, cluster.model_dump_json(), f"{seconds:g}"]
-    with subprocess.Popen(arguments, stdin=subprocess.PIPE) as speaker:
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, start_new_session=True) as speaker:  # deaf to Ctrl-C
         assert speaker.stdin
         faulthandler.dump_traceback_later(seconds, file=speaker.stdin, exit=True)
         try:

@@ -92,10 +92,8 @@ class Cluster(BaseModel):
             ClusterError: another program uses this worker's port, a member did not answer in time, or one refused.
         """
         deadline = time.monotonic() + seconds
-        addresses, message = (
-            [address for _, address in self.members],
-            f"{self.rank} {refusal}".encode(errors="replace"),
-        )
+        message = f"{self.rank} {refusal}".encode(errors="replace")
+        addresses = [address for _, address in self.members]
         untold = set(range(len(addresses))) - {self.rank}
         unheard = set() if refusal else set(untold)
         port = int(addresses[self.rank].rpartition(":")[2])
