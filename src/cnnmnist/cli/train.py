@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import cnnmnist
+from cnnmnist.cli import workers
 from cnnmnist.cli.command import Command, require_extra
 from cnnmnist.cli.find_learning_rate import find_rate
 from cnnmnist.cli.progress import download_bar, progress_bar, progress_lines, show_ladder
@@ -16,7 +17,6 @@ from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
-from cnnmnist.cli.workers import check_same_training, connect, find_cluster, follow_chief, naming_failures
 from cnnmnist.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def train(options: TrainOptions) -> None:
     if options.find_learning_rate:
         find_rate(options, load_training_data(options.load_recipe(), options, terminal), terminal)
         return
-    cluster = find_cluster(options)
+    cluster = workers.find_cluster(options)
     if cluster and not cluster.is_chief:
-        with naming_failures(cluster):
-            follow_chief(options, cluster, terminal)
+        with workers.naming_failures(cluster):
+            workers.follow_chief(options, cluster, terminal)
         return
     start = resume_run if options.resume else _new_run
     run, dataset, distribution = start(options, cluster, terminal)
@@ -85,12 +85,14 @@ def train(options: TrainOptions) -> None:
 def _new_run(
     options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
 ) -> "tuple[cnnmnist.Run, cnnmnist.Dataset, Distribution | None]":
-    from cnnmnist.runs.store import create_run
+    from cnnmnist.runs.store import check_new_name, create_run
 
-    recipe = options.load_recipe()
-    distribution = connect(options, cluster, terminal)
-    dataset = load_training_data(recipe, options, terminal)
-    check_same_training(distribution, recipe, dataset)
+    with workers.refusals_told(cluster):
+        recipe = options.load_recipe()
+        check_new_name(options.runs_dir, options.name)
+        dataset = load_training_data(recipe, options, terminal)
+    distribution = workers.connect(options, cluster, terminal)
+    workers.check_same_training(distribution, recipe, dataset)
     replicas = distribution.replicas if distribution else 1
     return create_run(options.runs_dir, options.name, recipe, dataset, replicas), dataset, distribution
 

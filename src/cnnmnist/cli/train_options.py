@@ -119,7 +119,7 @@ class TrainOptions(CommonOptions):
         """Join --set and the options of single fields.
 
         Raises:
-            click.UsageError: a setting has no equals sign, or --record and --record-at are both given.
+            click.UsageError: a setting has no equals sign, or two options exclude each other.
             RecipeError: a setting is not valid YAML.
         """
         overrides = dict(map(_setting, settings))
@@ -130,6 +130,11 @@ class TrainOptions(CommonOptions):
             overrides["dataset"] = given["dataset"]
         if given.get("record") and "training.record_at" in overrides:
             raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
+        for option in ("config", "name", "dataset"):
+            if given.get("resume") and given.get(option) is not None:
+                raise click.UsageError(
+                    f"--{option} cannot be given with --resume: the run {given['resume']} has its own."
+                )
         return cls(overrides=overrides, **given)
 
     def load_recipe(self) -> "cnnmnist.Recipe":

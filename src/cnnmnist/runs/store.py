@@ -37,8 +37,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
     check_memory(layers, recipe.training.batch_size // replicas)
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
-    if name is not None:
-        check_name(name, "run")
+    check_new_name(runs_dir, name)
     default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"
     names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
     try:
@@ -61,8 +60,20 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
                     return Run.read(runs_dir / candidate)
     except OSError as error:
         raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
-    what = "a run" if is_run(runs_dir / str(name)) else "something else"
-    raise RunError(f"There is already {what} {name!r} in {runs_dir}: choose another --name.")
+    raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another --name.")
+
+
+def check_new_name(runs_dir: Path, name: str | None) -> None:
+    """Check that a new run can have the name.
+
+    Raises:
+        RunError: it is not valid, or there is a run of this name.
+    """
+    if name is None:
+        return
+    check_name(name, "run")
+    if is_run(runs_dir / name):
+        raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
 
 
 def check_name(name: str, what: str) -> None:
