@@ -187,7 +187,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-@pytest.mark.parametrize("part", ["model.keras", "metrics.jsonl", "checkpoints", "figures"])
+@pytest.mark.parametrize("part", [".lock", "model.keras", "metrics.jsonl", "checkpoints", "figures"])
 def test_a_run_whose_parts_lead_elsewhere_is_refused(tmp_path: Path, part: str) -> None:
     (write(tmp_path / "stranger", json.dumps(GOOD).encode()) / part).symlink_to("/etc")
     with pytest.raises(RunError, match=f"{part} is a symbolic link"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cnnmnist.config import ModelConfig
 from cnnmnist.errors import DataError, PictureError, RunError, WriteError, reason
-from cnnmnist.files import locked, read_file, replacing
+from cnnmnist.files import RUN_LOCK, locked, read_file, replacing
 from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, parse_metadata, versions
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Run:
             raise RunError(f"Cannot read {path}: {reason(error)}.") from error
         run = cls(directory, parse_metadata(content, path))
         run._stored = content
-        for part in ("model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
+        for part in (RUN_LOCK, "model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
             if os.path.islink(f"{directory}/{part}"):  # noqa: PTH114 - a Path takes longer than all the rest
                 raise RunError(
                     f"{directory / part} is a symbolic link: replace it by its target, if you trust the target."
