@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.measure import Measurement
 
 import cnnmnist
 from cnnmnist.cli.command import Command, printable
@@ -119,8 +118,8 @@ def _show(title: str, key: str, titles: list[str], rows: dict[str, list[str]], t
     cells = ((name, *values) for name, values in rows.items())
     table = make_table([key, *titles], cells, title=title, left=0 if key == "iterations" else 1)
     console = terminal.out
-    if Measurement.get(console, console.options.update(width=10_000), table).minimum <= console.width:
-        console.print(table, soft_wrap=False)
+    if table.full_width() <= console.width:
+        console.print(table)
         return
     console.print(title, style="italic")
     for name, values in rows.items():

@@ -106,4 +106,4 @@ def _show(document: dict[str, Any], terminal: Terminal) -> None:
     terminal.out.print(f"Digest: sha256:{document['digest']}")
     rows = [(name, *(f"{of_classes[number]:,}" for of_classes in counts)) for number, name in enumerate(names)]
     total = ("all", *(f"{size:,}" for size in document["splits"].values()))
-    terminal.out.print(make_table(["class", *SPLITS], rows, total=total), soft_wrap=False)
+    terminal.out.print(make_table(["class", *SPLITS], rows, total=total))

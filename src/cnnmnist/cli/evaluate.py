@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 import cnnmnist
@@ -20,7 +19,7 @@ from cnnmnist.cli.options import (
     skip_damaged_option,
     split_option,
 )
-from cnnmnist.cli.tables import make_table
+from cnnmnist.cli.tables import NumberTable, make_table
 from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -134,12 +133,15 @@ def _show_report(
         warning = "The network was trained on these images: this accuracy says nothing about new ones."
         terminal.out.print(warning, style="yellow")
     names = dataset.class_names
-    if len(names) <= LARGEST_TABLE:
-        terminal.out.print(_confusion_table(report.confusion_matrix, names), soft_wrap=False)
-    terminal.out.print(_score_table(report, names), soft_wrap=False)
+    table = _confusion_table(report.confusion_matrix, names)
+    if len(names) <= LARGEST_TABLE and table.full_width(least=True) <= terminal.out.width:
+        terminal.out.print(table)
+    else:
+        terminal.out.print("Confusion matrix: too wide for this terminal; --confusion-matrix draws it.")
+    terminal.out.print(_score_table(report, names))
 
 
-def _confusion_table(matrix: Any, names: tuple[str, ...]) -> Table:
+def _confusion_table(matrix: Any, names: tuple[str, ...]) -> NumberTable:
     wrong = matrix.copy()
     for number in range(len(names)):
         wrong[number, number] = 0
@@ -157,7 +159,7 @@ def _confusion_table(matrix: Any, names: tuple[str, ...]) -> Table:
     return make_table(columns, rows, title="Confusion matrix", left=0, compact=True)
 
 
-def _score_table(report: "cnnmnist.Report", names: tuple[str, ...]) -> Table:
+def _score_table(report: "cnnmnist.Report", names: tuple[str, ...]) -> NumberTable:
     rows = [
         (name, f"{score.precision:.1%}", f"{score.recall:.1%}", f"{score.f1:.1%}", f"{score.support:,}")
         for name, score in zip(names, report.class_scores, strict=True)
@@ -185,7 +187,7 @@ def _show_errors(
     images, names = dataset.split(split).images[shown], dataset.class_names
     grid = cnnmnist.image_grid(images, report.labels[shown], report.predicted[shown], names)
     terminal.preview(grid)
-    if not terminal.out.is_terminal:
+    if not terminal.shows_images:
         for index, title in zip(shown, grid.titles, strict=True):
             terminal.out.print(f"  image {index:>5}: {title}")
     if doubtful := [index for index in errors if index in disputed]:

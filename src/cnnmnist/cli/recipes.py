@@ -44,7 +44,7 @@ def _list(terminal: Terminal) -> None:
         description = recipe_description(name)
         documents.append({"name": name, "description": description, "iterations": iterations, **vars(result)})
     table = make_table(["recipe", "iterations", "time", "accuracy", "deviation"], rows)
-    terminal.out.print(table, soft_wrap=False)
+    terminal.out.print(table)
     for document in documents:
         terminal.out.print(f"{document['name']}: {document['description']}")
     terminal.out.print(

@@ -84,7 +84,7 @@ def command(**given: Any) -> None:
     total = {key: sum(document[key] for document in documents) for key in COUNTS}
     for document, share in zip(documents, timing.shares if timing else [], strict=False):
         document["share"] = round(share, 4)
-    terminal.out.print(_table(documents, total, timed=timing is not None), soft_wrap=False)
+    terminal.out.print(_table(documents, total, timed=timing is not None))
     if timing:
         terminal.out.print(
             f"Time: for {timing.images:,} images at once, in float32, on this machine. Each layer was measured "

@@ -80,12 +80,13 @@ class Terminal:
 
     @property
     def shows_progress(self) -> bool:
-        """Whether a live display can be shown on standard error."""
-        return self.err.is_terminal and not self.quiet
+        """Whether standard error can show a live display; with FORCE_COLOR, rich sees terminals everywhere."""
+        return self.err.file.isatty() and self.err.is_interactive and not self.quiet
 
     def waiting(self, reason: str) -> AbstractContextManager[Any]:
         """Show on a terminal what the program is waiting for."""
-        return self.err.status(reason) if self.shows_progress else contextlib.nullcontext()
+        spinner = "line" if self.err.options.ascii_only else "dots"
+        return self.err.status(reason, spinner=spinner) if self.shows_progress else contextlib.nullcontext()
 
     def notice(self, title: str, message: str) -> None:
         """Print a framed paragraph on standard error, also with ``--quiet``."""
@@ -93,11 +94,16 @@ class Terminal:
 
     def preview(self, grid: "cnnmnist.ImageGrid") -> None:
         """Draw a figure in the terminal; print nothing in a pipe or a file."""
-        if self.out.is_terminal:
+        if self.shows_images:
             # matplotlib, whose colours it uses, takes half a second to import.
             from cnnmnist.cli.preview import preview
 
             self.out.print(preview(grid, self.out.width, self.draws_in_color), soft_wrap=False)
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether images can be drawn on standard output."""
+        return self.out.file.isatty()
 
     @property
     def draws_in_color(self) -> bool:
