@@ -15,6 +15,7 @@ from cnnmnist.cli.options import (
     runs_dir_option,
     skip_damaged_option,
 )
+from cnnmnist.errors import RecipeError
 
 
 def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -128,13 +129,25 @@ class TrainOptions(CommonOptions):
         Raises:
             RecipeError: there is no such recipe, or a field is unknown or not valid.
         """
-        recipe = cnnmnist.load_recipe(self.config or "tutorial", self.overrides)
+        try:
+            recipe = cnnmnist.load_recipe(self.config or "tutorial", self.overrides)
+        except RecipeError as error:
+            starts = {field: (f"{field}:", f"{field}.") for field in self.overrides}
+            given = [option_of(field) for field, start in starts.items() if str(error).startswith(start)]
+            raise RecipeError(": ".join([*given, str(error)])) from error
         if not self.record or self.resume:
             return recipe
         from cnnmnist.runs.snapshots import snapshot_times
 
         times = {"training.record_at": snapshot_times(recipe.training.iterations)}
         return cnnmnist.load_recipe(self.config or "tutorial", self.overrides | times)
+
+
+def option_of(field: str) -> str:
+    """The option that sets a field of the recipe: its own one, or --set."""
+    section, _, name = field.rpartition(".")
+    own = section == "training" and name in FIELDS
+    return f"--{name.replace('_', '-')}" if own else f"--set {field}"
 
 
 def _setting(setting: str) -> tuple[str, Any]:

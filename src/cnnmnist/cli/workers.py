@@ -49,8 +49,9 @@ def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
         return None
     with terminal.waiting("Starting TensorFlow"):
         from cnnmnist.distributed.strategy import distribute
-    if cluster and cluster.is_chief:
-        terminal.message(f"Waiting for all of {len(cluster.members)} workers")
+    if cluster:
+        named = " that TF_CONFIG names" if options.cluster == "tf-config" else ""
+        terminal.message(f"Waiting for all of {len(cluster.members)} workers{named}")
     distribution = distribute(options.strategy, cluster, options.cluster_timeout)
     same = {"--resume": options.resume is not None, "--checkpoint-every": options.checkpoint_every}
     distribution.check_same_start(same)

@@ -104,7 +104,7 @@ class Cluster(BaseModel):
                     names = ", ".join(name for name, _ in missing)
                     raise ClusterError(
                         f"Gave up after {seconds:g} seconds of waiting for {names}: start all workers, check "
-                        "their addresses and ports, or wait longer with --cluster-timeout."
+                        f"their addresses and ports, or wait longer with --cluster-timeout.{alone_hint()}"
                     )
                 with contextlib.suppress(TimeoutError):
                     while True:
@@ -114,6 +114,11 @@ class Cluster(BaseModel):
         """Names and addresses of the other members."""
         named = zip(self.names, self.members, strict=True)
         return [(name, address) for name, (task, address) in named if task != self.task]
+
+
+def alone_hint() -> str:
+    """What to do where ``TF_CONFIG`` is left from something else, as a sentence after others."""
+    return " To train in this process alone, unset TF_CONFIG." if os.environ.get("TF_CONFIG") else ""
 
 
 def cluster_from_environment() -> Cluster | None:
@@ -131,7 +136,7 @@ def cluster_from_environment() -> Cluster | None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         message = one_line(first["msg"].removeprefix("Value error, "))
-        raise ClusterError(f"TF_CONFIG: {field + ': ' if field else ''}{message}.") from error
+        raise ClusterError(f"TF_CONFIG: {field + ': ' if field else ''}{message}.{alone_hint()}") from error
 
 
 def cluster_from_slurm() -> Cluster:

@@ -5,13 +5,12 @@ Modules that import NumPy are imported inside of the methods that need them: not
 
 import contextlib
 import os
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.errors import DataError, PictureError, RunError, WriteError, reason
+from cnnmnist.errors import DataError, PictureError, RunError, WriteError, reason, shell_quoted
 from cnnmnist.files import RUN_LOCK, locked, read_file, replacing
 from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, parse_metadata, versions
 
@@ -50,7 +49,7 @@ class Run:
     @property
     def resume_command(self) -> str:
         """The command that continues the run, for a shell."""
-        return f"cnnmnist train --resume {shlex.quote(str(self.directory))}"
+        return f"cnnmnist train --resume {shell_quoted(self.directory)}"
 
     @classmethod
     def read(cls, directory: Path) -> "Run":

@@ -21,6 +21,8 @@ from cnnmnist.runs.run import Run
 if TYPE_CHECKING:
     from cnnmnist.data.loading import Dataset
 
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file, also where a run may be copied to Windows
+RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?|.*\.", re.IGNORECASE)
 SHIPPED = {name: Path(__file__).parents[1] / name for name in ("handwriting", "pretrained")}
 
 
@@ -36,12 +38,12 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
     check_memory(layers, recipe.training.batch_size // replicas)
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
-    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest"):
+    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest" or RESERVED.fullmatch(name)):
         raise RunError(
             f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
-            "other than 'latest'."
+            "other than 'latest', without a dot at the end and names that Windows reserves, such as 'con'."
         )
-    default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"
+    default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name.rstrip('.')}"
     names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
