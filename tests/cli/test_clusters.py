@@ -92,8 +92,8 @@ def test_a_worker_that_never_appears_is_named(tmp_path: Path, cli: Cli) -> None:
     assert result.err.splitlines() == [
         "Waiting for all of 2 workers that TF_CONFIG names",
         f"Error: worker 1 ({present}): Gave up after 2 seconds of waiting for worker 0 ({absent}): start all "
-        "workers, check their addresses and ports, or wait longer with --cluster-timeout. To train in this process "
-        "alone, unset TF_CONFIG.",
+        "workers, check their addresses and ports, or wait longer with --cluster-timeout. To train in this "
+        "process alone, unset TF_CONFIG.",
     ]
     assert list(tmp_path.iterdir()) == []
 

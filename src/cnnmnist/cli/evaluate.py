@@ -88,12 +88,14 @@ def command(**given: Any) -> None:
     _show_report(report, dataset, split, seen, terminal)
     folder = options.figures or run.figures
     figures = []
+    if options.show_errors or options.confusion_matrix:
+        drawn = terminal.with_drawable_names(dataset)
     if options.show_errors:
-        figures += _show_errors(report, disputed, dataset, split, folder, terminal)
+        figures += _show_errors(report, disputed, dataset, drawn.class_names, split, folder, terminal)
     if options.confusion_matrix:
         figures.append(folder / f"{split}-confusion-matrix.png")
         title = f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%}"
-        figure = cnnmnist.draw_confusion_matrix(report.confusion_matrix, dataset.class_names, title)
+        figure = cnnmnist.draw_confusion_matrix(report.confusion_matrix, drawn.class_names, title)
         cnnmnist.save_figure(figure, figures[-1])
     for path in figures:
         terminal.out.print(f"Figure: {path}")
@@ -172,6 +174,7 @@ def _show_errors(
     report: "cnnmnist.Report",
     disputed: "dict[int, Dispute]",
     dataset: "cnnmnist.Dataset",
+    drawn_names: tuple[str, ...],
     split: str,
     folder: Path,
     terminal: Terminal,
@@ -198,5 +201,6 @@ def _show_errors(
         for index in doubtful:
             terminal.out.print(f"  image {index:>5}: {disputed[index].describe(names)}")
     path = folder / f"{split}-errors.png"
-    cnnmnist.save_figure(cnnmnist.draw_grid(grid), path)
+    drawn = cnnmnist.image_grid(images, report.labels[shown], report.predicted[shown], drawn_names)
+    cnnmnist.save_figure(cnnmnist.draw_grid(drawn), path)
     return [path]

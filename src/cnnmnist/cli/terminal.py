@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,15 @@ class Terminal:
         """Warn of files that were passed over, and of splits that the program chose itself."""
         for note in dataset.notes:
             self.warn(note)
+
+    def with_drawable_names(self, dataset: "cnnmnist.Dataset") -> "cnnmnist.Dataset":
+        """The data set as figures show it: without fonts for the names of its classes, with their numbers."""
+        from cnnmnist.visualization.fonts import can_draw  # imports matplotlib
+
+        if can_draw(dataset.class_names):
+            return dataset
+        self.warn("no font here has all letters of the class names, so that figures show the classes by number.")
+        return replace(dataset, class_names=tuple(map(str, range(len(dataset.class_names)))))
 
     @property
     def shows_progress(self) -> bool:
