@@ -220,7 +220,11 @@ def _rename(path: Path, target: Path) -> None:
             time.sleep(delay)
         else:
             return
-    path.replace(target)
+    try:
+        path.replace(target)
+    except PermissionError as error:
+        more = ", perhaps because another program has it open" if RENAMES else ""
+        raise PermissionError(error.errno, f"{error.strerror}{more}") from error
 
 
 def _temporary(path: Path) -> Path:

@@ -8,6 +8,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command, printable
+from cnnmnist.cli.completion import RUN
 from cnnmnist.cli.options import json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
@@ -18,7 +19,7 @@ LONGEST_LIST = 8  # in the table
 
 
 @click.command(cls=Command)
-@click.argument("names", nargs=-1, required=True, metavar="RUN RUN...")
+@click.argument("names", nargs=-1, required=True, type=RUN, metavar="RUN RUN...")
 @output_option("Figure: a .png, .svg or .pdf file.  [default: in the first run's figures/]")
 @runs_dir_option
 @json_option

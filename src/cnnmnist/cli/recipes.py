@@ -8,13 +8,14 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command
+from cnnmnist.cli.completion import RECIPE
 from cnnmnist.cli.options import field_docstrings, json_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
 
 
 @click.command(cls=Command)
-@click.argument("name", required=False, metavar="[NAME|FILE]")
+@click.argument("name", required=False, type=RECIPE, metavar="[NAME|FILE]")
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """List the recipes with their iterations, time and accuracy, or explain every field of one.

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 import cnnmnist
+from cnnmnist.cli.completion import RECIPE, RUN, SETTING
 from cnnmnist.cli.options import (
     CommonOptions,
     data_options,
@@ -38,12 +39,14 @@ FIELDS: dict[str, dict[str, Any]] = {
 train_options = options(
     click.option(
         "--config",
+        type=RECIPE,
         metavar="NAME|FILE",
         help="Recipe to use: a name that `cnnmnist recipes` lists, or a YAML file.  [default: tutorial]",
     ),
     click.option(
         "--set",
         "settings",
+        type=SETTING,
         metavar="KEY=VALUE",
         multiple=True,
         help="Set any field of the recipe, such as training.beta_2=0.99; may be given several times.",
@@ -53,7 +56,7 @@ train_options = options(
     skip_damaged_option,
     runs_dir_option,
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
-    click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
+    click.option("--resume", type=RUN, metavar="RUN", help="Continue a run; a larger --iterations extends it."),
     click.option(
         "--checkpoint-every",
         type=click.IntRange(min=1),
