@@ -125,7 +125,11 @@ def test_a_file_that_another_program_has_open_is_renamed_when_it_is_closed(
     for method in ("rename", "replace"):
         monkeypatch.setattr(Path, method, busy)
     monkeypatch.setattr(files, "RENAMES", [0.001] * 5)
-    expected = pytest.raises(WriteError, match="another program has it open") if failures > 5 else contextlib.nullcontext()
+    expected = (
+        pytest.raises(WriteError, match="another program has it open")
+        if failures > 5
+        else contextlib.nullcontext()
+    )
     with expected, replace(tmp_path / "it") as temporary:
         (temporary / "part" if temporary.is_dir() else temporary).write_text("new")
     assert names_in(tmp_path) == ([] if failures > 5 else ["it"])

@@ -33,7 +33,23 @@ def test_runs_made_at_the_same_second_do_not_touch_each_other(tmp_path: Path) ->
     assert load_run(runs[1].directory, "elsewhere").directory == runs[1].directory
 
 
-@pytest.mark.parametrize("name", ["../x", "latest", "a/b", "", ".hidden", "x" * 65, "\x1b[31mred", "a\nb", "a\n"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../x", "latest", "a/b", "", ".hidden", "x" * 65, "\x1b[31mred", "a\nb", "a\n"),
+        *(
+            "con",
+            "NUL",
+            "Aux.txt",
+            "prn",
+            "com1",
+            "LPT9.tar.gz",
+            "a.",
+            "a..",
+            "a ",
+        ),  # Windows reserves or changes them
+    ],
+)
 def test_a_name_that_could_do_harm_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="cannot name a run"):
         create_run(tmp_path, name, load_recipe(), DATASET)

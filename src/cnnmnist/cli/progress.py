@@ -29,7 +29,7 @@ class _Progress(rich_progress.Progress):
         for number in range(len(self.dispensable) + 1):
             self.columns = tuple(each for each in columns if each not in self.dispensable[:number])
             table = super().make_tasks_table(tasks)
-            if Measurement.get(self.console, wide, table).maximum <= self.console.width:
+            if Measurement.get(self.console, wide, table).maximum < self.console.width:
                 break
         self.columns = columns
         return table
@@ -64,7 +64,7 @@ def progress_bar(recipe: "cnnmnist.Recipe", terminal: Terminal) -> "Iterator[Cal
         rich_progress.TextColumn("{task.fields[accuracy]}"),
     )
     with _Progress(*columns, console=terminal.err) as bar:
-        bar.dispensable = [columns[number] for number in (1, 3, 0, 5, 4, 6)]
+        bar.dispensable = [columns[number] for number in (1, 3, 0, 5, 4, 6, 2)]
         task = bar.add_task("Training", total=recipe.training.iterations, speed="", loss="", accuracy="")
 
         def update(progress: "cnnmnist.Progress") -> None:
@@ -100,7 +100,7 @@ def download_bar(terminal: Terminal) -> Iterator[Callable[[int, int | None], Non
         rich_progress.TimeRemainingColumn(),
     )
     bar = _Progress(*columns, console=terminal.err, transient=True, disable=not terminal.shows_progress)
-    bar.dispensable = [columns[number] for number in (1, 0, 3)]
+    bar.dispensable = [columns[number] for number in (1, 0, 3, 2)]
     task = bar.add_task("", total=None)
 
     def update(received: int, size: int | None) -> None:
