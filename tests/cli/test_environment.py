@@ -186,6 +186,7 @@ def test_a_run_that_nobody_reads_about_is_not_left_behind(tmp_path: Path) -> Non
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_closed_terminal_loses_nothing(tmp_path: Path, cli: Cli) -> None:
     child, terminal = pty.fork()
     if child == 0:

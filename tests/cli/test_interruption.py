@@ -104,7 +104,10 @@ def test_a_signal_keeps_what_was_reached_and_says_how_to_go_on(
     assert iterations_in_metrics(run) == list(range(1, 3_001))
 
 
-@pytest.mark.parametrize(("number", "exit_status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "exit_status"),
+    [(signal.SIGINT, 130), (signal.SIGHUP, 129), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+)
 def test_a_signal_before_the_first_iteration_stops_without_a_word_of_tensorflow(
     tmp_path: Path, number: int, exit_status: int
 ) -> None:

@@ -43,21 +43,22 @@ def make_font(file: Path, family: str, letters: str) -> None:
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make these fonts the only ones besides matplotlib's."""
-    own = [entry for entry in font_manager.fontManager.ttflist if "mpl-data" in entry.fname]
 
     def install(**families: str) -> None:
-        monkeypatch.setattr(font_manager.fontManager, "ttflist", list(own))
         for family, letters in families.items():
             make_font(tmp_path / f"{family}.ttf", family, letters)
-            font_manager.fontManager.addfont(tmp_path / f"{family}.ttf")
+        files = [str(tmp_path / f"{family}.ttf") for family in families]
+        monkeypatch.setattr(fonts, "findSystemFonts", lambda: files)
         fonts._others.cache_clear()
+
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", list(font_manager.fontManager.ttflist))
 
     yield install
     fonts._others.cache_clear()
 
 
 def test_as_few_fonts_as_possible_are_chosen(installed: Any) -> None:
-    installed(Damaged="x", First="ᚠ", Most="ᚠᚢ", Last="ᚦ")
+    installed(First="ᚠ", Most="ᚠᚢ", Last="ᚦ")
     assert fonts.font_families(["abc", "Größe", "ελ"]) == ["sans-serif"]
     assert fonts.font_families(NAMES) == ["sans-serif", "Most", "Last"]
     assert fonts.can_draw(NAMES)

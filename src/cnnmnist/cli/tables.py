@@ -16,7 +16,7 @@ from cnnmnist.cli.command import printable
 
 Cell = str | Text
 MANY = 200  # rows
-FOLDED = 8  # characters of a name on a line, at least
+FOLDED, SHORTENED = 8, 4  # characters of a name on a line, and of a heading, at least
 
 
 class NumberTable(Table):
@@ -31,7 +31,8 @@ class NumberTable(Table):
         for column in self.columns:
             cells = max((cell_len(cast(Text, cell).plain) for cell in column.cells), default=0)
             whole = max(cells, cell_len(cast(Text, column.header).plain))
-            widths.append((max(1, cells) if column.no_wrap else min(whole, FOLDED)) if least else whole)
+            shortest = max(cells, min(whole, SHORTENED)) if column.no_wrap else min(whole, FOLDED)
+            widths.append(shortest if least else whole)
         return widths
 
     def _space(self) -> int:

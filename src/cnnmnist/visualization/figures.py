@@ -66,9 +66,11 @@ class Figure(matplotlib.figure.Figure):
         super().__init__(figsize=figsize, dpi=dpi, **options)
 
     def draw(self, renderer: Any) -> None:
-        """Draw the figure, each text in fonts that have its letters."""
-        for text in self.findobj(Text):
-            text.set_fontfamily(font_families([text.get_text()]))
+        """Draw the figure in fonts that have its letters."""
+        texts = self.findobj(Text)
+        families = font_families(text.get_text() for text in texts)
+        for text in texts:
+            text.set_fontfamily(families)
         super().draw(renderer)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:

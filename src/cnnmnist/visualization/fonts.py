@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable
 
 import matplotlib
-from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager, get_font
 
 
 def font_families(texts: Iterable[str]) -> list[str]:
@@ -32,13 +32,13 @@ def _own_letters() -> frozenset[str]:
 def _others(missing: frozenset[str]) -> tuple[list[str], frozenset[str]]:
     """As few families as have the missing letters, and the letters that none has."""
     found: dict[str, frozenset[str]] = {}
-    fonts = {entry.name: entry.fname for entry in fontManager.ttflist if "Last Resort" not in entry.name}
-    for name, file in sorted(fonts.items()) if missing else []:
+    for file in sorted(findSystemFonts()) if missing else []:  # matplotlib's list of fonts may be old
         with contextlib.suppress(OSError, RuntimeError):  # a damaged font
             charmap = get_font(file).get_charmap()
-            found[name] = frozenset(letter for letter in missing if ord(letter) in charmap)
-    chosen: list[str] = []
-    while found and found[best := max(found, key=lambda name: len(found[name] & missing))] & missing:
-        chosen.append(best)
+            found[file] = frozenset(letter for letter in missing if ord(letter) in charmap)
+    families: list[str] = []
+    while found and found[best := max(found, key=lambda file: len(found[file] & missing))] & missing:
+        fontManager.addfont(best)
+        families.append(get_font(best).family_name)
         missing -= found[best]
-    return chosen, missing
+    return families, missing
