@@ -159,6 +159,7 @@ def test_pictures_of_another_size_and_polarity_are_made_like_the_training_images
     assert evaluated.json["accuracy"] > 0.95
 
 
+@pytest.mark.long
 def test_twenty_classes_with_chinese_names(cli: Cli, tmp_path: Path) -> None:
     names = [f"日本語{chr(0x4E00 + number)}" for number in range(20)]
     for split in ("train", "test"):
