@@ -294,7 +294,7 @@ def test_recovery_removes_nothing_else(tmp_path: Path, name: str) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "file").write_text("precious")
     (tmp_path / f".link.{TOKEN}.tmp").symlink_to("outside")
-    os.mkfifo(tmp_path / f".pipe.{TOKEN}.tmp")
+    make_special(tmp_path / f".pipe.{TOKEN}.tmp", "pipe")
     before = names_in(tmp_path)
     with limited(seconds=5):
         remove_leftovers(tmp_path)

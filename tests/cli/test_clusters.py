@@ -15,6 +15,7 @@ from conftest import SMALL, Cli, command, only_run
 from support.addresses import free_addresses, tf_config
 from support.clusters import cluster, ended, run_cluster, started
 
+pytest.importorskip("fcntl", reason="Windows has no signals for other processes")
 pytestmark = pytest.mark.xdist_group("clusters")
 TRAIN = ["train", *SMALL, "--dataset", "mnist5k"]
 WITHIN = 60  # seconds until every worker knows that another one is gone

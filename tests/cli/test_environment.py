@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import io
 import os
-import pty
 import re
 import select
 import signal
@@ -25,6 +24,8 @@ from cnnmnist.cli.terminal import Terminal
 from cnnmnist.recipes import load_recipe
 from conftest import SMALL, Cli, command, only_run
 from support import processes
+
+pty = pytest.importorskip("pty", reason="Windows has no pseudo terminals, and starts programs in another way")
 
 QUICK = ["train", *SMALL, "--dataset", "mnist5k", "--iterations", 201]
 NOBODY = "import os, pwd\ndef nobody(user): raise KeyError(user)\npwd.getpwuid = nobody\n"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from conftest import SMALL, Cli, Result, command, only_run, run_cli
 from support import processes
+
+resource = pytest.importorskip("resource", reason="Windows has no signals for other processes")
 
 LONG_RUN = ["train", *SMALL, "--dataset", "mnist5k", "--iterations", 3_000, "--evaluate-at", "100"]
 LONG_RUN += ["--record-at", "0,70,400,1300,2222,3000"]

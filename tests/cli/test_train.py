@@ -14,6 +14,7 @@ from cnnmnist.data.loading import load_dataset
 from cnnmnist.recipes import load_recipe, recipe_names
 from cnnmnist.runs.store import create_run, load_run
 from conftest import SMALL, Cli, Result, only_run
+from support.systems import needs_linux
 
 
 @pytest.mark.xdist_group("trained")
@@ -82,7 +83,7 @@ def test_json_is_one_document_and_every_option_reaches_the_recipe(cli: Cli, tmp_
         (["--data-dir", "nowhere"], 1, "nowhere"),
         (["--dataset", "mnist5k", "--name", "../x"], 1, "cannot name a run"),
         (["--dataset", "mnist5k", "--name", "\x1b[31m"], 1, "cannot name a run"),
-        (["--dataset", "mnist5k", "--runs-dir", "/proc/here"], 1, "/proc/here"),
+        pytest.param(["--dataset", "mnist5k", "--runs-dir", "/proc/here"], 1, "/proc/here", marks=needs_linux),
         (["--resume", "nothing"], 1, "There is no run 'nothing'"),
         (["--resume", "latest"], 1, "There is no run in runs"),
     ],

@@ -21,6 +21,7 @@ from cnnmnist.runs.metadata import RunMetadata
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import snapshot_files
 from cnnmnist.runs.store import create_run, list_runs, load_run
+from support.systems import needs_linux
 
 DATASET = load_dataset("mnist5k")
 
@@ -218,6 +219,7 @@ def test_what_is_no_run_is_said_in_a_sentence(tmp_path: Path, name: str) -> None
         load_run(name, tmp_path)
 
 
+@needs_linux
 def test_a_runs_directory_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for runs_dir in (tmp_path / "file", tmp_path / "file" / "runs", tmp_path / ("x" * 300), Path("/proc/runs")):
