@@ -129,7 +129,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             for written in temporary.rglob("*"):
                 if written.is_file():
                     _flush(written)
-            old = _temporary(folder)
+            old = _temporary(folder, secrets.token_hex(8))
             with contextlib.suppress(FileNotFoundError):
                 _rename(folder, old)
             try:
@@ -213,22 +213,19 @@ def _flush(path: Path) -> None:
 
 def _rename(path: Path, target: Path) -> None:
     """Rename a file or folder; a file replaces one that has the name already."""
-    for delay in RENAMES:
+    for delay in (*RENAMES, None):
         try:
             path.replace(target)
-        except PermissionError:
-            time.sleep(delay)
-        else:
             return
-    try:
-        path.replace(target)
-    except PermissionError as error:
-        more = ", perhaps because another program has it open" if RENAMES else ""
-        raise PermissionError(error.errno, f"{error.strerror}{more}") from error
+        except PermissionError as error:
+            if delay is None:
+                more = ", perhaps because another program has it open" if RENAMES else ""
+                raise PermissionError(error.errno, f"{error.strerror}{more}") from error
+            time.sleep(delay)
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.stem[:50]}.{secrets.token_hex(8)}.tmp{path.suffix}")
+def _temporary(path: Path, token: str) -> Path:
+    return path.with_name(f".{path.stem[:50]}.{token}.tmp{path.suffix}")
 
 
 @contextlib.contextmanager
@@ -236,14 +233,11 @@ def _made(path: Path, make: Callable[[Path], object]) -> Iterator[Path]:
     """Make a temporary file or folder beside ``path``, locked during the block, and remove what the block left."""
     with contextlib.ExitStack() as stack:
         while True:
-            temporary = _temporary(path)
-            match = TEMPORARY_NAME.fullmatch(temporary.name)
-            assert match
-            # A recovery may find the lock before it is locked: then another one is made.
-            with contextlib.suppress(BlockingIOError):
-                stack.enter_context(_locked(path.with_name(f".{match[1]}.lock")))
+            token = secrets.token_hex(8)
+            with contextlib.suppress(BlockingIOError):  # a recovery has found it before it was locked
+                stack.enter_context(_locked(path.with_name(f".{token}.lock")))
                 break
-        make(temporary)
+        make(temporary := _temporary(path, token))
         try:
             yield temporary
         finally:
@@ -260,37 +254,29 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock file during the block, and remove it afterwards.
+    """Hold a lock file during the block, where the file system has locks, and remove it afterwards.
 
     Raises:
         BlockingIOError: another process holds it.
         OSError: it cannot be made, or is a link or no regular file.
     """
-    descriptor = _lock(path)
-    try:
-        yield
-    finally:
-        # Windows removes no open file; elsewhere, another process may hold the file as soon as it is closed.
-        if os.name == "nt":
-            os.close(descriptor)
-        with contextlib.suppress(OSError):
-            path.unlink()
-        if os.name != "nt":
-            os.close(descriptor)
-
-
-def _lock(path: Path) -> int:
-    """Make a lock file and lock it, where the file system has locks; return its descriptor."""
     from filelock import lock_descriptor  # takes 0.04 s, and most commands write nothing
 
     while True:
         descriptor, free = _open(path, os.O_RDWR | os.O_CREAT | NOT_FOLLOWING), True
         with contextlib.suppress(OSError):  # a file system without locks
             free = lock_descriptor(descriptor, blocking=False)
-        if free:
-            with contextlib.suppress(FileNotFoundError):  # the process that held it has removed it meanwhile
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    return descriptor
+        with contextlib.suppress(FileNotFoundError):  # the process that held it has removed it meanwhile
+            if free and os.path.samestat(os.fstat(descriptor), path.stat()):
+                break
         os.close(descriptor)
         if not free:
             raise BlockingIOError(errno.EAGAIN, "another process holds it", str(path))
+    try:
+        yield
+    finally:
+        # Windows removes no open file; elsewhere, another process may hold the file as soon as it is closed.
+        steps: list[Callable[[], None]] = [path.unlink, lambda: os.close(descriptor)]
+        for step in reversed(steps) if os.name == "nt" else steps:
+            with contextlib.suppress(OSError):
+                step()

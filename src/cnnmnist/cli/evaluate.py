@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cnnmnist.data.disputed import Dispute
 
 SHOWN_ERRORS = 9
-LARGEST_TABLE = 20  # classes; a wider confusion matrix is only readable as a picture
 SPLIT_TITLES = {"test": "Test-Set", "validation": "Validation-Set", "train": "Training-Set"}
 
 
@@ -136,7 +135,7 @@ def _show_report(
         terminal.out.print(warning, style="yellow")
     names = dataset.class_names
     table = _confusion_table(report.confusion_matrix, names)
-    if len(names) <= LARGEST_TABLE and table.full_width(least=True) <= terminal.out.width:
+    if table.full_width(least=True) <= terminal.out.width:
         terminal.out.print(table)
     else:
         terminal.out.print("Confusion matrix: too wide for this terminal; --confusion-matrix draws it.")

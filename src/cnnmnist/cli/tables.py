@@ -43,26 +43,21 @@ class NumberTable(Table):
         columns = [[cast(Text, cell) for cell in column.cells] for column in self.columns]
         widths, least = self._widths(), self._widths(least=True)
         excess = sum(widths) + self._space() - options.max_width
-        if excess > 0:
-            for _ in range(min(excess, sum(widths) - sum(least))):
-                widths[max(range(len(widths)), key=lambda i: widths[i] if widths[i] > least[i] else -1)] -= 1
-            fitted = copy(self)
-            fitted.columns = [replace(each, width=width) for each, width in zip(self.columns, widths, strict=True)]
-            options = options.update(max_width=max(options.max_width, sum(widths) + self._space()))
-            yield from super(NumberTable, fitted).__rich_console__(console, options)
-            return
+        for _ in range(min(excess, sum(widths) - sum(least))):
+            widths[max(range(len(widths)), key=lambda i: widths[i] if widths[i] > least[i] else -1)] -= 1
+        options = options.update(max_width=max(options.max_width, sum(widths) + self._space()))
+        fitted = copy(self)
+        fitted.columns = [replace(each, width=width) for each, width in zip(self.columns, widths, strict=True)]
         plain = not any(
             cell.spans or "\n" in cell.plain or cell.plain != cell.plain.strip()
             for cells in columns
             for cell in cells
         )
-        if self.row_count < MANY or not plain:
-            yield from super().__rich_console__(console, options)
+        if self.row_count < MANY or not plain or excess > 0:
+            yield from super(NumberTable, fitted).__rich_console__(console, options)
             return
-        head = copy(self)
-        pairs = zip(self.columns, widths, strict=True)
-        head.rows, head.columns = [], [replace(each, _cells=[], min_width=width) for each, width in pairs]
-        *lines, bottom, end = super(NumberTable, head).__rich_console__(console, options)
+        fitted.rows, fitted.columns = [], [replace(each, _cells=[]) for each in fitted.columns]
+        *lines, bottom, end = super(NumberTable, fitted).__rich_console__(console, options)
         yield from lines
         for row in zip(*columns, strict=True):
             yield Segment(" ")
