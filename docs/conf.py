@@ -19,6 +19,7 @@ PAGES = [
     "docs/cli",
     "docs/export",
     "docs/distributed",
+    "docs/platforms",
     "docs/performance",
     "benchmarks/README",
     "docs/reliability",

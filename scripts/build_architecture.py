@@ -29,6 +29,7 @@ COLUMNS = {
         "reading": 230,
         "files": 616,
         "errors": 245,
+        "processor": 420,
     },
 }
 COLORS = ("#1f5fa8", "#b04a10", "#1b7446", "#7a3aa0", "#8a6a00", "#b01f4d", "#0f7285")

@@ -28,7 +28,7 @@ os.environ.pop("NO_COLOR", None)
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
-    os.environ["HOME"] = str(folder)
+    os.environ["HOME"] = os.environ["USERPROFILE"] = str(folder)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     return folder
 

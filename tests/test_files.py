@@ -1,15 +1,20 @@
 """Files that anybody may have written, temporary files that nobody can guess, and folders for one process."""
 
 import contextlib
+import errno
 import io
 import os
 import re
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import filelock
 import pytest
 
 from cnnmnist import files
@@ -43,6 +48,91 @@ def test_a_run_that_another_process_is_training_is_left_alone(tmp_path: Path) ->
         pass
     with locked(run.directory):
         pass
+    assert names_in(run.directory) == ["checkpoints", "figures", "metrics.jsonl", "run.json"]
+
+
+HOLDER = "import sys; from cnnmnist.files import locked\nwith locked(__import__('pathlib').Path(sys.argv[1])): "
+
+
+def test_the_lock_holds_between_processes_and_ends_with_them(tmp_path: Path) -> None:
+    hold = [sys.executable, "-c", f"{HOLDER}print('held', flush=True); sys.stdin.read()", str(tmp_path)]
+    with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="Another process"), locked(tmp_path):
+            pass
+        holder.kill()
+        holder.wait()
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("kind", [*SPECIAL_FILES, "link"])
+def test_a_lock_file_of_a_stranger_is_neither_followed_nor_waited_for(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "precious").write_text("precious")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    if kind == "link":
+        (folder / ".lock").symlink_to(tmp_path / "precious")
+    else:
+        make_special(folder / ".lock", kind)
+    with limited(seconds=5), pytest.raises(RunError, match=r"Cannot lock .*\.lock"), locked(folder):
+        pass
+    assert (folder / ".lock").is_symlink() or (folder / ".lock").exists()
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_a_file_system_without_locks_is_used_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int, blocking: bool) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock, "lock_descriptor", fail)
+    with locked(tmp_path), replacing(tmp_path / "it") as temporary:
+        temporary.write_text("new")
+    assert names_in(tmp_path) == ["it"]
+
+
+def test_what_is_flushed_is_open_for_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows flushes no other file."""
+    flushed = []
+
+    def flush(descriptor: int) -> None:
+        flushed.append(os.write(descriptor, b""))  # EBADF on a descriptor for reading
+
+    monkeypatch.setattr(os, "fsync", flush)
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    with replacing_folder(tmp_path / "folder") as temporary:
+        (temporary / "part").write_text("new")
+    assert len(flushed) == 2
+
+
+@pytest.mark.parametrize("failures", [0, 3, 100])
+@pytest.mark.parametrize("replace", [replacing, replacing_folder])
+def test_a_file_that_another_program_has_open_is_renamed_when_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, replace: Any
+) -> None:
+    """As Windows does: nobody can rename what is open there."""
+    attempts = []
+
+    def busy(path: Path, target: Path) -> None:
+        attempts.append(path)
+        if len(attempts) <= failures:
+            raise PermissionError(errno.EACCES, "The file is used by another process")
+        rename(path, target)
+
+    rename = Path.rename
+    for method in ("rename", "replace"):
+        monkeypatch.setattr(Path, method, busy)
+    monkeypatch.setattr(files, "RENAMES", [0.001] * 5)
+    expected = (
+        pytest.raises(WriteError, match="another program has it open")
+        if failures > 5
+        else contextlib.nullcontext()
+    )
+    with expected, replace(tmp_path / "it") as temporary:
+        (temporary / "part" if temporary.is_dir() else temporary).write_text("new")
+    assert names_in(tmp_path) == ([] if failures > 5 else ["it"])
 
 
 @pytest.mark.parametrize("kind", SPECIAL_FILES)
@@ -204,7 +294,7 @@ def test_recovery_removes_nothing_else(tmp_path: Path, name: str) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "file").write_text("precious")
     (tmp_path / f".link.{TOKEN}.tmp").symlink_to("outside")
-    os.mkfifo(tmp_path / f".pipe.{TOKEN}.tmp")
+    make_special(tmp_path / f".pipe.{TOKEN}.tmp", "pipe")
     before = names_in(tmp_path)
     with limited(seconds=5):
         remove_leftovers(tmp_path)
@@ -218,25 +308,21 @@ def test_a_recovery_in_the_moment_before_the_lock_does_no_harm(
 ) -> None:
     times = []
 
-    @contextlib.contextmanager
-    def late(path: Path) -> Iterator[None]:
-        times.append(path)
+    def late(descriptor: int, **options: bool) -> bool:
+        times.append(descriptor)
         if len(times) == 1:
-            monkeypatch.setattr(files, "_locked", locked_in_time)
             remove_leftovers(tmp_path)
-            monkeypatch.setattr(files, "_locked", late)
-        with locked_in_time(path):
-            yield
+        return lock_in_time(descriptor, **options)
 
-    locked_in_time = files._locked
-    monkeypatch.setattr(files, "_locked", late)
+    lock_in_time = filelock.lock_descriptor
+    monkeypatch.setattr(filelock, "lock_descriptor", late)
     if kind == "file":
         with replacing(tmp_path / "it") as temporary:
             temporary.write_text("new")
     else:
         with replacing_folder(tmp_path / "it") as temporary:
             (temporary / "part").write_text("new")
-    assert len(times) == 2
+    assert len(times) == 3, "the writer, the recovery, and the writer again"
     assert names_in(tmp_path) == ["it"]
 
 

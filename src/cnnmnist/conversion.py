@@ -48,7 +48,7 @@ def export_tflite(
     Raises:
         WriteError: the file cannot be written.
     """
-    with quiet_standard_error(), tempfile.TemporaryDirectory() as folder:
+    with quiet_standard_error(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # From a concrete function, the converter would lose the variables of Keras 3.
         _write_saved_model(model, Path(folder) / "model", temperature)
         converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))

@@ -1,6 +1,9 @@
 """Errors that a user can fix: each message is one sentence that says what is wrong, where, and what to do."""
 
 import difflib
+import os
+import re
+import shlex
 from collections.abc import Iterable
 
 
@@ -71,6 +74,15 @@ def one_line(text: str) -> str:
 def reason(error: BaseException) -> str:
     """The reason of an error, on one line."""
     return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+
+def shell_quoted(text: object, system: str = os.name) -> str:
+    """A text as one argument of a command that the user may type: for cmd.exe where the system is ``nt``."""
+    if system != "nt":
+        return shlex.quote(str(text))
+    # Backslashes before a quotation mark would quote it.
+    quoted = re.sub(r'(\\*)("|$)', lambda match: 2 * match[1] + match[2].replace('"', r"\""), str(text))
+    return str(text) if re.fullmatch(r"[\w.:\\/~+-]+", str(text)) else f'"{quoted}"'
 
 
 def suggestion(name: str, valid: Iterable[str]) -> str:

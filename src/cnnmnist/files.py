@@ -9,6 +9,7 @@ import secrets
 import shutil
 import stat
 import struct
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +18,15 @@ from cnnmnist.errors import BusyRunError, RunError, WriteError, reason
 
 # Nobody can guess such a name, and so put a link there. The suffix is last, because Keras and matplotlib choose
 # the format by it.
-TEMPORARY_NAME = re.compile(r"\..*\.[0-9a-f]{16}\.tmp(\.[^.]*)?", re.DOTALL)
+TEMPORARY_NAME = re.compile(r"\..*\.([0-9a-f]{16})\.tmp(\.[^.]*)?", re.DOTALL)
+LOCK_NAME = re.compile(r"\.([0-9a-f]{16})\.lock")  # of the lock of a temporary file or folder, beside it
+RUN_LOCK = ".lock"  # in the folder that it locks
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
+# On Windows, nobody can rename a file that another program has open, such as a scanner for viruses, for a moment.
+RENAMES = (
+    [0.01 * 2**attempt for attempt in range(8)] if os.name == "nt" else []
+)  # seconds before each next attempt
 MAX_MEMBERS = 1_000  # of a zip archive
 MAX_DIRECTORY_BYTES = 1_000_000  # of the list of its members
 # The end of an archive without a comment; where it has a zip64 record, the first field is that record's signature:
@@ -33,15 +41,9 @@ def open_file(path: Path) -> io.BufferedReader:
         OSError: it cannot be opened, or is no regular file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | NOT_WAITING)
+        return os.fdopen(_open(path, os.O_RDONLY), "rb")
     except ValueError as error:  # a NUL in the name, or a letter that no name of a file can have
         raise OSError(errno.EINVAL, "its name is not valid", str(path)) from error
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        kind = os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is not a regular file"
-        raise OSError(errno.EINVAL, kind, str(path))
-    return os.fdopen(descriptor, "rb")
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -106,9 +108,8 @@ def replacing(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _made(path, lambda new: new.touch(exist_ok=False)) as temporary:
             yield temporary
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-            temporary.replace(path)
+            _flush(temporary)
+            _rename(temporary, path)
     except OSError as error:
         raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
 
@@ -127,15 +128,15 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             yield temporary
             for written in temporary.rglob("*"):
                 if written.is_file():
-                    with written.open("rb") as file:
-                        os.fsync(file.fileno())
-            old = _temporary(folder)
+                    _flush(written)
+            old = _temporary(folder, secrets.token_hex(8))
             with contextlib.suppress(FileNotFoundError):
-                folder.rename(old)
+                _rename(folder, old)
             try:
-                temporary.rename(folder)
+                _rename(temporary, folder)
             except OSError:
-                old.rename(folder)
+                with contextlib.suppress(FileNotFoundError):
+                    old.rename(folder)
                 raise
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
@@ -163,34 +164,68 @@ def remove_leftovers(*folders: Path) -> None:
 
     Those that another process is writing stay.
     """
-    for path in (path for folder in folders for path in folder.glob(".*.tmp*") if is_temporary(path)):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            continue
-        with contextlib.suppress(OSError), _locked(path):
-            _remove(path)
+    for folder in folders:
+        found: dict[str, list[Path]] = {}
+        for path in folder.glob(".*"):
+            lock, temporary = LOCK_NAME.fullmatch(path.name), TEMPORARY_NAME.fullmatch(path.name)
+            if (match := lock or temporary) and not path.is_symlink() and (path.is_file() or path.is_dir()):
+                found.setdefault(match[1], []).extend([path] if temporary else [])
+        for token, paths in found.items():
+            with contextlib.suppress(OSError), _locked(folder / f".{token}.lock"):
+                for path in paths:
+                    _remove(path)
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock a folder during the block; the system unlocks it, too, when this process ends.
 
-    On Windows and on file systems without locks, the block runs without a lock.
+    On file systems without locks, the block runs without a lock.
 
     Raises:
         BusyRunError: another process has locked the folder.
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_locked(folder))
+            stack.enter_context(_locked(folder / RUN_LOCK))
         except BlockingIOError as error:
             raise BusyRunError(f"Another process is training {folder}: wait for its end, or stop it.") from error
         except OSError as error:
-            raise RunError(f"Cannot open {folder}: {reason(error)}.") from error
+            raise RunError(f"Cannot lock {folder / RUN_LOCK}: {reason(error)}.") from error
         yield
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.stem[:50]}.{secrets.token_hex(8)}.tmp{path.suffix}")
+def _open(path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags | NOT_WAITING, 0o666)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is not a regular file"
+        raise OSError(errno.EINVAL, kind, str(path))
+    return descriptor
+
+
+def _flush(path: Path) -> None:
+    """Flush a file to the disk; Windows demands that it is open for writing."""
+    with path.open("r+b") as written:
+        os.fsync(written.fileno())
+
+
+def _rename(path: Path, target: Path) -> None:
+    """Rename a file or folder; a file replaces one that has the name already."""
+    for delay in (*RENAMES, None):
+        try:
+            path.replace(target)
+            return
+        except PermissionError as error:
+            if delay is None:
+                more = ", perhaps because another program has it open" if RENAMES else ""
+                raise PermissionError(error.errno, f"{error.strerror}{more}") from error
+            time.sleep(delay)
+
+
+def _temporary(path: Path, token: str) -> Path:
+    return path.with_name(f".{path.stem[:50]}.{token}.tmp{path.suffix}")
 
 
 @contextlib.contextmanager
@@ -198,13 +233,11 @@ def _made(path: Path, make: Callable[[Path], object]) -> Iterator[Path]:
     """Make a temporary file or folder beside ``path``, locked during the block, and remove what the block left."""
     with contextlib.ExitStack() as stack:
         while True:
-            temporary = _temporary(path)
-            make(temporary)
-            # A recovery that found it before it was locked removes it: then another one is made.
-            with contextlib.suppress(BlockingIOError, FileNotFoundError):
-                stack.enter_context(_locked(temporary))
-                if temporary.exists():
-                    break
+            token = secrets.token_hex(8)
+            with contextlib.suppress(BlockingIOError):  # a recovery has found it before it was locked
+                stack.enter_context(_locked(path.with_name(f".{token}.lock")))
+                break
+        make(temporary := _temporary(path, token))
         try:
             yield temporary
         finally:
@@ -221,25 +254,29 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Lock a file or folder during the block, where the system can.
+    """Hold a lock file during the block, where the file system has locks, and remove it afterwards.
 
     Raises:
-        BlockingIOError: another process has locked it.
-        OSError: it cannot be opened.
+        BlockingIOError: another process holds it.
+        OSError: it cannot be made, or is a link or no regular file.
     """
+    from filelock import lock_descriptor  # takes 0.04 s, and most commands write nothing
+
+    while True:
+        descriptor, free = _open(path, os.O_RDWR | os.O_CREAT | NOT_FOLLOWING), True
+        with contextlib.suppress(OSError):  # a file system without locks
+            free = lock_descriptor(descriptor, blocking=False)
+        with contextlib.suppress(FileNotFoundError):  # the process that held it has removed it meanwhile
+            if free and os.path.samestat(os.fstat(descriptor), path.stat()):
+                break
+        os.close(descriptor)
+        if not free:
+            raise BlockingIOError(errno.EAGAIN, "another process holds it", str(path))
     try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY | NOT_WAITING)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:  # a file system without locks
-            pass
         yield
     finally:
-        os.close(descriptor)
+        # Windows removes no open file; elsewhere, another process may hold the file as soon as it is closed.
+        steps: list[Callable[[], None]] = [path.unlink, lambda: os.close(descriptor)]
+        for step in reversed(steps) if os.name == "nt" else steps:
+            with contextlib.suppress(OSError):
+                step()

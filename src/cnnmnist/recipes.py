@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,13 @@ def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, A
     for field, value in (overrides or {}).items():
         _check_field(field)
         set_field(values, field, value)
-    return validate_recipe(values, str(path))
+    return validate_recipe(values, str(path), overrides or ())
 
 
-def validate_recipe(values: Mapping[str, Any], where: str) -> Recipe:
-    """Check plain values against the fields of a recipe; ``where`` names their origin in an error.
+def validate_recipe(values: Mapping[str, Any], where: str, overridden: Iterable[str] = ()) -> Recipe:
+    """Check plain values against the fields of a recipe.
+
+    In an error, ``where`` names the origin of all fields but those that are overridden.
 
     Raises:
         RecipeError: a field is unknown or not valid; the message names the first one.
@@ -51,7 +53,9 @@ def validate_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_explain(error.errors()[0])}") from error
+        problem = _explain(error.errors()[0])
+        given = problem.startswith(tuple(f"{field}{end}" for field in overridden for end in ".:"))
+        raise RecipeError(problem if given else f"{where}: {problem}") from error
 
 
 def recipe_names() -> list[str]:

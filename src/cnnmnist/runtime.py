@@ -8,18 +8,16 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 from cnnmnist.config import Precision
 from cnnmnist.errors import CnnMnistError
-from cnnmnist.threads import CORES
+from cnnmnist.processor import CORES, computes_in_bfloat16
 
 # By default TensorFlow uses its oneDNN kernels on some Intel processors only. On other processors they train
 # this network two to three times as fast (docs/performance.md).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"
 # By default the threads of scikit-learn's t-SNE spin while they wait, which doubles its time on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -44,7 +42,20 @@ def quiet_standard_error() -> Iterator[None]:
             os.close(saved)
 
 
-with quiet_standard_error():
+@contextlib.contextmanager
+def _without_keras_settings() -> Iterator[None]:
+    """Hide the user's keras.json and variables, which could change the network or end the import of Keras."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("KERAS_")}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=folder)
+        try:
+            yield
+        finally:
+            del os.environ["KERAS_HOME"]
+            os.environ.update(hidden | {"KERAS_BACKEND": "tensorflow"})
+
+
+with quiet_standard_error(), _without_keras_settings():
     import keras
     import tensorflow as tf
 
@@ -56,7 +67,7 @@ tf.config.experimental.enable_op_determinism()
 TOWERS = 1 if tf.config.list_physical_devices("GPU") else min(CORES, 4)
 tf.config.threading.set_inter_op_parallelism_threads(CORES)
 tf.config.threading.set_intra_op_parallelism_threads(max(1, CORES // TOWERS))
-# A user's keras.json must not change the network.
+# Where the user has imported Keras before.
 keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
 
@@ -64,8 +75,7 @@ keras.config.set_image_data_format("channels_last")
 def resolve_precision(precision: Literal["auto"] | Precision) -> Precision:
     """Replace ``auto`` by ``mixed_bfloat16`` where the hardware computes in bfloat16, else by ``float32``.
 
-    GPUs compute in bfloat16 from compute capability 8.0 on, x86 processors with AVX512-BF16 or AMX, and ARM
-    processors with BF16.
+    GPUs compute in bfloat16 from compute capability 8.0 on.
     """
     if precision != "auto":
         return precision
@@ -73,11 +83,7 @@ def resolve_precision(precision: Literal["auto"] | Precision) -> Precision:
         details = tf.config.experimental.get_device_details(gpus[0])
         native = details.get("compute_capability", (0, 0)) >= (8, 0)
     else:
-        try:
-            flags = Path("/proc/cpuinfo").read_text().split()
-        except OSError:
-            flags = []
-        native = not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+        native = computes_in_bfloat16()
     return "mixed_bfloat16" if native else "float32"
 
 

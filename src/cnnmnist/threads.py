@@ -1,17 +1,16 @@
 """Threads that share work evenly, as many as the process may use cores."""
 
 import functools
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from cnnmnist.processor import CORES
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from conftest import SMALL, Cli, Result, command, only_run, run_cli
 from support import processes
+
+resource = pytest.importorskip("resource", reason="Windows has no signals for other processes")
 
 LONG_RUN = ["train", *SMALL, "--dataset", "mnist5k", "--iterations", 3_000, "--evaluate-at", "100"]
 LONG_RUN += ["--record-at", "0,70,400,1300,2222,3000"]
@@ -104,7 +105,10 @@ def test_a_signal_keeps_what_was_reached_and_says_how_to_go_on(
     assert iterations_in_metrics(run) == list(range(1, 3_001))
 
 
-@pytest.mark.parametrize(("number", "exit_status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "exit_status"),
+    [(signal.SIGINT, 130), (signal.SIGHUP, 129), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+)
 def test_a_signal_before_the_first_iteration_stops_without_a_word_of_tensorflow(
     tmp_path: Path, number: int, exit_status: int
 ) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from cnnmnist.data.folders import STEMS
 from cnnmnist.data.idx import write_idx
+from cnnmnist.visualization.fonts import can_draw
 from conftest import SMALL, Cli
 from support.datasets import write_pictures
 from support.pictures import TEST
@@ -156,3 +157,19 @@ def test_pictures_of_another_size_and_polarity_are_made_like_the_training_images
     evaluated = cli("evaluate", "--data-dir", "photographs", "--json")
     assert evaluated.status == 0, evaluated.err
     assert evaluated.json["accuracy"] > 0.95
+
+
+@pytest.mark.long
+def test_twenty_classes_with_chinese_names(cli: Cli, tmp_path: Path) -> None:
+    names = [f"日本語{chr(0x4E00 + number)}" for number in range(20)]
+    for split in ("train", "test"):
+        write_pictures(tmp_path / "data" / split, dict.fromkeys(names, 12 if split == "test" else 3))
+    assert cli("train", *SMALL, "--iterations", 2, "--data-dir", "data").status == 0
+    wide, drawn = cli("evaluate", COLUMNS="200"), cli("evaluate", "--confusion-matrix", "--show-errors")
+    assert "Confusion matrix: too wide for this terminal; --confusion-matrix draws it." in drawn.out
+    counts = [line.split()[1:] for line in wide.out.splitlines() if line.strip().startswith("日本語")][:20]
+    assert [sum(int(count) for count in row if count != ".") for row in counts] == [12] * 20
+    assert (drawn.status, drawn.out.count("Figure: ")) == (0, 2)
+    assert "Glyph" not in drawn.err
+    assert drawn.err.count("no font here has all letters of the class names") == (not can_draw(names))
+    assert "True: 日本語" in drawn.out

@@ -4,7 +4,7 @@ import contextlib
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Group
 from rich.padding import Padding
@@ -57,6 +57,7 @@ cells = st.text("ab \u65e5\u00e4-", max_size=6) | st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=8),
     st.integers(0, 3),
@@ -75,3 +76,31 @@ def test_many_rows_look_as_rich_draws_them(
         return [line.rstrip() for line in text.splitlines()]
 
     assert drawn(many=1) == drawn(many=100)
+
+
+@pytest.mark.parametrize("width", [5, 20, 40, 60, 80, 300])
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("rows", [3, tables.MANY + 1])
+def test_no_number_is_shortened_at_any_width(
+    monkeypatch: pytest.MonkeyPatch, width: int, compact: bool, rows: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [f"a class with a long name {number}" for number in range(rows)]
+    numbers = [[str(10_000_000 * (column + 1) + row) for column in range(6)] for row in range(rows)]
+    cells = [[name, *row] for name, row in zip(names, numbers, strict=True)]
+    headings = ["class", *(f"a long heading of column {column}" for column in range(6))]
+    shown = printed(make_table(headings, cells, title="A title", total=cells[0], compact=compact))
+    words = shown.split()
+    for row in numbers:
+        assert set(row) <= set(words)
+    if width == 300:
+        assert all(name in shown for name in names)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_that_fits_with_shorter_headings_or_folded_names_keeps_to_the_width(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = make_table(["name", "a long heading", "another long heading"], [["n" * 50, "12.5%", "1,000"]] * 2)
+    assert all(len(line) <= width for line in printed(table).splitlines())

@@ -14,6 +14,7 @@ from cnnmnist.data.loading import load_dataset
 from cnnmnist.recipes import load_recipe, recipe_names
 from cnnmnist.runs.store import create_run, load_run
 from conftest import SMALL, Cli, Result, only_run
+from support.systems import needs_linux
 
 
 @pytest.mark.xdist_group("trained")
@@ -70,6 +71,9 @@ def test_json_is_one_document_and_every_option_reaches_the_recipe(cli: Cli, tmp_
             2,
             "training.iterations: input should be greater than or equal to 0, not -5",
         ),
+        (["--batch-size", "70000"], 2, "Error: --batch-size: training.batch_size: input should be less than"),
+        (["--set", "training.beta_1=7"], 2, "Error: --set training.beta_1: training.beta_1: input should"),
+        (["--set", "model.convolutions=[{filters: -4}]"], 2, "Error: --set model.convolutions: model.conv"),
         (["--iterations", "many"], 2, "'many' is not a valid integer"),
         (["--evaluate-at", "1;2"], 2, "is not a list of iterations"),
         (["--record-at", "1;2"], 2, "is not a list of iterations"),
@@ -79,7 +83,7 @@ def test_json_is_one_document_and_every_option_reaches_the_recipe(cli: Cli, tmp_
         (["--data-dir", "nowhere"], 1, "nowhere"),
         (["--dataset", "mnist5k", "--name", "../x"], 1, "cannot name a run"),
         (["--dataset", "mnist5k", "--name", "\x1b[31m"], 1, "cannot name a run"),
-        (["--dataset", "mnist5k", "--runs-dir", "/proc/here"], 1, "/proc/here"),
+        pytest.param(["--dataset", "mnist5k", "--runs-dir", "/proc/here"], 1, "/proc/here", marks=needs_linux),
         (["--resume", "nothing"], 1, "There is no run 'nothing'"),
         (["--resume", "latest"], 1, "There is no run in runs"),
     ],

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from cnnmnist.data.idx import MAX_BYTES, read_idx, write_idx
 from cnnmnist.errors import DataError, WriteError
+from support.limits import make_special
 
 LABELS = struct.pack(">HBBI", 0, 8, 1, 5) + bytes([3, 1, 4, 1, 5])
 IMAGES = struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4) + bytes(range(24))
@@ -181,7 +182,7 @@ def test_a_gzip_bomb_is_left_after_what_its_header_allows(path: Path) -> None:
 
 
 def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")  # a reader that opened it would wait for ever
+    make_special(tmp_path / "fifo", "pipe")  # a reader that opened it would wait for ever
     for path in (tmp_path, tmp_path / "fifo", tmp_path / "missing", Path("/dev/zero"), Path("a\0b")):
         with pytest.raises(DataError):
             read_idx(path)

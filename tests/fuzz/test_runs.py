@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from conftest import SMALL, run_cli
 from support.confined import Confined
 from support.limits import SPECIAL_FILES, make_sparse, make_special
+from support.systems import needs_linux
 
+pytestmark = needs_linux
 HERE = Path("runs") / "strange"
 # The commands that work without TensorFlow.
 COMMANDS = {

@@ -1,7 +1,6 @@
 """Checkpoints: whole or not there, the last two kept, damage refused."""
 
 import io
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +121,7 @@ def test_a_folder_that_cannot_be_read_is_no_reason_to_start_over(tmp_path: Path)
 
 def test_what_is_not_a_file_is_no_checkpoint(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state(1))
-    os.mkfifo(tmp_path / "000000002.npz")  # a reader that opened it would wait for ever
+    make_special(tmp_path / "000000002.npz", "pipe")  # a reader that opened it would wait for ever
     loaded = load_checkpoint(tmp_path, state(0))
     assert loaded is not None
     assert int(loaded["iteration"]) == 1

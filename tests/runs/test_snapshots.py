@@ -1,6 +1,5 @@
 """What a run records while it learns: chosen iterations, each once whatever happens, and read as data."""
 
-import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -23,6 +22,7 @@ from cnnmnist.training import step as training
 from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.loop import training_events
 from cnnmnist.training.step import Progress
+from support.limits import make_special
 
 DATASET = load_dataset("mnist5k")
 SMALL = {
@@ -215,7 +215,7 @@ def test_a_frame_of_a_stranger_is_refused(tmp_path: Path, recorded: Run, damage:
 def test_what_is_not_a_file_is_no_frame_and_no_frame_at_all_is_a_sentence(tmp_path: Path, recorded: Run) -> None:
     run = load_run(str(shutil.copytree(recorded.directory, tmp_path / "strange")), tmp_path)
     (run.snapshots / "000000025.npz").unlink()
-    os.mkfifo(run.snapshots / "000000025.npz")  # a reader that opened it would wait for ever
+    make_special(run.snapshots / "000000025.npz", "pipe")  # a reader that opened it would wait for ever
     assert [frame.iteration for frame in frames_of(run)] == [0, 7, 60]
     shutil.rmtree(run.snapshots)
     with pytest.raises(RunError, match="The run strange has no snapshots yet: continue it"):

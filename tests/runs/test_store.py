@@ -21,6 +21,7 @@ from cnnmnist.runs.metadata import RunMetadata
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import snapshot_files
 from cnnmnist.runs.store import create_run, list_runs, load_run
+from support.systems import needs_linux
 
 DATASET = load_dataset("mnist5k")
 
@@ -33,7 +34,23 @@ def test_runs_made_at_the_same_second_do_not_touch_each_other(tmp_path: Path) ->
     assert load_run(runs[1].directory, "elsewhere").directory == runs[1].directory
 
 
-@pytest.mark.parametrize("name", ["../x", "latest", "a/b", "", ".hidden", "x" * 65, "\x1b[31mred", "a\nb", "a\n"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../x", "latest", "a/b", "", ".hidden", "x" * 65, "\x1b[31mred", "a\nb", "a\n"),
+        *(
+            "con",
+            "NUL",
+            "Aux.txt",
+            "prn",
+            "com1",
+            "LPT9.tar.gz",
+            "a.",
+            "a..",
+            "a ",
+        ),  # Windows reserves or changes them
+    ],
+)
 def test_a_name_that_could_do_harm_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="cannot name a run"):
         create_run(tmp_path, name, load_recipe(), DATASET)
@@ -187,7 +204,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-@pytest.mark.parametrize("part", ["model.keras", "metrics.jsonl", "checkpoints", "figures"])
+@pytest.mark.parametrize("part", [".lock", "model.keras", "metrics.jsonl", "checkpoints", "figures"])
 def test_a_run_whose_parts_lead_elsewhere_is_refused(tmp_path: Path, part: str) -> None:
     (write(tmp_path / "stranger", json.dumps(GOOD).encode()) / part).symlink_to("/etc")
     with pytest.raises(RunError, match=f"{part} is a symbolic link"):
@@ -202,6 +219,7 @@ def test_what_is_no_run_is_said_in_a_sentence(tmp_path: Path, name: str) -> None
         load_run(name, tmp_path)
 
 
+@needs_linux
 def test_a_runs_directory_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for runs_dir in (tmp_path / "file", tmp_path / "file" / "runs", tmp_path / ("x" * 300), Path("/proc/runs")):

@@ -44,7 +44,7 @@ def started(
     finally:
         for worker in workers:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)
+                os.killpg(worker.pid, signal.SIGKILL) if hasattr(os, "killpg") else worker.kill()
             worker.communicate()
 
 

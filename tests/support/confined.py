@@ -7,7 +7,6 @@ command; and answers with the exit status, negative for a signal, and the larges
 import contextlib
 import json
 import os
-import resource
 import runpy
 import signal
 import subprocess
@@ -57,6 +56,8 @@ def _serve() -> None:
 
 
 def _command(arguments: list[str], folder: str, out: str, err: str) -> None:
+    import resource  # Windows has none
+
     status = 70
     try:
         for number, path in ((0, os.devnull), (1, out), (2, err)):

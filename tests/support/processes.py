@@ -6,10 +6,13 @@ import runpy
 import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-SERVER = multiprocessing.get_context("forkserver")
+# Windows starts each process anew, which takes longer.
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+SERVER: Any = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 SERVER.set_forkserver_preload(["cnnmnist.runtime"])
 
 

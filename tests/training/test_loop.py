@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from cnnmnist.runs.run import Run
 from cnnmnist.runs.store import create_run, load_run
 from cnnmnist.training.loop import resume, train, training_events
 from cnnmnist.training.step import Progress, Trainer
-from support.limits import limited
+from support.limits import limited, make_special
 
 SECONDS = {"seconds": np.array(0.0)}
 DATASET = load_dataset("mnist5k")
@@ -282,7 +281,7 @@ def test_two_changes_of_one_run_are_refused_and_nothing_is_lost(tmp_path: Path, 
 def make_pipes(run: Run) -> None:
     for path in run.checkpoints.iterdir():
         path.unlink()
-        os.mkfifo(path)
+        make_special(path, "pipe")
 
 
 def make_folders(run: Run) -> None:

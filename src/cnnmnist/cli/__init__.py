@@ -5,12 +5,13 @@ functions, so that help is immediate.
 """
 
 import importlib
-from typing import cast
+from typing import Any, cast
 
 import click
 
 from cnnmnist import __version__
 from cnnmnist.cli.command import EPILOG
+from cnnmnist.cli.environment import prepare_environment
 
 COMMANDS = {
     "train": "Train the network.",
@@ -31,6 +32,10 @@ COMMANDS = {
 
 class _Group(click.Group):
     """A group that lists its commands in their order, and imports the module of a command when it is asked for."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        prepare_environment()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

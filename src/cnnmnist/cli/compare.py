@@ -6,10 +6,10 @@ from statistics import mean
 from typing import Any
 
 import click
-from rich.measure import Measurement
 
 import cnnmnist
 from cnnmnist.cli.command import Command, printable
+from cnnmnist.cli.completion import RUN
 from cnnmnist.cli.options import json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
@@ -20,7 +20,7 @@ LONGEST_LIST = 8  # in the table
 
 
 @click.command(cls=Command)
-@click.argument("names", nargs=-1, required=True, metavar="RUN|SWEEP...")
+@click.argument("names", nargs=-1, required=True, type=RUN, metavar="RUN|SWEEP...")
 @click.option(
     "--test",
     "tested",
@@ -166,8 +166,8 @@ def _show(title: str, key: str, titles: list[str], rows: dict[str, list[str]], t
     cells = ((name, *values) for name, values in rows.items())
     table = make_table([key, *titles], cells, title=title, left=0 if key == "iterations" else 1)
     console = terminal.out
-    if Measurement.get(console, console.options.update(width=10_000), table).minimum <= console.width:
-        console.print(table, soft_wrap=False)
+    if table.full_width() <= console.width:
+        console.print(table)
         return
     console.print(title, style="italic")
     for name, values in rows.items():

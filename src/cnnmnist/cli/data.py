@@ -7,6 +7,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import EPILOG, Command
+from cnnmnist.cli.completion import DATASET
 from cnnmnist.cli.options import data_dir_option, json_option, skip_damaged_option
 from cnnmnist.cli.progress import download_bar
 from cnnmnist.cli.tables import make_table
@@ -46,7 +47,7 @@ def list_known(as_json: bool) -> None:
 
 
 @command.command(cls=Command, short_help="Download a data set to the cache.")
-@click.argument("name")
+@click.argument("name", type=DATASET)
 @json_option
 def fetch(name: str, as_json: bool) -> None:
     """Download the data set NAME to the cache, unless this machine has it already."""
@@ -58,7 +59,7 @@ def fetch(name: str, as_json: bool) -> None:
 
 
 @command.command(cls=Command, short_help="Show the sizes, classes and digest of a data set.")
-@click.argument("name", required=False)
+@click.argument("name", type=DATASET, required=False)
 @data_dir_option
 @skip_damaged_option
 @json_option
@@ -106,4 +107,4 @@ def _show(document: dict[str, Any], terminal: Terminal) -> None:
     terminal.out.print(f"Digest: sha256:{document['digest']}")
     rows = [(name, *(f"{of_classes[number]:,}" for of_classes in counts)) for number, name in enumerate(names)]
     total = ("all", *(f"{size:,}" for size in document["splits"].values()))
-    terminal.out.print(make_table(["class", *SPLITS], rows, total=total), soft_wrap=False)
+    terminal.out.print(make_table(["class", *SPLITS], rows, total=total))

@@ -112,13 +112,16 @@ def command(**given: Any) -> None:
         errors, ending = errors[(-report.losses[errors]).argsort(kind="stable")], f"{ending}-by-loss"
     folder = options.figures or run.figures
     figures = []
+    drawn = dataset
+    if options.show_errors or options.sort or pair or options.confusion_matrix:
+        drawn = terminal.with_drawable_names(dataset)
     if options.show_errors or options.sort or pair:
         path = folder / f"{split}-errors{ending}.png"
-        figures += views.show_errors(errors, words, report, disputed, dataset, split, path, terminal)
+        figures += views.show_errors(errors, words, report, disputed, dataset, drawn, split, path, terminal)
     if options.confusion_matrix:
         figures.append(folder / f"{split}-confusion-matrix.png")
         title = f"Accuracy on {views.SPLIT_TITLES[split]}: {report.accuracy:.1%}"
-        figure = cnnmnist.draw_confusion_matrix(report.confusion_matrix, dataset.class_names, title)
+        figure = cnnmnist.draw_confusion_matrix(report.confusion_matrix, drawn.class_names, title)
         cnnmnist.save_figure(figure, figures[-1])
     measures = {}
     if options.calibration:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
 import cnnmnist
-from cnnmnist.cli.tables import make_table
+from cnnmnist.cli.tables import NumberTable, make_table
 from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from cnnmnist.data.disputed import Dispute
 
 SHOWN_ERRORS = 9
-LARGEST_TABLE = 20  # classes; a wider confusion matrix is only readable as a picture
 SPLIT_TITLES = {"test": "Test-Set", "validation": "Validation-Set", "train": "Training-Set"}
 
 
@@ -33,12 +31,15 @@ def show_report(
         warning = "The network was trained on these images: this accuracy says nothing about new ones."
         terminal.out.print(warning, style="yellow")
     names = dataset.class_names
-    if len(names) <= LARGEST_TABLE:
-        terminal.out.print(_confusion_table(report.confusion_matrix, names), soft_wrap=False)
-    terminal.out.print(_score_table(report, names), soft_wrap=False)
+    table = _confusion_table(report.confusion_matrix, names)
+    if table.full_width(least=True) <= terminal.out.width:
+        terminal.out.print(table)
+    else:
+        terminal.out.print("Confusion matrix: too wide for this terminal; --confusion-matrix draws it.")
+    terminal.out.print(_score_table(report, names))
 
 
-def _confusion_table(matrix: Any, names: tuple[str, ...]) -> Table:
+def _confusion_table(matrix: Any, names: tuple[str, ...]) -> NumberTable:
     wrong = matrix.copy()
     for number in range(len(names)):
         wrong[number, number] = 0
@@ -56,7 +57,7 @@ def _confusion_table(matrix: Any, names: tuple[str, ...]) -> Table:
     return make_table(columns, rows, title="Confusion matrix", left=0, compact=True)
 
 
-def _score_table(report: "cnnmnist.Report", names: tuple[str, ...]) -> Table:
+def _score_table(report: "cnnmnist.Report", names: tuple[str, ...]) -> NumberTable:
     rows = [
         (name, f"{score.precision:.1%}", f"{score.recall:.1%}", f"{score.f1:.1%}", f"{score.support:,}")
         for name, score in zip(names, report.class_scores, strict=True)
@@ -71,6 +72,7 @@ def show_errors(
     report: "cnnmnist.Report",
     disputed: "dict[int, Dispute]",
     dataset: "cnnmnist.Dataset",
+    drawn: "cnnmnist.Dataset",
     split: str,
     path: Path,
     terminal: Terminal,
@@ -83,6 +85,7 @@ def show_errors(
         report: of all images of the split.
         disputed: images whose labels people dispute.
         dataset: the images.
+        drawn: the same with names of classes that can be drawn.
         split: the split of the images.
         path: the figure.
         terminal: where they are shown.
@@ -96,7 +99,7 @@ def show_errors(
     images, names = dataset.split(split).images[shown], dataset.class_names
     grid = cnnmnist.image_grid(images, report.labels[shown], report.predicted[shown], names)
     terminal.preview(grid)
-    if not terminal.out.is_terminal:
+    if not terminal.shows_images:
         for index, title in zip(shown, grid.titles, strict=True):
             terminal.out.print(f"  image {index:>5}: {title}")
     if doubtful := [index for index in errors if index in disputed]:
@@ -106,6 +109,7 @@ def show_errors(
         )
         for index in doubtful:
             terminal.out.print(f"  image {index:>5}: {disputed[index].describe(names)}")
+    grid = cnnmnist.image_grid(images, report.labels[shown], report.predicted[shown], drawn.class_names)
     cnnmnist.save_figure(cnnmnist.draw_grid(grid), path)
     return [path]
 
@@ -122,7 +126,7 @@ def show_calibration(
         ("temperature", f"{metadata.temperature:.4g}"),
     ]
     title = f"Calibration on {SPLIT_TITLES[split]}"
-    terminal.out.print(make_table(["measure", "value"], rows, title=title), soft_wrap=False)
+    terminal.out.print(make_table(["measure", "value"], rows, title=title))
     if metadata.temperature == 1.0:
         reason = "no error there could fit one, or the program that trained the run fitted none"
         if metadata.recipe.training.include_validation:

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from cnnmnist.cli.completion import DATASET, RUN
+
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 CONFIG_SOURCE = Path(__file__).parents[1] / "config.py"
 
@@ -73,9 +75,13 @@ runs_dir_option = click.option(
     show_envvar=True,
     help="Folder of the runs.",
 )
-run_argument = click.argument("run_name", default="latest", metavar="[RUN]")
+run_argument = click.argument("run_name", default="latest", type=RUN, metavar="[RUN]")
 run_option = click.option(
-    "--run", "run_name", metavar="RUN", help="Run to use.  [default: the latest or, if there is none, handwriting]"
+    "--run",
+    "run_name",
+    type=RUN,
+    metavar="RUN",
+    help="Run to use.  [default: the latest or, if there is none, handwriting]",
 )
 split_option = click.option(
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", help="Split to use."
@@ -93,6 +99,7 @@ skip_damaged_option = click.option(
 data_options = options(
     click.option(
         "--dataset",
+        type=DATASET,
         metavar="NAME",
         help="Data set: mnist, mnist5k (the 5,000 digits in the program), or another that `cnnmnist data list` "
         "shows; with --data-dir, the prefix of its files, or the data set of which IDX or CSV files are a part.",

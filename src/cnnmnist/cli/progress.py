@@ -1,9 +1,11 @@
 """Progress: a live bar on a terminal and plain lines elsewhere; the ladder of accuracies; a bar for downloads."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich import progress as rich_progress
+from rich.measure import Measurement
+from rich.table import Table
 
 import cnnmnist
 from cnnmnist.cli.tables import make_table, styled
@@ -11,6 +13,26 @@ from cnnmnist.cli.terminal import Terminal
 
 # Accuracy on the test split after so many iterations, from the notebook of the tutorial.
 TUTORIAL_LADDER = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}
+
+
+class _Progress(rich_progress.Progress):
+    """A live line that leaves out whole columns where the terminal is narrow: no number is cut."""
+
+    dispensable: Sequence[rich_progress.ProgressColumn] = ()
+    """The columns to leave out, the least important first."""
+
+    def make_tasks_table(self, tasks: Iterable[rich_progress.Task]) -> Table:
+        tasks, columns = list(tasks), self.columns
+        if not tasks:  # rich has no console yet
+            return super().make_tasks_table(tasks)
+        wide = self.console.options.update(width=1_000)
+        for number in range(len(self.dispensable) + 1):
+            self.columns = tuple(each for each in columns if each not in self.dispensable[:number])
+            table = super().make_tasks_table(tasks)
+            if Measurement.get(self.console, wide, table).maximum < self.console.width:
+                break
+        self.columns = columns
+        return table
 
 
 @contextlib.contextmanager
@@ -34,21 +56,24 @@ def progress_bar(recipe: "cnnmnist.Recipe", terminal: Terminal) -> "Iterator[Cal
     """Progress on a terminal: iterations, speed, time left, loss and batch accuracy."""
     columns = (
         rich_progress.TextColumn("Training"),
-        rich_progress.BarColumn(),
+        rich_progress.BarColumn(bar_width=max(10, min(40, terminal.err.width - 70))),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TextColumn("{task.fields[speed]}"),
         rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[state]}"),
+        rich_progress.TextColumn("{task.fields[loss]}"),
+        rich_progress.TextColumn("{task.fields[accuracy]}"),
     )
-    with rich_progress.Progress(*columns, console=terminal.err) as bar:
-        task = bar.add_task("Training", total=recipe.training.iterations, speed="", state="")
+    with _Progress(*columns, console=terminal.err) as bar:
+        bar.dispensable = [columns[number] for number in (1, 3, 0, 5, 4, 6, 2)]
+        task = bar.add_task("Training", total=recipe.training.iterations, speed="", loss="", accuracy="")
 
         def update(progress: "cnnmnist.Progress") -> None:
             bar.update(
                 task,
                 completed=progress.iteration,
                 speed=f"{len(progress.losses) / progress.seconds:.0f} it/s",
-                state=f"loss {progress.losses.mean():.3f}, accuracy {progress.accuracies.mean():.1%}",
+                loss=f"loss {progress.losses.mean():.3f}",
+                accuracy=f"accuracy {progress.accuracies.mean():.1%}",
             )
 
         yield update
@@ -62,7 +87,7 @@ def show_ladder(ladder: "list[cnnmnist.Rung]", terminal: Terminal) -> None:
         for rung in ladder
     ]
     columns = ["iterations", "this run", "tutorial"]
-    terminal.out.print(make_table(columns, rows, title="Accuracy on Test-Set", left=0), soft_wrap=False)
+    terminal.out.print(make_table(columns, rows, title="Accuracy on Test-Set", left=0))
 
 
 @contextlib.contextmanager
@@ -74,7 +99,8 @@ def download_bar(terminal: Terminal) -> Iterator[Callable[[int, int | None], Non
         rich_progress.DownloadColumn(),
         rich_progress.TimeRemainingColumn(),
     )
-    bar = rich_progress.Progress(*columns, console=terminal.err, transient=True, disable=terminal.quiet)
+    bar = _Progress(*columns, console=terminal.err, transient=True, disable=not terminal.shows_progress)
+    bar.dispensable = [columns[number] for number in (1, 0, 3, 2)]
     task = bar.add_task("", total=None)
 
     def update(received: int, size: int | None) -> None:

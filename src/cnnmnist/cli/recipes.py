@@ -8,13 +8,14 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command
+from cnnmnist.cli.completion import RECIPE
 from cnnmnist.cli.options import field_docstrings, json_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
 
 
 @click.command(cls=Command)
-@click.argument("name", required=False, metavar="[NAME|FILE]")
+@click.argument("name", required=False, type=RECIPE, metavar="[NAME|FILE]")
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """List the recipes with their iterations, time and accuracy, or explain every field of one.
@@ -44,7 +45,7 @@ def _list(terminal: Terminal) -> None:
         description = recipe_description(name)
         documents.append({"name": name, "description": description, "iterations": iterations, **vars(result)})
     table = make_table(["recipe", "iterations", "time", "accuracy", "deviation"], rows)
-    terminal.out.print(table, soft_wrap=False)
+    terminal.out.print(table)
     for document in documents:
         terminal.out.print(f"{document['name']}: {document['description']}")
     terminal.out.print(

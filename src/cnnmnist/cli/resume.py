@@ -6,7 +6,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.terminal import Terminal
-from cnnmnist.cli.train_options import FIELDS, TrainOptions
+from cnnmnist.cli.train_options import TrainOptions, option_of
 from cnnmnist.cli.workers import check_same_training, connect, refusals_told, send_to_followers
 
 if TYPE_CHECKING:
@@ -48,19 +48,12 @@ def _check_options(run: "cnnmnist.Run", options: TrainOptions) -> None:
     for field in overrides.keys() - {"training.iterations"}:
         if (kept := get_field(own, field)) != get_field(given, field):
             raise click.UsageError(
-                f"{_option(field)} contradicts the recipe of the run {run.name}, in which it is {kept}: leave it "
-                "out, or train a new run."
+                f"{option_of(field)} contradicts the recipe of the run {run.name}, in which it is {kept}: leave "
+                "it out, or train a new run."
             )
     iterations = get_field(given, "training.iterations")
     if "training.iterations" in overrides and iterations != recipe.training.iterations:
         _extend(run, iterations, keep_snapshots="training.record_at" in overrides)
-
-
-def _option(field: str) -> str:
-    """The option that sets a field of the recipe: its own one, or --set."""
-    section, _, name = field.rpartition(".")
-    own = section == "training" and name in FIELDS
-    return f"--{name.replace('_', '-')}" if own else f"--set {field}"
 
 
 def _extend(run: "cnnmnist.Run", iterations: int, keep_snapshots: bool) -> None:

@@ -1,5 +1,6 @@
-"""Signals: Ctrl-C and SIGTERM end a training without losing anything."""
+"""Signals: Ctrl-C, SIGTERM and a closed terminal end a training without losing anything."""
 
+import contextlib
 import os
 import signal
 from types import FrameType
@@ -15,6 +16,10 @@ def resume_hint(run: "cnnmnist.Run") -> str:
     return f"Continue with: {run.resume_command}"
 
 
+# A closed terminal sends SIGHUP, on Windows SIGBREAK, which Ctrl-Break and the end of a session also send.
+NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+
+
 class Signals:
     """A context: the first signal finishes the current iterations and saves; the second exits at once."""
 
@@ -28,8 +33,9 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._receive)
+        for number in NUMBERS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+                self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -49,5 +55,6 @@ class Signals:
         # find its way through TensorFlow, and rich may hold the lock that printing needs.
         self.run.save_status("interrupted")
         show_cursor = "\x1b[?25h\n" if self.terminal.err.is_terminal else ""
-        os.write(2, f"{show_cursor}Stopped at once. {printable(resume_hint(self.run))}\n".encode())
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            os.write(2, f"{show_cursor}Stopped at once. {printable(resume_hint(self.run))}\n".encode())
         os._exit(128 + number)

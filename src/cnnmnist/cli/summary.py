@@ -10,6 +10,7 @@ from rich.table import Table
 
 import cnnmnist
 from cnnmnist.cli.command import Command, printable
+from cnnmnist.cli.completion import DATASET, RUN_OR_RECIPE
 from cnnmnist.cli.options import DIRECTORY, CommonOptions, json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
@@ -33,10 +34,10 @@ class SummaryOptions(CommonOptions):
 
 
 @click.command(cls=Command)
-@click.argument("name", required=False, metavar="[RUN|RECIPE]")
+@click.argument("name", required=False, type=RUN_OR_RECIPE, metavar="[RUN|RECIPE]")
 @output_option("Draw the network, too, in a .png, .svg or .pdf file.")
 @click.option("--time", is_flag=True, help="Measure the share of the time that each layer takes, too.")
-@click.option("--dataset", metavar="NAME", help="For a recipe: the data set.  [default: mnist]")
+@click.option("--dataset", type=DATASET, metavar="NAME", help="For a recipe: the data set.  [default: mnist]")
 @click.option("--data-dir", type=DIRECTORY, help="For a recipe: the folder of the data set.")
 @runs_dir_option
 @json_option
@@ -84,7 +85,7 @@ def command(**given: Any) -> None:
     total = {key: sum(document[key] for document in documents) for key in COUNTS}
     for document, share in zip(documents, timing.shares if timing else [], strict=False):
         document["share"] = round(share, 4)
-    terminal.out.print(_table(documents, total, timed=timing is not None), soft_wrap=False)
+    terminal.out.print(_table(documents, total, timed=timing is not None))
     if timing:
         terminal.out.print(
             f"Time: for {timing.images:,} images at once, in float32, on this machine. Each layer was measured "

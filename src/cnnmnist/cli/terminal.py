@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,24 @@ class Terminal:
         for note in dataset.notes:
             self.warn(note)
 
+    def with_drawable_names(self, dataset: "cnnmnist.Dataset") -> "cnnmnist.Dataset":
+        """The data set as figures show it: without fonts for the names of its classes, with their numbers."""
+        from cnnmnist.visualization.fonts import can_draw  # imports matplotlib
+
+        if can_draw(dataset.class_names):
+            return dataset
+        self.warn("no font here has all letters of the class names, so that figures show the classes by number.")
+        return replace(dataset, class_names=tuple(map(str, range(len(dataset.class_names)))))
+
     @property
     def shows_progress(self) -> bool:
-        """Whether a live display can be shown on standard error."""
-        return self.err.is_terminal and not self.quiet
+        """Whether standard error can show a live display; with FORCE_COLOR, rich sees terminals everywhere."""
+        return self.err.file.isatty() and self.err.is_interactive and not self.quiet
 
     def waiting(self, reason: str) -> AbstractContextManager[Any]:
         """Show on a terminal what the program is waiting for."""
-        return self.err.status(reason) if self.shows_progress else contextlib.nullcontext()
+        spinner = "line" if self.err.options.ascii_only else "dots"
+        return self.err.status(reason, spinner=spinner) if self.shows_progress else contextlib.nullcontext()
 
     def notice(self, title: str, message: str) -> None:
         """Print a framed paragraph on standard error, also with ``--quiet``."""
@@ -93,11 +104,16 @@ class Terminal:
 
     def preview(self, grid: "cnnmnist.ImageGrid") -> None:
         """Draw a figure in the terminal; print nothing in a pipe or a file."""
-        if self.out.is_terminal:
+        if self.shows_images:
             # matplotlib, whose colours it uses, takes half a second to import.
             from cnnmnist.cli.preview import preview
 
             self.out.print(preview(grid, self.out.width, self.draws_in_color), soft_wrap=False)
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether images can be drawn on standard output."""
+        return self.out.file.isatty()
 
     @property
     def draws_in_color(self) -> bool:

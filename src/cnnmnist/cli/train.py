@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import shlex
+import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
-from cnnmnist.errors import ClusterError
+from cnnmnist.errors import ClusterError, shell_quoted
 
 if TYPE_CHECKING:
     from cnnmnist.distributed.cluster import Cluster
@@ -56,18 +56,25 @@ def train(options: TrainOptions) -> None:
     run, dataset, distribution = start(options, cluster, terminal)
     with run.locked():
         metadata = run.metadata
-        _describe(run, dataset, terminal)
-        stopped_by = _train(run, dataset, distribution, options, terminal)
+        try:
+            _describe(run, dataset, terminal)
+            stopped_by = _train(run, dataset, distribution, options, terminal)
+        finally:
+            if (
+                metadata.status == "running" and not options.resume
+            ):  # nobody reads the output any more, for example
+                shutil.rmtree(run.directory, ignore_errors=True)
     if stopped_by:
-        terminal.err.print(f"Interrupted after {metadata.iteration:,} iterations. {resume_hint(run)}")
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            terminal.err.print(f"Interrupted after {metadata.iteration:,} iterations. {resume_hint(run)}")
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
     show_ladder(metadata.ladder, terminal)
     terminal.out.print(f"Time usage: {timedelta(seconds=round(metadata.seconds))}")
     terminal.out.print(f"Run: {run.directory}")
     if metadata.recipe.training.record_at:
-        terminal.out.print(f"Show how it learned: cnnmnist visualize {shlex.quote(str(run.directory))} --movie")
+        terminal.out.print(f"Show how it learned: cnnmnist visualize {shell_quoted(run.directory)} --movie")
     if options.tensorboard:
-        logs = shlex.quote(str(run.directory.parent))
+        logs = shell_quoted(run.directory.parent)
         terminal.out.print(f"Show the run in TensorBoard: tensorboard --logdir {logs}")
     terminal.result(
         {

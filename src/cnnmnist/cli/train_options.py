@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 import cnnmnist
+from cnnmnist.cli.completion import RECIPE, RUN, SETTING
 from cnnmnist.cli.options import (
     CommonOptions,
     data_options,
@@ -15,6 +16,7 @@ from cnnmnist.cli.options import (
     runs_dir_option,
     skip_damaged_option,
 )
+from cnnmnist.errors import RecipeError
 
 
 def _iterations(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -37,12 +39,14 @@ FIELDS: dict[str, dict[str, Any]] = {
 recipe_options = options(
     click.option(
         "--config",
+        type=RECIPE,
         metavar="NAME|FILE",
         help="Recipe to use: a name that `cnnmnist recipes` lists, or a YAML file.  [default: tutorial]",
     ),
     click.option(
         "--set",
         "settings",
+        type=SETTING,
         metavar="KEY=VALUE",
         multiple=True,
         help="Set any field of the recipe, such as training.beta_2=0.99; may be given several times.",
@@ -56,7 +60,7 @@ train_options = options(
     recipe_options,
     recipe_option("training.seed", **FIELDS["seed"]),
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
-    click.option("--resume", metavar="RUN", help="Continue a run; a larger --iterations extends it."),
+    click.option("--resume", type=RUN, metavar="RUN", help="Continue a run; a larger --iterations extends it."),
     click.option(
         "--checkpoint-every",
         type=click.IntRange(min=1),
@@ -143,13 +147,25 @@ class TrainOptions(CommonOptions):
         Raises:
             RecipeError: there is no such recipe, or a field is unknown or not valid.
         """
-        recipe = cnnmnist.load_recipe(self.config or "tutorial", self.overrides)
+        try:
+            recipe = cnnmnist.load_recipe(self.config or "tutorial", self.overrides)
+        except RecipeError as error:
+            starts = {field: (f"{field}:", f"{field}.") for field in self.overrides}
+            given = [option_of(field) for field, start in starts.items() if str(error).startswith(start)]
+            raise RecipeError(": ".join([*given, str(error)])) from error
         if not self.record or self.resume:
             return recipe
         from cnnmnist.runs.snapshots import snapshot_times
 
         times = {"training.record_at": snapshot_times(recipe.training.iterations)}
         return cnnmnist.load_recipe(self.config or "tutorial", self.overrides | times)
+
+
+def option_of(field: str) -> str:
+    """The option that sets a field of the recipe: its own one, or --set."""
+    section, _, name = field.rpartition(".")
+    own = section == "training" and name in FIELDS
+    return f"--{name.replace('_', '-')}" if own else f"--set {field}"
 
 
 def _setting(setting: str) -> tuple[str, Any]:

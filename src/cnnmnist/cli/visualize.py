@@ -144,7 +144,7 @@ def _view(run: "cnnmnist.Run", options: VisualizeOptions, terminal: Terminal) ->
         return views.maximized(run, options.maximize, terminal)
     if layer and options.image is None and not options.movie:
         return views.filters(run, layer, channel)
-    dataset = run.load_dataset(options.dataset, options.data_dir)
+    dataset = terminal.with_drawable_names(run.load_dataset(options.dataset, options.data_dir))
     first, last = options.images or (options.image or 0, options.image or 0)
     views.check_image(dataset, split, last)
     if options.movie:

@@ -1,5 +1,6 @@
 """Downloads: the files of a data set, fetched from its mirrors and kept in the cache if their digest is right."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -26,8 +27,21 @@ DownloadProgress = Callable[[int, int | None], object]
 
 
 def cache_directory() -> Path:
-    """Return the folder of the downloads: ``$CNNMNIST_CACHE_DIR``, or the user's cache folder."""
-    return Path(os.environ.get("CNNMNIST_CACHE_DIR") or platformdirs.user_cache_path("cnnmnist"))
+    """Return the folder of the downloads: ``$CNNMNIST_CACHE_DIR``, or the user's cache folder.
+
+    Raises:
+        DownloadError: there is neither.
+    """
+    folder = os.environ.get("CNNMNIST_CACHE_DIR")
+    if not folder:
+        with contextlib.suppress(RuntimeError):
+            folder = platformdirs.user_cache_dir("cnnmnist", appauthor=False)
+        if not folder or folder.startswith("~"):
+            raise DownloadError(
+                "There is no folder for downloads, because this user has no home folder: name one in "
+                "$CNNMNIST_CACHE_DIR, or a folder of data with --data-dir."
+            )
+    return Path(folder)
 
 
 def has_digest(path: Path, sha256: str) -> bool:

@@ -1,5 +1,6 @@
 """Data sets: loaded from a folder, the cache, Keras' cache, a mirror, or the program itself, and checked."""
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, replace
@@ -135,8 +136,9 @@ def locate(name: str) -> str | None:
         return EMBEDDED_SOURCE
     if name == "mnist" and os.environ.get("CNNMNIST_DATA_DIR"):
         return os.environ["CNNMNIST_DATA_DIR"]
-    if _is_complete(cache_directory() / name, name):
-        return str(cache_directory() / name)
+    with contextlib.suppress(DownloadError):
+        if _is_complete(cache_directory() / name, name):
+            return str(cache_directory() / name)
     return KERAS_SOURCE if name == "mnist" and _keras_file() else None
 
 

@@ -26,7 +26,7 @@ from cnnmnist.data.layouts import (
     subfolders,
 )
 from cnnmnist.data.registry import Preparation
-from cnnmnist.errors import DataError, PictureError, WriteError, reason
+from cnnmnist.errors import DataError, DownloadError, PictureError, WriteError, reason
 from cnnmnist.files import open_file, replacing
 
 PICTURE_SHAPE = (28, 28)  # for pictures that do not all have one allowed size
@@ -81,7 +81,10 @@ def read_picture_folder(
     listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged, sorted(passed.items())))
     # One file for each use of a folder, so that a training and an evaluation do not overwrite each other's.
     use = hashlib.sha256(f"{folder}|{expected}".encode(errors="surrogateescape")).hexdigest()[:16]
-    cached = cache_directory() / "pictures" / f"{use}.npz"
+    try:
+        cached = cache_directory() / "pictures" / f"{use}.npz"
+    except DownloadError:
+        cached = Path(os.devnull, use)
     prepared = _read_cache(cached, listing)
     if prepared is None:
         pictures = _divided(pictures) if divides else pictures

@@ -122,13 +122,18 @@ class Cluster(BaseModel):
                     names = ", ".join(self.names[rank] for rank in sorted(missing))
                     raise ClusterError(
                         f"Gave up after {seconds:g} seconds of waiting for {names}: start all workers, check "
-                        "their addresses and ports, or wait longer with --cluster-timeout."
+                        f"their addresses and ports, or wait longer with --cluster-timeout.{alone_hint()}"
                     )
 
     def refuse(self, reason: str) -> None:
         """Tell all others why this worker cannot train, to those that are starting as soon as they listen."""
         with contextlib.suppress(ClusterError, KeyboardInterrupt):
             self.wait(REFUSAL_SECONDS, reason)
+
+
+def alone_hint() -> str:
+    """What to do where ``TF_CONFIG`` is left from something else, as a sentence after others."""
+    return " To train in this process alone, unset TF_CONFIG." if os.environ.get("TF_CONFIG") else ""
 
 
 def cluster_from_environment() -> Cluster | None:
@@ -146,7 +151,7 @@ def cluster_from_environment() -> Cluster | None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         message = one_line(first["msg"].removeprefix("Value error, "))
-        raise ClusterError(f"TF_CONFIG: {field + ': ' if field else ''}{message}.") from error
+        raise ClusterError(f"TF_CONFIG: {field + ': ' if field else ''}{message}.{alone_hint()}") from error
 
 
 def cluster_from_slurm() -> Cluster:

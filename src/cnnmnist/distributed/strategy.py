@@ -18,7 +18,7 @@ import numpy as np
 
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import Dataset
-from cnnmnist.distributed.cluster import Cluster, Task
+from cnnmnist.distributed.cluster import Cluster, Task, alone_hint
 from cnnmnist.errors import ClusterError, one_line
 from cnnmnist.recipes import flatten
 from cnnmnist.runs.metadata import versions
@@ -171,7 +171,7 @@ def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0
             return Distribution("multi-worker", _multi_worker_strategy(cluster, timeout), cluster)
         except (tf.errors.OpError, RuntimeError) as error:
             lost = ", ".join(cluster.silent()) or "the other workers"
-            raise ClusterError(f"Cannot join {lost}: {_last_line(error)}.") from error
+            raise ClusterError(f"Cannot join {lost}: {_last_line(error)}.{alone_hint()}") from error
     return Distribution()
 
 

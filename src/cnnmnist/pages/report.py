@@ -1,6 +1,5 @@
 """A page that tells how a run went, for a person who was not there."""
 
-import shlex
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from cnnmnist.calibration import calibration
 from cnnmnist.data.disputed import disputed_labels
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.registry import DATASETS
-from cnnmnist.errors import DataError, RunError
+from cnnmnist.errors import DataError, RunError, shell_quoted
 from cnnmnist.evaluation import evaluate
 from cnnmnist.network import Network
 from cnnmnist.pages.page import SCRIPTS, content, png, render, sprite
@@ -149,7 +148,7 @@ def _command(run: Run) -> str:
         given += ["--config", recipe.name]
         given += [part for name, value in changed.items() for part in ("--set", f"{name}={yaml_value(value)}")]
     given += ["--dataset", own.name] if own.name in DATASETS else ["--data-dir", "DIR"]
-    return shlex.join(given)
+    return " ".join(map(shell_quoted, given))
 
 
 def yaml_value(value: Any) -> str:

@@ -1,6 +1,5 @@
 """Metadata of a run: the content of ``run.json``, with types and bounds as a recipe has."""
 
-import os
 import platform
 from datetime import datetime
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cnnmnist.config import LEAST_TEMPERATURE, MOST_TEMPERATURE, Precision, Recipe
 from cnnmnist.data.registry import DATASETS, Preparation
 from cnnmnist.errors import RunError, one_line
+from cnnmnist.processor import CORES, processor_name
 
 if TYPE_CHECKING:
     from cnnmnist.data.loading import Dataset
@@ -121,7 +121,7 @@ def new_metadata(recipe: Recipe, dataset: "Dataset", started: datetime) -> RunMe
                 background=dataset.background,
             ),
             versions=versions(),
-            processor=_processor(),
+            processor=f"{processor_name()}, {CORES} threads",
         )
     except ValidationError as error:
         raise RunError(f"A run cannot record this data set: {_problem(error)}; rename it.") from error
@@ -131,15 +131,6 @@ def versions() -> dict[str, str]:
     """Return the versions of the packages that affect the bits of a run."""
     packages = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
     return {"cnnmnist": version("cnnmnist"), "python": platform.python_version(), **packages}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} threads"
 
 
 def _problem(error: ValidationError) -> str:

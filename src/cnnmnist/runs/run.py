@@ -5,14 +5,13 @@ Modules that import NumPy are imported inside of the methods that need them: not
 
 import contextlib
 import os
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.errors import DataError, PictureError, RunError, WriteError, reason
-from cnnmnist.files import locked, read_file, replacing
+from cnnmnist.errors import DataError, PictureError, RunError, WriteError, reason, shell_quoted
+from cnnmnist.files import RUN_LOCK, locked, read_file, replacing
 from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, parse_metadata, versions
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Run:
     @property
     def resume_command(self) -> str:
         """The command that continues the run, for a shell."""
-        return f"cnnmnist train --resume {shlex.quote(str(self.directory))}"
+        return f"cnnmnist train --resume {shell_quoted(self.directory)}"
 
     @classmethod
     def read(cls, directory: Path) -> "Run":
@@ -66,7 +65,7 @@ class Run:
             raise RunError(f"Cannot read {path}: {reason(error)}.") from error
         run = cls(directory, parse_metadata(content, path, RunMetadata))
         run._stored = content
-        for part in ("model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
+        for part in (RUN_LOCK, "model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
             if os.path.islink(f"{directory}/{part}"):  # noqa: PTH114 - a Path takes longer than all the rest
                 raise RunError(
                     f"{directory / part} is a symbolic link: replace it by its target, if you trust the target."

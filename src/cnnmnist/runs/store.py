@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cnnmnist.data.loading import Dataset
 
 SWEEP_FILE = "sweep.json"
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file, also where a run may be copied to Windows
+RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?|.*\.", re.IGNORECASE)
 SHIPPED = {name: Path(__file__).parents[1] / name for name in ("handwriting", "pretrained")}
 
 
@@ -38,7 +40,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
     check_new_name(runs_dir, name)
-    default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name}"
+    default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name.rstrip('.')}"
     names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
@@ -82,10 +84,10 @@ def check_name(name: str, what: str) -> None:
     Raises:
         RunError: it is not valid.
     """
-    if not re.fullmatch(NAME_PATTERN, name) or name == "latest":
+    if not re.fullmatch(NAME_PATTERN, name) or name == "latest" or RESERVED.fullmatch(name):
         raise RunError(
             f"{name!r} cannot name a {what}: use up to 64 letters, digits, dots, hyphens and underscores, "
-            "other than 'latest'."
+            "other than 'latest', without a dot at the end and names that Windows reserves, such as 'con'."
         )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from cnnmnist.data.pipeline import scale
+from cnnmnist.processor import CORES
 from cnnmnist.runtime import keras, tf
-from cnnmnist.threads import CORES, in_threads
+from cnnmnist.threads import in_threads
 
 # Images that one thread computes at once; fewer where a layer has more outputs, so that all threads together keep
 # about half a gigabyte of them.

@@ -12,10 +12,13 @@ from typing import Any
 
 import matplotlib
 import matplotlib.figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
 from cnnmnist.errors import SelectionError
 from cnnmnist.files import replacing
+from cnnmnist.visualization.fonts import font_families
 from cnnmnist.visualization.grids import Array, ImageGrid, title_lines
 
 # Without the time in its metadata, the same figure gives the same bytes.
@@ -61,6 +64,14 @@ class Figure(matplotlib.figure.Figure):
                 "names."
             )
         super().__init__(figsize=figsize, dpi=dpi, **options)
+
+    def draw(self, renderer: Any) -> None:
+        """Draw the figure in fonts that have its letters."""
+        texts = self.findobj(Text)
+        families = font_families(text.get_text() for text in texts)
+        for text in texts:
+            text.set_fontfamily(families)
+        super().draw(renderer)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """Return a PNG file, and the width in pixels at which text has its size, as IPython's protocol asks."""
@@ -141,7 +152,9 @@ def save_figure(figure: matplotlib.figure.Figure, path: str | Path) -> None:
 
 def text_width(texts: Iterable[str], size: float, dpi: int = DPI) -> int:
     """Compute the width of the longest text in pixels, at a font size in points."""
-    lengths = (TextPath((0, 0), text, size=size).get_extents().width for text in set(texts) if text)
+    texts = {text for text in texts if text}
+    font = FontProperties(family=font_families(texts))
+    lengths = (TextPath((0, 0), text, size=size, prop=font).get_extents().width for text in texts)
     return math.ceil(max(lengths, default=0) * dpi / 72)
 
 

@@ -1,0 +1,44 @@
+"""What a shell completes: names of runs, recipes and data sets, and fields of a recipe."""
+
+import importlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+
+class Names(click.types.StringParamType):
+    """A text for which a shell knows some values; modules that find them are imported when it asks."""
+
+    def __init__(self, *finders: Callable[[click.Context], Iterable[str]]) -> None:
+        self.finders = finders
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the values that begin with what was typed."""
+        names = [name for find in self.finders for name in find(ctx)]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _runs(ctx: click.Context) -> Iterable[str]:
+    store = importlib.import_module("cnnmnist.runs.store")
+    folder = ctx.params.get("runs_dir") or os.environ.get("CNNMNIST_RUNS_DIR") or "runs"
+    own = sorted((path.parent.name for path in Path(folder).glob("[!.]*/run.json")), reverse=True)
+    return ["latest", *own, *store.SHIPPED]
+
+
+def _recipes(ctx: click.Context) -> Iterable[str]:
+    return list[str](importlib.import_module("cnnmnist.recipes").recipe_names())
+
+
+def _settings(ctx: click.Context) -> Iterable[str]:
+    return (f"{field}=" for field in importlib.import_module("cnnmnist.recipes").recipe_fields())
+
+
+def _datasets(ctx: click.Context) -> Iterable[str]:
+    return list[str](importlib.import_module("cnnmnist.data.registry").DATASETS)
+
+
+RUN, RECIPE, SETTING, DATASET = map(Names, (_runs, _recipes, _settings, _datasets))
+RUN_OR_RECIPE = Names(_runs, _recipes)
