@@ -7,13 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 
 from cnnmnist.data.loading import load_dataset
+from cnnmnist.evaluation import evaluate
+from cnnmnist.model import build_model
+from cnnmnist.model_file import save_model
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.metadata import Rung
 from cnnmnist.runs.metrics import append_metrics
-from cnnmnist.runs.store import create_run
+from cnnmnist.runs.store import create_run, load_run
 from conftest import Cli
+from support.datasets import small_arrays, write_folder
 
 DATASET = load_dataset("mnist5k")
 
@@ -119,3 +124,72 @@ def test_what_cannot_be_done(cli: Cli, runs: Path, arguments: list[str], status:
     result = cli("compare", *arguments)
     assert (result.status, result.out) == (status, "")
     assert message in result.err
+
+
+def tested(tmp_path: Path, *names: str) -> None:
+    """Runs with networks of initial weights, each of its own seed."""
+    for number, name in enumerate(names):
+        run = create_run(tmp_path / "runs", name, load_recipe(overrides={"training.iterations": 0}), DATASET)
+        save_model(build_model(run.metadata.recipe.model, seed=number), run.model_file)
+        run.metadata.status = "finished"
+        run.save()
+
+
+def test_runs_on_the_same_images_are_tested_in_pairs(cli: Cli, tmp_path: Path) -> None:
+    tested(tmp_path, "one", "two")
+    shutil.copytree(tmp_path / "runs" / "one", tmp_path / "runs" / "copy")
+    result = cli("compare", "one", "two", "copy", "--test", "--json")
+    assert result.status == 0, result.err
+    report = result.json
+    names = [(Path(pair["first"]).name, Path(pair["second"]).name) for pair in report["pairs"]]
+    assert names == [("one", "two"), ("one", "copy"), ("two", "copy")]
+    rights = [
+        evaluate(load_run(name, tmp_path / "runs").load_network(), DATASET.test).predicted == DATASET.test.labels
+        for name in ("one", "two")
+    ]
+    only_one, only_two = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
+    first, same, last = report["pairs"]
+    assert (first["only_first"], first["only_second"]) == (only_one, only_two)
+    assert (last["only_first"], last["only_second"]) == (only_two, only_one)
+    assert first["difference"] == pytest.approx(rights[0].mean() - rights[1].mean())
+    assert first["interval"][0] < first["difference"] < first["interval"][1]
+    p_value = binomtest(only_one, only_one + only_two).pvalue
+    assert first["p_value"] == last["p_value"] == pytest.approx(min(1, 3 * p_value)), "Holm's correction"
+    assert (same["only_first"], same["only_second"], same["difference"], same["p_value"]) == (0, 0, 0, 1)
+    assert "corrected for 3 pairs (Holm)" in result.err
+    assert "A and C differ by no more than luck with the images can make." in result.err
+    assert "Each recipe was trained once: with another seed" in result.err
+    curves, figure = report["figures"]
+    assert figure == curves.replace(".png", "-only-some-read.png")
+    assert Image.open(tmp_path / figure).width > 500
+
+
+def test_a_run_against_its_copy_has_no_image_that_only_one_reads(cli: Cli, tmp_path: Path) -> None:
+    tested(tmp_path, "one")
+    shutil.copytree(tmp_path / "runs" / "one", tmp_path / "runs" / "copy")
+    report = cli("compare", "one", "copy", "--test", "--json").json
+    (pair,) = report["pairs"]
+    assert (pair["only_first"], pair["only_second"], pair["difference"], pair["p_value"]) == (0, 0, 0, 1)
+    assert len(report["figures"]) == 1
+
+
+@pytest.mark.parametrize("other", ["images", "labels", "classes"])
+def test_other_images_labels_or_classes_are_refused_and_nothing_is_written(
+    cli: Cli, tmp_path: Path, other: str
+) -> None:
+    arrays = small_arrays(side=28)
+    tested_data = [load_dataset(data_dir=write_folder(tmp_path / "data", arrays))]
+    if other == "classes":
+        tested_data.append(load_dataset(data_dir=write_folder(tmp_path / "new", small_arrays(9, side=28))))
+    else:
+        number = 2 if other == "images" else 3
+        arrays[number] = arrays[number].copy()
+        arrays[number].flat[0] += 1
+        tested_data.append(load_dataset(data_dir=write_folder(tmp_path / "new", arrays)))
+    for name, data in zip(("one", "two"), tested_data, strict=True):
+        create_run(tmp_path / "runs", name, load_recipe(), data)
+    result = cli("compare", "one", "two", "--test", "--json")
+    assert (result.status, result.out) == (1, "")
+    what = "know other classes" if other == "classes" else "have other test images"
+    assert f"one and two {what}" in result.err
+    assert not list((tmp_path / "runs" / "one" / "figures").iterdir())

@@ -1,17 +1,21 @@
 """``cnnmnist evaluate`` as a user types it."""
 
+import csv
 import json
 import re
 import shutil
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
+from cnnmnist.cli.evaluate import _pair
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.recipes import load_recipe
-from cnnmnist.runs.store import create_run
-from conftest import Cli, Result, run_cli
+from cnnmnist.runs.store import create_run, load_run
+from conftest import Cli, Result, only_run, run_cli
 
 pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run
 
@@ -23,7 +27,7 @@ def test_the_three_commands_work_in_that_order_with_no_option_naming_the_run(
     assert training.status == 0
     errors = run_cli("evaluate", "--show-errors", cwd=folder)
     assert errors.status == 0, errors.err
-    accuracy = re.search(r"Accuracy on Test-Set: (\d+\.\d)% \((\d+) / 1000\)", errors.out)
+    accuracy = re.search(r"Accuracy on Test-Set: (\d+\.\d)% \((\d+) / 1000\), 95 % interval", errors.out)
     assert accuracy, errors.out
     wrong = 1_000 - int(accuracy[2])
     assert f"{wrong} of 1,000 images are misclassified; the first 9 of them:" in errors.out
@@ -46,13 +50,18 @@ def test_json_agrees_with_itself(trained: tuple[Path, Result]) -> None:
         "pictures",
         "--split",
         "validation",
+        "--calibration",
+        "--sort",
+        "loss",
+        "--predictions",
+        "answers.csv",
         cwd=folder,
     )
     report = result.json
     assert report.keys() == {
-        "run", "dataset", "split", "accuracy", "correct", "total", "seen_in_training", "confusion_matrix",
-        "errors",
-        "undisputed_errors", "figures",
+        "run", "dataset", "split", "accuracy", "interval", "correct", "total", "seen_in_training",
+        "confusion_matrix", "errors",
+        "undisputed_errors", "figures", "cross_entropy", "brier_score", "calibration_error", "temperature",
     }  # fmt: skip
     matrix = np.array(report["confusion_matrix"])
     assert matrix.sum() == report["total"] == 500
@@ -63,9 +72,50 @@ def test_json_agrees_with_itself(trained: tuple[Path, Result]) -> None:
     for error in report["errors"]:
         counted[error["label"], error["predicted"]] += 1
     np.testing.assert_array_equal(counted, matrix - np.diag(np.diag(matrix)))
-    assert report["figures"] == ["pictures/validation-confusion-matrix.png"]
-    assert (folder / report["figures"][0]).stat().st_size > 5_000
+    assert report["figures"] == [
+        f"pictures/validation-{name}.png" for name in ("errors-by-loss", "confusion-matrix", "calibration")
+    ]
+    assert all((folder / path).stat().st_size > 5_000 for path in report["figures"])
+    interval = binomtest(report["correct"], 500).proportion_ci(method="wilson")
+    assert report["interval"] == pytest.approx([interval.low, interval.high])
+    low, high = (f"{100 * end:.1f}" for end in report["interval"])
+    assert f" ({report['correct']} / 500), 95 % interval {low} to {high} %" in result.err
+    losses = [error["loss"] for error in report["errors"]]
+    assert losses == sorted(losses, reverse=True)
+    assert min(losses) > np.log(2), "a wrong answer is more probable than the right one"
+    assert report["temperature"] == load_run(only_run(folder)).metadata.temperature != 1
+    rows = list(csv.DictReader((folder / "answers.csv").open()))
+    assert np.mean([float(row["loss"]) for row in rows]) == pytest.approx(report["cross_entropy"])
+    assert sum(row["correct"] == "True" for row in rows) == report["correct"]
+    assert report["calibration_error"] < 0.05, "the temperature was fitted on these images"
     assert "Accuracy on Validation-Set" in result.err
+
+
+def test_confused_classes_alone(trained: tuple[Path, Result]) -> None:
+    folder, _ = trained
+    everything = run_cli("evaluate", "--json", cwd=folder).json
+    matrix = np.array(everything["confusion_matrix"])
+    np.fill_diagonal(matrix, 0)
+    true, predicted = np.unravel_index(matrix.argmax(), matrix.shape)
+    chosen = run_cli("evaluate", "--json", "--confused", f"{true},{predicted}", cwd=folder)
+    found = chosen.json["errors"]
+    assert found == [e for e in everything["errors"] if (e["label"], e["predicted"]) == (true, predicted)]
+    assert len(found) == matrix.max()
+    assert f"{len(found)} of 1,000 images of class {true} are read as {predicted}" in chosen.err
+    assert chosen.json["figures"][0].endswith(f"test-errors-{true}-{predicted}.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [("a,b", (0, 2)), ("b, 1", (2, 1)), ("x, y,b", (3, 2)), ("a,x, y", (0, 3)), ("0,1", (1, 1)), ("0,2", (1, 2))],
+)
+def test_classes_are_named_by_name_before_number(text: str, pair: tuple[int, int]) -> None:
+    names = ("a", "0", "b", "x, y")
+    if pair[0] == pair[1]:
+        with pytest.raises(click.UsageError, match=r"two different classes, as a,x, y, not '0,1'"):
+            _pair(text, names)
+    else:
+        assert _pair(text, names) == pair
 
 
 @pytest.mark.parametrize(
@@ -73,6 +123,9 @@ def test_json_agrees_with_itself(trained: tuple[Path, Result]) -> None:
     [
         (["nothing"], 1, "There is no run 'nothing'"),
         (["../runs"], 1, "There is no run '../runs'"),
+        (["--confused", "4"], 2, "--confused takes two different classes, as 0,9, not '4'"),
+        (["--confused", "4,x"], 2, "the classes are 0, 1, 2"),
+        (["--predictions", "/dev/null/a.csv"], 1, "Cannot write /dev/null/a.csv"),
         (["--split", "tset"], 2, "is not one of 'test', 'validation', 'train'"),
         (["--data-dir", "nowhere"], 1, "nowhere"),
     ],

@@ -73,7 +73,9 @@ def digits() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def of_keras(digits: np.ndarray) -> np.ndarray:
-    return np.asarray(tf.nn.softmax(load_run("pretrained", Path("runs")).load_model()(as_input(digits))))
+    run = load_run("pretrained", Path("runs"))
+    assert run.metadata.temperature == 0.542
+    return np.asarray(tf.nn.softmax(run.load_model()(as_input(digits)) / 0.542))
 
 
 def as_input(images: np.ndarray) -> np.ndarray:
@@ -162,15 +164,19 @@ def test_int8_of_the_pretrained_network_loses_nothing_to_speak_of(cli: Cli, mnis
     assert report["float_accuracy"] - report["accuracy"] < 0.002
 
 
-def test_other_shapes_and_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_other_shapes_classes_and_temperatures(tmp_path: Path, temperature: float) -> None:
     config = ModelConfig.model_validate({"convolutions": [{"filters": 3, "pooling": "average"}], "dense": [8]})
     model = build_model(config, (17, 9), 26, seed=1)
     images = np.random.default_rng(0).integers(0, 256, (5, 17, 9), np.uint8)
-    network = Network(config, (17, 9), 26, model.get_weights())
-    expected = tf.nn.softmax(model(as_input(images)))
+    network = Network(config, (17, 9), 26, model.get_weights(), temperature)
+    expected = tf.nn.softmax(model(as_input(images)) / temperature)
     export_onnx(network, tmp_path / "a.onnx")
-    export_tflite(model, tmp_path / "new" / "a.tflite")
-    export_saved_model(model, tmp_path / "new" / "a")
+    export_tflite(model, tmp_path / "new" / "a.tflite", temperature=temperature)
+    export_saved_model(model, tmp_path / "new" / "a", temperature)
+    assert (b"temperature" in (tmp_path / "a.onnx").read_bytes()) == (temperature != 1), (
+        "old runs keep their bytes"
+    )
     given = as_input(images)
     saved_model = tf.saved_model.load(tmp_path / "new" / "a")
     answers = [

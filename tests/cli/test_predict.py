@@ -4,10 +4,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnnmnist.cli.predict import Probability
 from cnnmnist.data.loading import load_dataset
 from conftest import Cli, Result, command, run_cli
 
@@ -41,7 +43,7 @@ def test_json_answers_for_each_file_and_a_bad_one_fails_alone(
     assert one.keys() == number.keys() == {"file", "text", "digits"}
     assert one["file"] == str(pictures / "one.png")
     (digit,) = one["digits"]
-    assert digit.keys() == {"label", "name", "probability", "probabilities", "doubtful", "box"}
+    assert digit.keys() == {"label", "name", "probability", "probabilities", "doubtful", "answered", "box"}
     assert one["text"] == digit["name"] == str(digit["label"])
     assert len(digit["probabilities"]) == 10
     assert sum(digit["probabilities"]) == pytest.approx(1, abs=1e-5)
@@ -101,3 +103,24 @@ def test_what_a_user_gets_wrong_is_one_sentence(cli: Cli, arguments: list[str], 
     assert result.status == status
     assert message in result.err
     assert result.out == ""
+
+
+def test_what_is_less_probable_than_asked_for_is_not_answered(tmp_path: Path, pictures: Path) -> None:
+    arguments = ["predict", "--run", "pretrained", pictures / "number.jpg"]
+    sure = [digit["probability"] for digit in run_cli(*arguments, "--json", cwd=tmp_path).json[0]["digits"]]
+    bound = sorted(sure)[1]
+    (document,) = run_cli(*arguments, "--json", "--at-least", bound, cwd=tmp_path).json
+    assert [digit["answered"] for digit in document["digits"]] == [each >= bound for each in sure]
+    assert document["text"].count("?") == 1
+    assert [str(digit["label"]) for digit in document["digits"]] != list(document["text"])
+    shown = run_cli(*arguments, "--at-least", f"{100 * bound}%", cwd=tmp_path).out
+    assert shown.splitlines()[0].endswith(f": {document['text']}")
+    assert shown.count("? less than ") == 1
+    assert "?" not in run_cli(*arguments, "--at-least", "0%", cwd=tmp_path).out
+
+
+@pytest.mark.parametrize("given", ["90", "-1%", "101%", "nan", "much", "%"])
+def test_what_is_no_probability_is_refused(given: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is not a probability: write 90% or 0\.9\."):
+        Probability().convert(given, None, None)
+    assert Probability().convert("90%", None, None) == Probability().convert(0.9, None, None) == 0.9

@@ -100,7 +100,7 @@ def check_answers(browser: Any, run: Run, data: Any, file: Path, model: Any) -> 
         read = page.evaluate(READ, images.reshape(len(images), -1).tolist())
     np.testing.assert_array_equal(np.array(tests, np.uint8), images[: len(tests)].reshape(len(tests), -1))
     answers = np.array(read)
-    keras = probabilities(model(images[..., None].astype(np.float32) / 255).numpy())
+    keras = probabilities(model(images[..., None].astype(np.float32) / 255).numpy(), run.metadata.temperature)
     np.testing.assert_allclose(answers, keras, atol=1e-3)
     top = np.sort(keras, axis=1)
     clear = top[:, -1] - top[:, -2] > 2e-3  # with initial weights, classes may be nearly as probable as each other
@@ -121,6 +121,7 @@ def test_images_of_other_shapes_and_numbers_of_classes(
         shape, tuple(f"kind {number}" for number in range(classes)), from_pictures=True, preparation="whole"
     )
     run, model = make_run(tmp_path / "runs", MODELS["mixed"], data)
+    run.metadata.temperature = 0.5
     check_answers(browser, run, data, tmp_path / "draw.html", model)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnmnist.calibration import fit_temperature
 from cnnmnist.config import Recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import DataError, RecipeError, RunError, TrainingError, WriteError
@@ -67,6 +68,9 @@ def test_what_a_run_leaves_behind(undisturbed: Run) -> None:
     assert record.dataset.digest == DATASET.digest
     assert {"cnnmnist", "python", "tensorflow", "keras"} <= record.versions.keys()
     assert record.seconds > 0
+    held_out = evaluate(run.load_network(), DATASET.validation)
+    assert record.temperature == pytest.approx(fit_temperature(held_out.logits, held_out.labels), abs=1e-3) != 1
+    assert held_out.temperature == record.temperature
     assert [line["iteration"] for line in metrics(run)] == list(range(1, 61))
     assert metrics(run)[0].keys() == {"iteration", "loss", "accuracy", "iterations_per_second"}
     assert {path.name for path in run.directory.iterdir()} == {
@@ -88,10 +92,45 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, undisturbed: Run
     for ours, theirs in zip(weights(finished), weights(undisturbed), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert finished.metadata.ladder == undisturbed.metadata.ladder
+    assert finished.metadata.temperature == undisturbed.metadata.temperature
     same = ("iteration", "loss", "accuracy")
     assert [[m[k] for k in same] for m in metrics(finished)] == [
         [m[k] for k in same] for m in metrics(undisturbed)
     ]
+
+
+@pytest.mark.parametrize("temperature", [None, 0.7])
+def test_a_run_trained_on_the_validation_split_has_the_temperature_of_its_recipe(
+    tmp_path: Path, temperature: float | None
+) -> None:
+    fields = {"training.include_validation": True, "training.temperature": temperature, "training.iterations": 1}
+    run = new_run(tmp_path, **fields)
+    list(training_events(run, DATASET))
+    assert load_run("latest", tmp_path).metadata.temperature == (temperature or 1)
+
+
+def test_a_finished_run_of_an_earlier_version_gets_its_temperature_by_resuming(tmp_path: Path) -> None:
+    run = new_run(tmp_path, **{"training.iterations": 3})
+    events = list(training_events(run, DATASET))
+    fitted = run.metadata.temperature
+    record = json.loads((run.directory / "run.json").read_text())
+    del record["temperature"], record["recipe"]["training"]["temperature"]
+    (run.directory / "run.json").write_text(json.dumps(record))
+    old = load_run("latest", tmp_path)
+    assert old.metadata.temperature == 1
+    assert old.load_network().temperature == 1
+    assert events
+    list(training_events(old, DATASET))
+    assert load_run("latest", tmp_path).metadata.temperature == fitted
+
+
+@pytest.mark.parametrize("temperature", [0, 0.04, 21, -1, "NaN", "1", None])
+def test_a_hostile_temperature_is_refused(tmp_path: Path, temperature: object) -> None:
+    run = new_run(tmp_path)
+    path = run.directory / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": temperature}))
+    with pytest.raises(RunError, match=r"run\.json is damaged: temperature: "):
+        load_run("latest", tmp_path)
 
 
 def test_a_run_interrupted_while_it_is_evaluated_evaluates_again(tmp_path: Path, undisturbed: Run) -> None:
