@@ -75,7 +75,7 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
     folder, definition = options.runs_dir / name, _definition(seeds, vary, options)
     recipe = Sweep(folder, definition).planned()[0].recipe
     dataset = load_training_data(recipe, options, terminal)
-    sweep = open_sweep(folder, definition.model_copy(update={"digest": dataset.digest}))
+    sweep = open_sweep(folder, definition.model_copy(update={"dataset": dataset.name, "digest": dataset.digest}))
     try:
         failures = _train(sweep, dataset, terminal)
     except KeyboardInterrupt:
