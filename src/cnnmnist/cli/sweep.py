@@ -110,7 +110,8 @@ def _definition(seeds: list[int], vary: tuple[str, ...], options: TrainOptions) 
     if "training.seed" in options.overrides:
         raise click.UsageError(f"--set training.seed: {INSTEAD}")
     config = None if "config" in varied else options.config or "tutorial"
-    return SweepDefinition(config=config, overrides=options.overrides, vary=varied, seeds=union([], seeds))
+    fields: dict[str, Any] = {"config": config, "overrides": options.overrides, "vary": varied}
+    return SweepDefinition.model_construct(**fields, seeds=union([], seeds))  # the recipes check the values
 
 
 def _train(sweep: "Sweep", dataset: "cnnmnist.Dataset", terminal: Terminal) -> list[TrainingError]:
