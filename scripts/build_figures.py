@@ -1,8 +1,8 @@
 """Draw the figures of the documentation with the commands of the program, from runs on the full MNIST.
 
 cnnmnist train --record --data-dir DIR --name tutorial
-python benchmarks/accuracy.py ...                           (docs/exercises.md)
-python scripts/build_figures.py runs/tutorial runs/accuracy docs/figures
+cnnmnist sweep exercises ...                                (docs/exercises.md)
+python scripts/build_figures.py runs/tutorial runs/exercises docs/figures
 """
 
 import argparse
@@ -35,11 +35,11 @@ FIGURES = {
     "maximized.png": "visualize RUN --maximize conv2",
     "embedding.png": "visualize RUN --embedding",
 }
-# For each exercise, the runs to draw beside the tutorial's; benchmarks/accuracy.py names them.
+# For each exercise, the runs of the sweep to draw beside the tutorial's.
 NAMES = [name.rpartition("/")[2] for name in recipe_names() if name.startswith("exercises/")]
-EXERCISES = {name: [f"{name}-0"] for name in NAMES}
-EXERCISES["seed"] = ["tutorial-1"]
-EXERCISES["relu-on-logits"] = [f"relu-on-logits-{seed}" for seed in (0, 2, 4)]
+EXERCISES = {name: [f"{name}-seed-0"] for name in NAMES}
+EXERCISES["seed"] = ["tutorial-seed-1"]
+EXERCISES["relu-on-logits"] = [f"relu-on-logits-seed-{seed}" for seed in (0, 2, 4)]
 
 
 def make(path: Path, arguments: list[str]) -> None:
@@ -66,7 +66,7 @@ def main() -> None:
     for name, command in FIGURES.items():
         make(folder / name, [run if word == "RUN" else word for word in command.split()])
     for name, runs in EXERCISES.items():
-        paths = [str(options.exercises.absolute() / run) for run in ["tutorial-0", *runs]]
+        paths = [str(options.exercises.absolute() / run) for run in ["tutorial-seed-0", *runs]]
         make(folder / f"exercise-{name}.png", ["compare", *paths, "--output", f"{name}.png"])
 
 

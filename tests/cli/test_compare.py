@@ -114,7 +114,7 @@ def test_runs_that_are_the_same(cli: Cli, runs: Path) -> None:
     [
         (["slow"], 2, "name two runs or more"),
         ([], 2, "Missing argument"),
-        (["slow", "runs/slow"], 2, "'runs/slow' is the same run as an earlier one"),
+        (["slow", "runs/slow"], 2, "'slow' is the same run as an earlier one"),
         (["slow", "nothing"], 1, "There is no run 'nothing'"),
         (["slow", "fast", "--output", "curves.bmp"], 2, ".png, .svg or .pdf"),
         (["slow", "fast", "--output", "/dev/null/curves.png"], 1, "Cannot write /dev/null/curves.png"),

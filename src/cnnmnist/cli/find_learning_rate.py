@@ -27,7 +27,7 @@ def find_rate(options: TrainOptions, dataset: "cnnmnist.Dataset", terminal: Term
         advice = f"Try --learning-rate {marks['try']:.1e}, a tenth of the rate of the least loss"
     end = f"diverged at {marks['diverged']:.1e}" if "diverged" in marks else "did not diverge"
     terminal.out.print(
-        f"{advice}: the loss fell most at {marks['steepest']:.1e}, was least at {marks['least']:.1e}, and {end}. "
+        f"{advice}: the loss was steepest at {marks['steepest']:.1e}, least at {marks['least']:.1e}, and {end}. "
         f"The recipe {recipe.name} has {recipe.training.learning_rate:.1e}.\nFigure: {path}"
     )
     curve = [

@@ -75,7 +75,7 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
     folder, definition = options.runs_dir / name, _definition(seeds, vary, options)
     recipe = Sweep(folder, definition).planned()[0].recipe
     dataset = load_training_data(recipe, options, terminal)
-    sweep = open_sweep(folder, definition.model_copy(update={"digest": dataset.digest}))
+    sweep = open_sweep(folder, definition.model_copy(update={"dataset": dataset.name, "digest": dataset.digest}))
     try:
         failures = _train(sweep, dataset, terminal)
     except KeyboardInterrupt:
@@ -110,7 +110,8 @@ def _definition(seeds: list[int], vary: tuple[str, ...], options: TrainOptions) 
     if "training.seed" in options.overrides:
         raise click.UsageError(f"--set training.seed: {INSTEAD}")
     config = None if "config" in varied else options.config or "tutorial"
-    return SweepDefinition(config=config, overrides=options.overrides, vary=varied, seeds=union([], seeds))
+    fields: dict[str, Any] = {"config": config, "overrides": options.overrides, "vary": varied}
+    return SweepDefinition.model_construct(**fields, seeds=union([], seeds))  # the recipes check the values
 
 
 def _train(sweep: "Sweep", dataset: "cnnmnist.Dataset", terminal: Terminal) -> list[TrainingError]:

@@ -33,6 +33,7 @@ class SweepDefinition(Metadata):
     overrides: dict[Text, Any] = Field({})
     vary: dict[Text, Annotated[list[Any], Field(min_length=1)]] = Field({})
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(min_length=1)
+    dataset: Text = ""
     digest: Text = ""
 
     @property
