@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cnnmnist.errors import ClusterError, one_line, reason
 
 PROBE_SECONDS = 1.0
+MESSAGE_SECONDS = 10.0  # a busy machine may take long to send the rest of a message, and it is sent once
 REFUSAL_SECONDS = 30.0  # for the others to hear it: some may still be starting
 MAX_MESSAGE_BYTES = 10_000
 BACKLOG = 1_024  # connections of other workers that wait to be accepted
@@ -194,7 +195,7 @@ def _messages(server: socket.socket, ranks: range) -> Iterator[tuple[int, str]]:
         except TimeoutError:
             return
         with connection, connection.makefile("rb") as file, contextlib.suppress(OSError, ValueError):
-            connection.settimeout(PROBE_SECONDS)
+            connection.settimeout(MESSAGE_SECONDS)
             rank, _, refusal = file.read(MAX_MESSAGE_BYTES).decode(errors="replace").partition(" ")
             if int(rank) in ranks:
                 yield int(rank), refusal
