@@ -13,7 +13,7 @@ from cnnmnist.errors import ClusterError, one_line, reason
 
 PROBE_SECONDS = 1.0
 MESSAGE_SECONDS = 10.0  # a busy machine may take long to send the rest of a message, and it is sent once
-REFUSAL_SECONDS = 30.0  # for the others to hear it: some may still be starting
+REFUSAL_SECONDS = 120.0  # until all others listen: TensorFlow takes long to start on a busy machine
 MAX_MESSAGE_BYTES = 10_000
 BACKLOG = 1_024  # connections of other workers that wait to be accepted
 SLURM_PORT = 8888  # port of the first worker on a node; TensorFlow's default
