@@ -150,3 +150,15 @@ def test_a_stranger_at_a_workers_port_is_no_worker(answer: bytes) -> None:
                 members([own, strange])[0].wait(1)
         finally:
             stop.set()
+
+
+def test_a_worker_that_is_slow_to_speak_is_heard() -> None:
+    own, slow = free_addresses(2)
+    host, _, port = own.partition(":")
+    with socket.create_server(("127.0.0.1", int(slow.partition(":")[2]))), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(members([own, slow])[0].wait, 30)
+        time.sleep(0.5)
+        with socket.create_connection((host, int(port))) as connection:
+            time.sleep(2)
+            connection.sendall(b"1 ")
+        assert outcome(waiting) == ""

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 from conftest import SMALL, Result
 from support.addresses import free_addresses, tf_config
 
-PATIENCE = 240  # seconds for a cluster to end
+PATIENCE = 480  # seconds for a cluster to start or end, also on a busy machine
 # Long enough to be interrupted.
 LONG = ["train", *SMALL, "--dataset", "mnist5k", "--iterations", "2000", "--checkpoint-every", "200"]
 LONG += ["--evaluate-at", "1000"]
@@ -78,7 +78,7 @@ def status(run: Path) -> str:
 
 
 def wait_for_iterations(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if any(len(file.read_bytes().splitlines()) >= count for file in folder.glob("**/metrics.jsonl")):
             return

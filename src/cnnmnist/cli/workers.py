@@ -23,13 +23,7 @@ if TYPE_CHECKING:
     from cnnmnist.distributed.strategy import Distribution
 
 # Run by a process that waits for the traceback of another one.
-GIVE_UP = """
-import sys
-if sys.stdin.read():
-    from cnnmnist.cli.workers import give_up
-    from cnnmnist.distributed.cluster import Cluster
-    give_up(Cluster.model_validate_json(sys.argv[1]), sys.argv[2])
-"""
+GIVE_UP = "import sys; sys.stdin.read() and __import__('cnnmnist.cli.workers').cli.workers.give_up(*sys.argv[1:])"
 
 
 def find_cluster(options: TrainOptions) -> "Cluster | None":
@@ -93,8 +87,11 @@ def _ended_after(seconds: float, cluster: "Cluster") -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-def give_up(cluster: "Cluster", seconds: str) -> None:
-    """Print the error of a worker that waited for another one to join."""
+def give_up(description: str, seconds: str) -> None:
+    """Print the error of a worker, described in JSON, that waited for another one to join."""
+    from cnnmnist.distributed.cluster import Cluster
+
+    cluster = Cluster.model_validate_json(description)
     lost = ", ".join(cluster.silent()) or "another worker"
     waited = f"{cluster.names[cluster.rank]}: Gave up after {seconds} seconds of joining {lost}"
     show_error(f"{waited}, which was ready before: start all workers again.")

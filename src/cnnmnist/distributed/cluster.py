@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cnnmnist.errors import ClusterError, one_line, reason
 
 PROBE_SECONDS = 1.0
-REFUSAL_SECONDS = 30.0  # for the others to hear it: some may still be starting
+MESSAGE_SECONDS = 10.0  # a busy machine may take long to send the rest of a message, and it is sent once
+REFUSAL_SECONDS = 120.0  # until all others listen: TensorFlow takes long to start on a busy machine
 MAX_MESSAGE_BYTES = 10_000
 BACKLOG = 1_024  # connections of other workers that wait to be accepted
 SLURM_PORT = 8888  # port of the first worker on a node; TensorFlow's default
@@ -199,7 +200,7 @@ def _messages(server: socket.socket, ranks: range) -> Iterator[tuple[int, str]]:
         except TimeoutError:
             return
         with connection, connection.makefile("rb") as file, contextlib.suppress(OSError, ValueError):
-            connection.settimeout(PROBE_SECONDS)
+            connection.settimeout(MESSAGE_SECONDS)
             rank, _, refusal = file.read(MAX_MESSAGE_BYTES).decode(errors="replace").partition(" ")
             if int(rank) in ranks:
                 yield int(rank), refusal
