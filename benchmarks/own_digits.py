@@ -166,7 +166,7 @@ def measure_cases(folder: Path, network: Network, read: Read) -> dict[str, Score
                 scores[name].add(answer, expected, otsu(network, pixels))
             right = answer[0] == expected if expected else all(marks)
             if not right:
-                Console().print(f"{case['file']}: {text!r} instead of {expected!r}")
+                Console(width=160).print(f"{case['file']}: {text!r} instead of {expected!r}")
     scores["all"] = scores.pop("all")
     return scores
 

@@ -7,6 +7,7 @@ time and the peak memory of `evaluate` for several numbers of images instead.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -38,10 +40,12 @@ print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN
 """
 
 
-def seconds(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
+def seconds(action: Callable[[], object]) -> tuple[float, float]:
+    """Seconds, and seconds of all processors together; an action in a process that goes on returns the latter."""
+    before, started = sum(os.times()[:4]), time.perf_counter()
+    answer = action()
+    elapsed, processor = time.perf_counter() - started, sum(os.times()[:4]) - before
+    return elapsed, answer if isinstance(answer, float) else processor
 
 
 def process(*command: str | Path) -> Callable[[], object]:
@@ -73,16 +77,17 @@ class KerasPredict:
         )
         self._answer()
 
-    def __call__(self, batch_size: int) -> None:
+    def __call__(self, batch_size: int) -> float:
         assert self.process.stdin
         self.process.stdin.write(f"predict {batch_size}\n")
         self.process.stdin.flush()
-        self._answer()
+        return float(self._answer()["processor_seconds"])
 
-    def _answer(self) -> None:
+    def _answer(self) -> dict[str, Any]:
         assert self.process.stdout
-        while not self.process.stdout.readline().startswith("{"):
+        while not (line := self.process.stdout.readline()).startswith("{"):
             assert self.process.poll() is None
+        return dict(json.loads(line))
 
 
 def commands(data_dir: Path, folder: Path) -> dict[str, Callable[[], object]]:
@@ -149,19 +154,25 @@ def measure_start(data_dir: Path, folder: Path, rounds: int) -> Table:
     actions = commands(data_dir, folder) | evaluations(data_dir)
     for warm_up in actions.values():
         warm_up()
-    times: dict[str, list[float]] = {name: [] for name in actions}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in actions}
     for _ in range(rounds):
         for name, action in actions.items():
             times[name].append(seconds(action))
-    table = Table("what", "seconds", f"of {REFERENCE}")
+    table = Table("what", "seconds", f"of {REFERENCE}", "processor seconds", f"of {REFERENCE}")
     for name, values in times.items():
-        ratios = [value / reference for value, reference in zip(values, times[REFERENCE], strict=True)]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        table.add_row(name, f"{statistics.median(values):.2f}", spread)
+        cells: list[str] = []
+        for kind in range(2):
+            ratios = [
+                value[kind] / reference[kind] for value, reference in zip(values, times[REFERENCE], strict=True)
+            ]
+            cells.append(f"{statistics.median(value[kind] for value in values):.2f}")
+            cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        table.add_row(name, *cells)
     of_keras = (times[f"warm: Keras predict, batch {size:,}"] for size in KERAS_SIZES)
     best = [min(values) for values in zip(*of_keras, strict=True)]
-    own = times["warm: classify 10,000 images"]
-    table.caption = f"warm, of Keras' best: {statistics.median(a / b for a, b in zip(own, best, strict=True)):.2f}"
+    pairs = list(zip(times["warm: classify 10,000 images"], best, strict=True))
+    wall, processor = (statistics.median(own[kind] / other[kind] for own, other in pairs) for kind in range(2))
+    table.caption = f"warm, of Keras' fastest: {wall:.2f}, processor time {processor:.2f}"
     return table
 
 

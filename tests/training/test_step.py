@@ -1,5 +1,9 @@
 """The step and the iterations, on the embedded digits."""
 
+import re
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -132,6 +136,14 @@ def test_the_towers_of_a_batch_do_not_change_the_training(towers: int) -> None:
     whole.towers, cut.towers = 1, towers
     expected, actual = (np.concatenate([each.losses for each in trainer.iterate()]) for trainer in (whole, cut))
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_autograph_translates_no_part_of_the_training() -> None:
+    """That takes most of the time to the first iteration."""
+    trained(recipe(3, model__dropout=0.5, training__ema_decay=0.9, augmentation__rotation=10))
+    files = [Path(module.__file__ or "") for name, module in sys.modules.items() if "autograph_generated" in name]
+    translated = {name for file in files for name in re.findall(r"def tf__(\w+)", file.read_text())}
+    assert not translated & {"_many_steps", "_step", "_gradients", "element", "batch", "another"}
 
 
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:

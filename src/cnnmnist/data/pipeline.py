@@ -119,4 +119,5 @@ class Batches:
         options.deterministic = True
         options.autotune.enabled = False
         numbers = tf.data.Dataset.range(start * local_shards, np.iinfo(np.int64).max)
-        return numbers.map(element).prefetch(4 * local_shards).with_options(options)
+        elements = numbers.map(tf.autograph.experimental.do_not_convert(element))
+        return elements.prefetch(4 * local_shards).with_options(options)

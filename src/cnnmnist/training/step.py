@@ -73,7 +73,9 @@ class Trainer:
                 self.averages = [tf.Variable(each, name="average") for each in self.variables]
         own_weights = self.precision == "float32" and not self.averages
         self._float32_model = self.model if own_weights else self._build("float32")
-        self._steps = tf.function(self._many_steps)
+        # AutoGraph takes longer to translate the functions than TensorFlow to trace them.
+        self._steps = tf.function(self._many_steps, autograph=False)
+        self._tower = tf.function(self._gradients, autograph=False)  # traced once for towers of one size
 
     def trained_model(self) -> keras.Model:
         """Return the trained network in float32, with the averages of the weights if the recipe asks for them."""
@@ -170,14 +172,14 @@ class Trainer:
         self, batches: tf.distribute.DistributedIterator, start: tf.Tensor, count: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Take ``count`` steps after ``start`` steps, and return losses and accuracies, float32 (count,)."""
-        losses = tf.TensorArray(tf.float32, count)
-        accuracies = tf.TensorArray(tf.float32, count)
-        for number in tf.range(count):
-            images, labels = next(batches)
-            results = self.strategy.run(self._step, (images, labels, start + tf.cast(number, tf.int64)))
-            loss, accuracy = self.strategy.experimental_local_results(results)[0]
-            losses = losses.write(number, loss)
-            accuracies = accuracies.write(number, accuracy)
+
+        def another(number: tf.Tensor, *results: tf.TensorArray) -> tuple[tf.Tensor | tf.TensorArray, ...]:
+            inputs = (*next(batches), start + tf.cast(number, tf.int64))
+            values = self.strategy.experimental_local_results(self.strategy.run(self._step, inputs))[0]
+            return number + 1, *(each.write(number, value) for each, value in zip(results, values, strict=True))
+
+        losses, accuracies = (tf.TensorArray(tf.float32, count) for _ in range(2))
+        _, losses, accuracies = tf.while_loop(lambda number, *_: number < count, another, (0, losses, accuracies))
         return losses.stack(), accuracies.stack()
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor, iteration: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -186,7 +188,7 @@ class Trainer:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         bounds = np.linspace(0, share, min(self.towers, share) + 1).astype(int).tolist()
         towers = [
-            self._gradients(images[first:last], labels[first:last], iteration, replica * share + first)
+            self._tower(images[first:last], labels[first:last], iteration, tf.constant(first) + replica * share)
             for first, last in itertools.pairwise(bounds)
         ]
         *gradients, loss, right, count = self._all_reduce([tf.add_n(parts) for parts in zip(*towers, strict=True)])
@@ -202,13 +204,8 @@ class Trainer:
             tape.watch(self.variables)
             logits = self._forward(images, iteration, first_row)
             loss = tf.reduce_sum(self._cross_entropy(logits, labels)) / self.recipe.training.batch_size
-        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-        return [
-            *tape.gradient(loss, self.variables),
-            loss,
-            tf.reduce_sum(tf.cast(right, tf.float32)),
-            self._count(labels),
-        ]
+        right = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels), tf.float32)
+        return [*tape.gradient(loss, self.variables), loss, tf.reduce_sum(right), self._count(labels)]
 
     def _count(self, labels: tf.Tensor) -> tf.Tensor:
         """Count the images that show a class, float32; :func:`cnnmnist.data.pipeline.Batches` has others, too."""
@@ -222,7 +219,7 @@ class Trainer:
             if isinstance(layer, keras.layers.Dropout):
                 seed = tf.stack([training.seed + (DROPOUT_STREAM + number) * 2**32, iteration])
                 uniform = tf.random.stateless_uniform([training.batch_size, outputs.shape[1]], seed)
-                kept = uniform[first_row : first_row + len(images)] >= layer.rate
+                kept = uniform[first_row : first_row + tf.shape(images)[0]] >= layer.rate
                 outputs = tf.where(kept, outputs / (1.0 - layer.rate), 0.0)
             else:
                 outputs = layer(outputs, training=True)
