@@ -40,6 +40,7 @@ class EvaluateOptions(CommonOptions):
     skip_damaged: bool
     show_errors: bool
     confusion_matrix: bool
+    robustness: bool
     figures: Path | None
 
 
@@ -48,6 +49,7 @@ class EvaluateOptions(CommonOptions):
 @split_option
 @click.option("--show-errors", is_flag=True, help="Draw the first nine misclassified images.")
 @click.option("--confusion-matrix", is_flag=True, help="Draw the confusion matrix as a figure, too.")
+@click.option("--robustness", is_flag=True, help="Corrupt and attack the images, and draw what that costs.")
 @click.option(
     "--figures", type=DIRECTORY, metavar="DIR", help="Folder for figures.  [default: the run's figures/]"
 )
@@ -96,6 +98,12 @@ def command(**given: Any) -> None:
         title = f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%}"
         figure = cnnmnist.draw_confusion_matrix(report.confusion_matrix, dataset.class_names, title)
         cnnmnist.save_figure(figure, figures[-1])
+    robustness = None
+    if options.robustness:
+        from cnnmnist.cli.robustness import show_robustness
+
+        figures.append(folder / f"{split}-robustness.png")
+        robustness = show_robustness(run, dataset, split, report.predicted, figures[-1], terminal)
     for path in figures:
         terminal.out.print(f"Figure: {path}")
     terminal.result(
@@ -118,6 +126,7 @@ def command(**given: Any) -> None:
                 for i in report.errors
             ],
             "undisputed_errors": sum(i not in disputed for i in report.errors),
+            **({"robustness": robustness} if robustness else {}),
             "figures": [str(path) for path in figures],
         }
     )
