@@ -17,7 +17,7 @@ WIDTH, MARGIN, ROW_GAP, ARROW_GAP, HEAD = 800, 12, 42, 14, 10
 NAME, MODULE, ASPECT = 14, 11, 0.65  # sizes of the fonts, and how wide a character is at most for its size
 # The middle of each box. The script ends with an error when arrows in a column would run through another box.
 COLUMNS = {
-    **{"cli": 400, "pages": 86, "training": 639, "conversion": 384, "distributed": 564, "visualization": 173},
+    **{"cli": 400, "pages": 86, "training": 639, "conversion": 384, "distributed": 564, "visualization": 95},
     **{"runs": 300, "evaluation": 729, "export": 585, "interpretation": 147, "summary": 470, "prediction": 64},
     **{"model": 656, "model_file": 354, "network": 230, "layers": 330, "data": 419, "recipes": 280},
     **{
@@ -30,6 +30,7 @@ COLUMNS = {
         "files": 616,
         "errors": 245,
         "processor": 420,
+        "robustness": 660,
     },
 }
 COLORS = ("#1f5fa8", "#b04a10", "#1b7446", "#7a3aa0", "#8a6a00", "#b01f4d", "#0f7285")

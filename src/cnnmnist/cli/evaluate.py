@@ -34,6 +34,7 @@ class EvaluateOptions(CommonOptions):
     confusion_matrix: bool
     calibration: bool
     predictions: Path | None
+    robustness: bool
     figures: Path | None
 
 
@@ -52,6 +53,7 @@ class EvaluateOptions(CommonOptions):
     help="Only the errors of this true class with this answer, as 4,9. Implies --show-errors.",
 )
 @click.option("--confusion-matrix", is_flag=True, help="Draw the confusion matrix as a figure, too.")
+@click.option("--robustness", is_flag=True, help="Corrupt and attack the images, and draw what that costs.")
 @click.option(
     "--calibration", is_flag=True, help="Measure and draw whether the network is as sure as it is right."
 )
@@ -123,7 +125,7 @@ def command(**given: Any) -> None:
         title = f"Accuracy on {views.SPLIT_TITLES[split]}: {report.accuracy:.1%}"
         figure = cnnmnist.draw_confusion_matrix(report.confusion_matrix, drawn.class_names, title)
         cnnmnist.save_figure(figure, figures[-1])
-    measures = {}
+    measures: dict[str, Any] = {}
     if options.calibration:
         from cnnmnist.calibration import calibration
 
@@ -135,6 +137,13 @@ def command(**given: Any) -> None:
             "calibration_error": found.error,
             "temperature": report.temperature,
         }
+    if options.robustness:
+        from cnnmnist.cli.robustness import show_robustness
+
+        figures.append(folder / f"{split}-robustness.png")
+        measures["robustness"] = show_robustness(
+            run, dataset, split, report.predicted, figures[-1], terminal
+        )
     for path in figures:
         terminal.out.print(f"Figure: {path}")
     if options.predictions:
