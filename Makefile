@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help train test test-lowest check docs bench format clean
+.PHONY: help train test test-cluster test-lowest check docs bench format clean
 
 help:
 	@echo "make train   train the tutorial's network (sets up $(VENV) first)"
 	@echo "make test    run the tests"
+	@echo "make test-cluster  run the tests that start Slurm or Ray, where they are installed"
 	@echo "make test-lowest  run them with the lowest versions that pyproject.toml allows (needs python3.11)"
 	@echo "make check   ruff, mypy and the directions of imports"
 	@echo "make docs    build the documentation as a site, build/site/index.html"
@@ -20,11 +21,14 @@ train: $(READY)
 	$(BIN)/cnnmnist train $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long and not cluster" $(ARGS)
+
+test-cluster: $(READY)
+	$(BIN)/python -m pytest -n 0 -m cluster -rs $(ARGS)
 
 # The lowest versions have wheels for the lowest Python alone.
 test-lowest: .venv-lowest/.ready
-	.venv-lowest/bin/python -m pytest -n auto --dist loadgroup -m "not long" $(ARGS)
+	.venv-lowest/bin/python -m pytest -n auto --dist loadgroup -m "not long and not cluster" $(ARGS)
 
 .venv-lowest/.ready: pyproject.toml
 	python3.11 -m venv --clear .venv-lowest

@@ -21,6 +21,8 @@ COLUMNS = {
     **{"runs": 300, "evaluation": 729, "export": 585, "interpretation": 147, "summary": 470, "prediction": 64},
     **{"model": 656, "model_file": 354, "network": 230, "layers": 330, "data": 419, "recipes": 280},
     **{
+        "calibration": 732,
+        "statistics": 720,
         "runtime": 530,
         "config": 205,
         "threads": 50,

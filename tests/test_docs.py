@@ -68,7 +68,7 @@ def cluster_commands() -> list[str]:
     assert container["name"] == "tensorflow", "the operator looks for this name"
     lists = [node for node in ast.walk(ast.parse(distributed("python")[0])) if isinstance(node, ast.List)]
     ray = next(ast.literal_eval(each) for each in lists if all(isinstance(e, ast.Constant) for e in each.elts))
-    assert len(shell) == 3
+    assert len(shell) == 5
     found = [re.sub("^.*cnnmnist", "cnnmnist", line) for line in shell]
     return [*found, shlex.join(container["command"]), shlex.join(["cnnmnist", *ray])]
 

@@ -139,6 +139,16 @@ def _pieces(sheet: Image.Image) -> int:
     return cv2.connectedComponents((np.asarray(sheet) < 128).astype(np.uint8))[0] - 1
 
 
+@pytest.mark.parametrize("digit", ["1", "3", "4", "6", "7", "9"])
+@pytest.mark.parametrize("height", [0.35, 0.5, 0.65])
+def test_a_stroke_that_the_pen_left_out_for_a_moment_is_one_stroke(digit: str, height: float) -> None:
+    sheet = paper()
+    write(sheet, digit, 130, 40, side=160)
+    cut = 40 + round(160 * (0.15 + 0.7 * height))
+    ImageDraw.Draw(sheet).line((100, cut - 6, 320, cut + 6), fill=225, width=6)
+    assert text(sheet) == digit
+
+
 def test_small_zeros_and_a_five_in_two_pieces() -> None:
     sheet = paper(480)
     write(sheet, "5", 30, 70)

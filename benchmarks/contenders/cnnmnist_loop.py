@@ -25,7 +25,9 @@ if arguments.devices > 1:
     processor = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * arguments.devices
     tf.config.set_logical_device_configuration(processor, logical)
-distribution = distribute(arguments.strategy, cluster_from_environment())
+if cluster := cluster_from_environment():
+    cluster.wait(300)
+distribution = distribute(arguments.strategy, cluster)
 endless = TrainingConfig(iterations=100_000_000, precision=arguments.precision, batch_size=arguments.batch_size)
 trainer = Trainer(Recipe(training=endless), load_dataset(data_dir=arguments.folder), distribution.strategy)
 assert trainer.model.count_params() == 242_062

@@ -22,11 +22,12 @@ from pictures.drawing import (
 
 def row_on_ruled_paper(rng: Rng, writer: Writer) -> Drawn:
     canvas = paper(rng, int(rng.integers(150, 350)), int(rng.integers(600, 900)))
-    height = canvas.shape[0] * rng.uniform(0.25, 0.42)
+    digits = int(rng.integers(3, 7))
+    height = min(canvas.shape[0] * rng.uniform(0.25, 0.42), 0.85 * canvas.shape[1] / digits / 1.3)
     color = (rng.uniform(30, 130),) * 3
     pitch, density = height * rng.uniform(1.1, 1.7), rng.uniform(0.4, 0.9)
     rule(canvas, rng, pitch, rng.uniform(2, 4.5), color, density, slope=rng.uniform(-0.04, 0.04))
-    return _row(canvas, rng, writer, int(rng.integers(3, 7)), height)
+    return _row(canvas, rng, writer, digits, height)
 
 
 def row_on_desk(rng: Rng, writer: Writer) -> Drawn:

@@ -24,6 +24,7 @@ from .training.loop import train as train
 from .training.step import Progress as Progress
 from .visualization.architecture import draw_network as draw_network
 from .visualization.charts import LearningCurve as LearningCurve
+from .visualization.charts import draw_calibration as draw_calibration
 from .visualization.charts import draw_confusion_matrix as draw_confusion_matrix
 from .visualization.charts import draw_embedding as draw_embedding
 from .visualization.charts import draw_learning_curves as draw_learning_curves

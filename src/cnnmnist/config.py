@@ -8,6 +8,7 @@ from cnnmnist.errors import SelectionError
 
 Activation = Literal["none", "relu", "sigmoid", "tanh"]
 Precision = Literal["float32", "mixed_bfloat16"]
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"  # also safe as a file name and on a terminal
 
 
@@ -93,6 +94,8 @@ class TrainingConfig(_Section):
     """Decay per iteration of a moving average of the weights, which is evaluated and saved; 0 for no average."""
     include_validation: bool = False
     """Train on the validation split, too: 60,000 images of MNIST instead of 55,000."""
+    temperature: float | None = Field(None, ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)
+    """Temperature of the probabilities with include_validation, found without it; null for 1."""
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "float32"
     """Number format in which the layers compute; auto uses mixed_bfloat16 where the processor computes in it."""
     seed: int = Field(0, ge=0, le=2**31 - 1)

@@ -17,21 +17,24 @@ CALIBRATION_IMAGES = 500
 BATCH_SIZE = 256  # images that TFLite computes at once
 
 
-def export_saved_model(model: keras.Model, folder: Path) -> None:
+def export_saved_model(model: keras.Model, folder: Path, temperature: float = 1.0) -> None:
     """Write a TensorFlow SavedModel, with the signature ``serving_default`` and the function ``serve``.
 
     Args:
         model: from images to logits, as :func:`cnnmnist.model.build_model` returns it.
         folder: the new folder; it replaces a folder of that name.
+        temperature: what divides the logits, as :attr:`cnnmnist.network.Network.temperature`.
 
     Raises:
         WriteError: the folder cannot be written.
     """
     with replacing_folder(folder) as temporary:
-        _write_saved_model(model, temporary)
+        _write_saved_model(model, temporary, temperature)
 
 
-def export_tflite(model: keras.Model, path: Path, calibration: np.ndarray | None = None) -> None:
+def export_tflite(
+    model: keras.Model, path: Path, calibration: np.ndarray | None = None, temperature: float = 1.0
+) -> None:
     """Write a TFLite (LiteRT) file.
 
     Args:
@@ -40,13 +43,14 @@ def export_tflite(model: keras.Model, path: Path, calibration: np.ndarray | None
         calibration: training images, uint8 (n, height, width). With them, the network computes in int8, and the
             outputs of its layers for these images give the ranges of the integers; without them, it computes in
             float32. Its input and output are float32 in both.
+        temperature: as for :func:`export_saved_model`.
 
     Raises:
         WriteError: the file cannot be written.
     """
     with quiet_standard_error(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # From a concrete function, the converter would lose the variables of Keras 3.
-        _write_saved_model(model, Path(folder) / "model")
+        _write_saved_model(model, Path(folder) / "model", temperature)
         converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))
         if calibration is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -74,13 +78,16 @@ def tflite_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
         return np.concatenate([run(**{INPUT: scale(part)})[OUTPUT] for part in parts])
 
 
-def _write_saved_model(model: keras.Model, folder: Path) -> None:
+def _write_saved_model(model: keras.Model, folder: Path, temperature: float) -> None:
     module = tf.Module()  # Keras' own ExportArchive writes every weight twice
     module.weights = [each.value for each in model.trainable_variables]
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    module.serve = tf.function(
-        lambda image: {OUTPUT: tf.nn.softmax(model(image, training=False))}, input_signature=[signature]
-    )
+
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = model(image, training=False)
+        return {OUTPUT: tf.nn.softmax(logits if temperature == 1.0 else logits / temperature)}
+
+    module.serve = tf.function(serve, input_signature=[signature])
     try:
         with quiet_standard_error():
             tf.saved_model.save(module, str(folder), signatures=module.serve)

@@ -43,6 +43,10 @@ class RunError(CnnMnistError):
     """A run directory is missing, damaged, in use or not finished."""
 
 
+class BusyRunError(RunError):
+    """Another process is training the run."""
+
+
 class MissingRunError(RunError):
     """There is no run of that name."""
 

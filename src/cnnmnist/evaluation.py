@@ -1,12 +1,18 @@
 """Evaluation: the predictions of a network for a split, and its scores."""
 
+import csv
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from cnnmnist.data.loading import Split
+from cnnmnist.files import replacing
 from cnnmnist.network import Network
-from cnnmnist.prediction import predict_logits
+from cnnmnist.prediction import cross_entropies, predict_logits, probabilities
+from cnnmnist.statistics import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,18 @@ class Report:
     """One for each class."""
     logits: np.ndarray
     """Logits of the images, float32 (n, classes)."""
+    temperature: float
+    """What the logits are divided by before the softmax."""
+
+    @functools.cached_property
+    def probabilities(self) -> np.ndarray:
+        """Probabilities of the classes, float32 (n, classes)."""
+        return probabilities(self.logits, self.temperature)
+
+    @functools.cached_property
+    def losses(self) -> np.ndarray:
+        """Cross-entropy of each image, float64 (n,)."""
+        return cross_entropies(self.logits, self.labels, self.temperature)
 
     @property
     def correct(self) -> int:
@@ -47,6 +65,11 @@ class Report:
     def accuracy(self) -> float:
         """Fraction of the images whose predicted class is the true one."""
         return self.correct / len(self.labels)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper end of the accuracy's interval: :func:`cnnmnist.statistics.wilson_interval`."""
+        return wilson_interval(self.correct, len(self.labels))
 
     @property
     def errors(self) -> np.ndarray:
@@ -70,4 +93,22 @@ def evaluate(network: Network, split: Split) -> Report:
     recall = correct / np.maximum(support, 1)
     f1 = 2 * correct / np.maximum(support + predictions, 1)
     scores = map(ClassScore, precision.tolist(), recall.tolist(), f1.tolist(), support.tolist())
-    return Report(split.labels, predicted, matrix, list(scores), logits)
+    return Report(split.labels, predicted, matrix, list(scores), logits, network.temperature)
+
+
+def write_predictions(report: Report, class_names: Sequence[str], path: Path) -> None:
+    """Write a CSV file with a row for each image of a split, in their order.
+
+    The columns are image, label, predicted, correct (True or False), loss, and the probability of each class with
+    its name; label and predicted are numbers of classes.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    with replacing(path, make_folder=True) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        names = [f"probability_{name}" for name in class_names]
+        writer.writerow(["image", "label", "predicted", "correct", "loss", *names])
+        columns = (report.labels, report.predicted, report.labels == report.predicted, report.losses)
+        for number, (row, *values) in enumerate(zip(report.probabilities, *columns, strict=True)):
+            writer.writerow([number, *values, *row])

@@ -1,7 +1,8 @@
 """Export: a trained network as ONNX and as safetensors, written without TensorFlow.
 
 Every exported network, also those of :mod:`cnnmnist.conversion`, has one input, ``image``, float32 (n, height,
-width, 1) in [0, 1], and one output, ``probabilities``, float32 (n, classes), after the softmax; n is free. Files
+width, 1) in [0, 1], and one output, ``probabilities``, float32 (n, classes), after the division by the network's
+temperature and the softmax; n is free. Files
 and folders are written whole or not at all.
 """
 
@@ -41,6 +42,11 @@ def export_onnx(network: Network, path: Path) -> None:
             nodes.append(_node(layer, shape, values))
             values = layer.name
         shape = layer.output_shape
+    weights = _named_weights(network)
+    if network.temperature != 1.0:
+        weights["temperature"] = np.array(network.temperature, np.float32)
+        nodes.append(helper.make_node("Div", [values, "temperature"], ["calibrated"]))
+        values = "calibrated"
     nodes.append(helper.make_node("Softmax", [values], [OUTPUT], axis=1))
     graph = helper.make_graph(
         nodes,
@@ -49,7 +55,7 @@ def export_onnx(network: Network, path: Path) -> None:
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", *network.layers[-1].output_shape])],
         [
             numpy_helper.from_array(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array, name)
-            for name, array in _named_weights(network).items()
+            for name, array in weights.items()
         ],
     )
     opset = helper.make_opsetid("", OPSET)

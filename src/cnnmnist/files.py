@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cnnmnist.errors import RunError, WriteError, reason
+from cnnmnist.errors import BusyRunError, RunError, WriteError, reason
 
 # Nobody can guess such a name, and so put a link there. The suffix is last, because Keras and matplotlib choose
 # the format by it.
@@ -183,13 +183,13 @@ def locked(folder: Path) -> Iterator[None]:
     On file systems without locks, the block runs without a lock.
 
     Raises:
-        RunError: another process has locked the folder.
+        BusyRunError: another process has locked the folder.
     """
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_locked(folder / RUN_LOCK))
         except BlockingIOError as error:
-            raise RunError(f"Another process is training {folder}: wait for its end, or stop it.") from error
+            raise BusyRunError(f"Another process is training {folder}: wait for its end, or stop it.") from error
         except OSError as error:
             raise RunError(f"Cannot lock {folder / RUN_LOCK}: {reason(error)}.") from error
         yield

@@ -23,13 +23,23 @@ class Network:
         classes: number of logits.
         weights: kernel and bias of each layer that has them, float32, from the image to the logits. Kernels of
             convolutions are (height, width, input channels, filters), kernels of dense layers (inputs, units).
+        temperature: what the logits are divided by before a softmax, so that the network is as sure as it is
+            right: C. Guo et al., 2017, https://arxiv.org/abs/1706.04599.
 
     Raises:
         RecipeError: the network has more than 100 million parameters.
         ValueError: the weights do not have the shapes of this network.
     """
 
-    def __init__(self, config: ModelConfig, image_shape: tuple[int, int], classes: int, weights: Sequence[Array]):
+    def __init__(
+        self,
+        config: ModelConfig,
+        image_shape: tuple[int, int],
+        classes: int,
+        weights: Sequence[Array],
+        temperature: float = 1.0,
+    ):
+        self.temperature = temperature
         self.image_shape, self.layers = image_shape, list_layers(config, image_shape, classes)
         expected = [shape for layer in self.layers for shape in layer.weight_shapes]
         if [each.shape for each in weights] != expected:

@@ -52,8 +52,34 @@ def in_batches(
     )
 
 
-def probabilities(logits: np.ndarray) -> NDArray[np.float32]:
-    """Compute the softmax of logits, float32 (n, classes), over the classes, float32 (n, classes)."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+@np.errstate(over="ignore")  # far below the largest logit, a probability is 0
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> NDArray[np.float32]:
+    """Compute the softmax of logits, divided by a temperature, over the classes.
+
+    Args:
+        logits: float32 (n, classes).
+        temperature: as :attr:`cnnmnist.network.Network.temperature`; with 1, the logits stay as they are.
+
+    Returns:
+        float32 (n, classes).
+    """
+    exponentials = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
     result: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return result
+
+
+def cross_entropies(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Compute the negative logarithm of the probability of each image's label, in nats.
+
+    Args:
+        logits: float32 (n, classes).
+        labels: true classes, integers (n,).
+        temperature: as for :func:`probabilities`.
+
+    Returns:
+        float64 (n,); finite and at least 0, because no probability is computed on the way.
+    """
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]
     return result

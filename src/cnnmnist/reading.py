@@ -21,18 +21,14 @@ WHOLE, SURE_WHOLE = 0.5, 0.9  # the least probability of a narrow and a broad pi
 TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 0.95  # times its height
 TOO_WIDE = 1.35  # times its height; no digit is as wide
+LOW = 0.65  # of the tallest digit in the line; lower pieces are small digits, never several
 PENALTY = 1.5  # logarithm of the probability, for a width of one height more
 PART = 0.6  # least probability of each part of a split
-SPLIT, SURE_SPLIT = (
-    -0.5,
-    -0.15,
-)  # least logarithm of the probability of all parts, and of parts that are not doubtful
+SPLIT = -0.5  # least logarithm of the probability of all parts
+SURE_SPLIT = -0.15  # of parts that are not doubtful
 HEIGHT = 64  # rows of the ink in which cuts are searched
-STEP, BEND, SHARED = (
-    0.08,
-    0.05,
-    0.06,
-)  # of the height: between cuts, sideways in a cut, and of a stroke in both parts
+STEP, BEND = 0.08, 0.05  # of the height: between two cuts, and sideways in a cut
+SHARED = 0.06  # of the height: the width of a stroke that is in both parts
 MOST_CUTS = 30
 PRICE, SLANT = 0.01, 0.05  # of a cut through one pixel of full ink, and of a step sideways as an amount of ink
 
@@ -82,27 +78,39 @@ def read_digits(
         return probabilities(predict_logits(network, images))
 
     if dataset.preparation == "digits":
-        return [_read_line(line, classify, shape) for line in find_lines(pixels, name)]
-    image = prepare_whole(pixels, shape, dataset.background)
-    row = classify(image[np.newaxis])[0]
-    return [[Digit(image, row, (0.0, 0.0, 1.0, 1.0), bool(row.max() < SURE))]]
+        lines = [_read_line(line, classify, shape) for line in find_lines(pixels, name)]
+    else:
+        image = prepare_whole(pixels, shape, dataset.background)
+        row = classify(image[np.newaxis])[0]
+        lines = [[Digit(image, row, (0.0, 0.0, 1.0, 1.0), bool(row.max() < SURE))]]
+    # The bounds above were found for probabilities of temperature 1, and hold for those alone.
+    return [[_calibrated(digit, network) for digit in line] for line in lines]
+
+
+def _calibrated(digit: Digit, network: Network) -> Digit:
+    if network.temperature == 1.0:
+        return digit
+    logits = np.log(np.maximum(digit.probabilities, np.finfo(np.float32).tiny))[np.newaxis]
+    return replace(digit, probabilities=probabilities(logits, network.temperature)[0])
 
 
 def _read_line(line: list[InkedDigit], classify: Classify, shape: tuple[int, int]) -> list[Digit]:
-    digits = [digit for inked in line for digit in _read(inked, classify, shape)]
+    lowest = LOW * max(inked.ink.shape[0] for inked in line)
+    digits = [digit for inked in line for digit in _read(inked, classify, shape, lowest)]
     # 8+3 is no number, although 8 and 3 are digits.
     is_number = not line[0].beside_sign and all(digit.probabilities.max() >= NO_DIGIT for digit in digits)
     return digits if is_number else [replace(digit, doubtful=True) for digit in digits]
 
 
-def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> list[Digit]:
+def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int], lowest: float) -> list[Digit]:
+    """Read a piece of ink as one digit or, if it is as high as ``lowest``, several."""
     image = digit_image(inked.ink, shape)
     row = classify(image[np.newaxis])[0]
     probability = float(row.max())
     height, width = inked.ink.shape
     excess = width / height - TOO_WIDE
     whole = WHOLE if width < BROAD * height else SURE_WHOLE
-    if width > TOUCHING * height and (probability < whole or excess > 0):
+    if height >= lowest and width > TOUCHING * height and (probability < whole or excess > 0):
         score, parts = _split(inked, classify, shape)
         if score > max(SPLIT, math.log(probability) - PENALTY * max(0.0, excess)):
             return [replace(part, doubtful=part.doubtful or score < SURE_SPLIT) for part in parts]

@@ -6,24 +6,21 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
 from cnnmnist.data.loading import EMBEDDED
+from cnnmnist.distributed.cluster import Cluster
+from cnnmnist.runs.store import SHIPPED
 from conftest import SMALL, Cli, command, only_run
 from support.addresses import free_addresses, tf_config
-from support.clusters import cluster, ended, run_cluster, started
+from support.clusters import LONG, cluster, ended, run_cluster, started, wait_for_iterations, weights
 
 pytest.importorskip("fcntl", reason="Windows has no signals for other processes")
 pytestmark = pytest.mark.xdist_group("clusters")
 TRAIN = ["train", *SMALL, "--dataset", "mnist5k"]
+PRETRAINED = SHIPPED["pretrained"]
 WITHIN = 60  # seconds until every worker knows that another one is gone
-
-
-def weights(run: Path) -> bytes:
-    with ZipFile(run / "model.keras") as archive:
-        return archive.read("model.weights.h5")
 
 
 def metrics(run: Path) -> list[list[float]]:
@@ -82,6 +79,89 @@ def test_workers_that_would_train_something_else_all_stop_before_the_first_itera
         assert result.err.count("Error: ") == 1
         assert list((tmp_path / f"worker-{number}").iterdir()) == []
     assert "Error: worker 1 (127.0.0.1:" in results[1].err
+
+
+REFUSED_BY_ALL = [
+    (["--set", "training.momentum=1"], 2, "momentum"),
+    (["--resume", "latest", "--dataset", "mnist5k"], 2, "--dataset cannot be given with --resume"),
+    (["--dataset", "mnits"], 1, "There is no data set 'mnits'"),
+    (["--data-dir", "nowhere"], 1, "nowhere"),
+    (["--config", "nothing"], 2, "nothing"),
+    (["--resume", "latest", "--name", "mine"], 2, "--name cannot be given with --resume"),
+    (["--resume", "latest", "--config", "tutorial"], 2, "--config cannot be given with --resume"),
+    (["--record", "--record-at", "3"], 2, "leave out --record-at"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [*REFUSED_BY_ALL[:3], *(pytest.param(*each, marks=pytest.mark.long) for each in REFUSED_BY_ALL[3:])],
+)
+def test_what_the_options_alone_forbid_all_workers_refuse_without_waiting(
+    tmp_path: Path, arguments: list[str], status: int, message: str
+) -> None:
+    before = time.monotonic()
+    for result in run_cluster([command("train", *arguments)] * 2, tmp_path):
+        assert result.status == status
+        assert message in result.err
+        assert result.err.count("Error: ") == 1
+    assert time.monotonic() - before < 60
+    assert not list(tmp_path.glob("worker-*/*"))
+
+
+REFUSED_BY_ONE = [
+    (0, ["--resume", "{pretrained}", "--learning-rate", "0.5"], "--learning-rate contradicts the recipe"),
+    (1, ["--dataset", "mnist", "--data-dir", "{data}"], "/data-1"),
+    (0, ["--resume", "latest"], "There is no run in runs"),
+    (0, ["--resume", "{pretrained}", "--iterations", "1"], "so that --iterations cannot be changed"),
+    (0, ["--resume", "{pretrained}", "--set", "model.dense=[9]"], "--set model.dense contradicts"),
+    (0, ["--resume", "{damaged}"], "run.json is damaged"),
+    (0, ["--dataset", "mnist5k", "--name", "latest"], "'latest' cannot name a run"),
+]
+
+
+@pytest.mark.parametrize(
+    ("refusing", "arguments", "message"),
+    [*REFUSED_BY_ONE[:1], *(pytest.param(*each, marks=pytest.mark.long) for each in REFUSED_BY_ONE[1:])],
+)
+def test_what_one_worker_alone_sees_all_workers_refuse(
+    tmp_path: Path, refusing: int, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "run.json").write_text("{")
+    places = {"pretrained": PRETRAINED, "damaged": tmp_path / "damaged"}
+    commands = []
+    for rank in range(2):  # the data folder of one worker is empty
+        data = tmp_path / f"data-{rank}"
+        data.mkdir()
+        if rank != refusing:
+            shutil.copytree(EMBEDDED, data, dirs_exist_ok=True)
+        commands.append(command("train", *(each.format(data=data, **places) for each in arguments)))
+    before = time.monotonic()
+    results = run_cluster(commands, tmp_path)
+    assert time.monotonic() - before < 120
+    for rank, result in enumerate(results):
+        assert result.status == (results[refusing].status if rank == refusing else 1)
+        assert message in result.err
+        assert result.err.count("Error: ") == 1
+    assert f"worker {refusing} (127.0.0.1:" in results[1 - refusing].err
+    assert "refused to start: " in results[1 - refusing].err
+
+
+@pytest.mark.parametrize("joining", [0, pytest.param(1, marks=pytest.mark.long)])
+def test_a_worker_that_is_ready_and_never_joins_is_not_waited_for(tmp_path: Path, joining: int) -> None:
+    addresses = free_addresses(2)
+    arguments = command(*TRAIN, "--cluster-timeout", 5)
+    with started([arguments], tmp_path, [{"TF_CONFIG": tf_config(addresses, joining)}]) as (worker,):
+        Cluster.model_validate_json(tf_config(addresses, 1 - joining)).wait(120)
+        before = time.monotonic()
+        result = ended(worker)
+    assert time.monotonic() - before < 60
+    assert result.status == 1
+    (error,) = (line for line in result.err.splitlines() if line != "Waiting for all of 2 workers")
+    assert error.startswith(f"Error: worker {joining} ({addresses[joining]}): ")
+    assert f"worker {1 - joining} ({addresses[1 - joining]})" in error
+    assert not list(tmp_path.glob("worker-*/*"))
 
 
 def test_a_worker_that_never_appears_is_named(tmp_path: Path, cli: Cli) -> None:
@@ -154,18 +234,6 @@ def test_one_process_trains_on_mirrored_devices_by_name(tmp_path: Path, cli: Cli
     result = cli(*TRAIN, "--strategy", "mirrored", "--iterations", 5, TF_CONFIG="{")
     assert result.status == 0, result.err
     assert "Strategy mirrored: 1 x 16 images per iteration" in result.out
-
-
-def wait_for_iterations(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if any(len(file.read_bytes().splitlines()) >= count for file in folder.glob("*/runs/*/metrics.jsonl")):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{count} iterations were not reached")
-
-
-LONG = [*TRAIN, "--iterations", 2_000, "--checkpoint-every", 200, "--evaluate-at", "1000"]
 
 
 @pytest.fixture(scope="module", params=[2, 4])

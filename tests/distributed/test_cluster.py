@@ -1,6 +1,10 @@
 """TF_CONFIG as others write it, and as nobody should."""
 
 import json
+import socket
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -64,11 +68,85 @@ def test_what_nobody_should_write_is_refused_by_field(
 
 
 def test_a_port_that_is_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         own = f"127.0.0.1:{taken.getsockname()[1]}"
         cluster = read(monkeypatch, tf_config([own, *free_addresses(1)], 0))
         assert cluster
         with pytest.raises(ClusterError, match="Cannot listen on port"):
             cluster.wait(1.0)
+
+
+def members(addresses: list[str]) -> list[Cluster]:
+    return [Cluster.model_validate_json(tf_config(addresses, index)) for index in range(len(addresses))]
+
+
+def outcome(waiting: Future[None]) -> str:
+    """The error of a worker, or an empty text."""
+    try:
+        waiting.result(timeout=60)
+    except ClusterError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_workers_that_come_one_after_the_other_meet(size: int) -> None:
+    with ThreadPoolExecutor(size) as pool:
+        waiting = []
+        for each in members(free_addresses(size)):
+            waiting.append(pool.submit(each.wait, 60))
+            time.sleep(0.1)
+        assert [outcome(each) for each in waiting] == [""] * size
+
+
+@pytest.mark.parametrize("refusing", [[0], [2], [0, 1, 2]])
+def test_what_one_worker_refuses_all_know_at_once(refusing: list[int]) -> None:
+    why = "the file “ä” is damaged: " + "x" * 20_000
+    start = time.monotonic()
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [
+            pool.submit(each.wait, 60, why if each.rank in refusing else "") for each in members(free_addresses(3))
+        ]
+        messages = [outcome(each) for each in waiting]
+    assert time.monotonic() - start < 30
+    for rank, message in enumerate(messages):
+        if rank in refusing:
+            assert message == ""
+        else:
+            assert message.startswith(f"worker {refusing[0]} (127.0.0.1:")
+            assert "refused to start: the file “ä” is damaged: xxx" in message
+
+
+def test_a_worker_that_is_started_again_meets_those_that_wait() -> None:
+    first, second, third = members(free_addresses(3))
+    with ThreadPoolExecutor(3) as pool:
+        waiting = pool.submit(first.wait, 60)
+        assert "Gave up" in outcome(pool.submit(second.wait, 1))
+        again = [pool.submit(each.wait, 60) for each in (second, third)]
+        assert [outcome(each) for each in (waiting, *again)] == ["", "", ""]
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"9 ", b"-1 no", b"\xff" * 20_000])
+def test_a_stranger_at_a_workers_port_is_no_worker(answer: bytes) -> None:
+    own, strange = free_addresses(2)
+    stop = threading.Event()
+
+    def speak(server: socket.socket) -> None:
+        while not stop.is_set():
+            try:
+                with server.accept()[0] as connection:
+                    connection.sendall(answer)
+                with socket.create_connection((own.partition(":")[0], int(own.partition(":")[2]))) as connection:
+                    connection.sendall(answer)
+            except OSError:
+                continue
+
+    host, _, port = strange.partition(":")
+    with socket.create_server((host, int(port))) as server, ThreadPoolExecutor(1) as pool:
+        server.settimeout(0.1)
+        pool.submit(speak, server)
+        try:
+            with pytest.raises(ClusterError, match=rf"after 1 seconds of waiting for worker 1 \({strange}\)"):
+                members([own, strange])[0].wait(1)
+        finally:
+            stop.set()

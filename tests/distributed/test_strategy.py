@@ -28,7 +28,9 @@ from cnnmnist.training.step import Trainer
 kind, devices, iterations, data_dir, out = sys.argv[1:]
 processor = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * int(devices))
-distribution = distribute(kind, cluster_from_environment(), 120)
+if cluster := cluster_from_environment():
+    cluster.wait(120)
+distribution = distribute(kind, cluster, 120)
 digits = load_dataset(data_dir=Path(data_dir)) if data_dir else load_dataset("mnist5k")
 trainer = Trainer(load_recipe(overrides={"training.iterations": int(iterations)}), digits, distribution.strategy)
 

@@ -1,16 +1,22 @@
 """Real clusters on loopback: one process per worker, all ended when the test is."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
-from conftest import Result
+from conftest import SMALL, Result
 from support.addresses import free_addresses, tf_config
 
 PATIENCE = 240  # seconds for a cluster to end
+# Long enough to be interrupted.
+LONG = ["train", *SMALL, "--dataset", "mnist5k", "--iterations", "2000", "--checkpoint-every", "200"]
+LONG += ["--evaluate-at", "1000"]
 
 
 @contextlib.contextmanager
@@ -60,3 +66,34 @@ def ended(worker: subprocess.Popen[str]) -> Result:
 def run_cluster(commands: list[list[str]], folder: Path) -> list[Result]:
     with cluster(commands, folder) as workers:
         return [ended(worker) for worker in workers]
+
+
+def weights(run: Path) -> bytes:
+    with ZipFile(run / "model.keras") as archive:
+        return archive.read("model.weights.h5")
+
+
+def status(run: Path) -> str:
+    return str(json.loads((run / "run.json").read_text())["status"])
+
+
+def wait_for_iterations(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any(len(file.read_bytes().splitlines()) >= count for file in folder.glob("**/metrics.jsonl")):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{count} iterations were not reached")
+
+
+def process_with(argument: object, variable: str) -> int:
+    """The process of ``cnnmnist`` with this argument, and with this text in its environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            environment = (folder / "environ").read_bytes().decode(errors="replace")
+            if str(argument) in command and command[1:3] == ["-m", "cnnmnist"] and variable in environment:
+                found.append(int(folder.name))
+    (process,) = found
+    return process

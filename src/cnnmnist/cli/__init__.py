@@ -15,6 +15,7 @@ from cnnmnist.cli.environment import prepare_environment
 
 COMMANDS = {
     "train": "Train the network.",
+    "sweep": "Train with several seeds and settings, and compare what they reach.",
     "evaluate": "Measure a trained network on a split of the data.",
     "visualize": "Look at filters, layer outputs and images.",
     "summary": "Show a network layer by layer.",

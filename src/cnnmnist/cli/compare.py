@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import click
@@ -12,54 +13,79 @@ from cnnmnist.cli.completion import RUN
 from cnnmnist.cli.options import json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
-from cnnmnist.errors import RunError
+from cnnmnist.errors import MissingRunError, RunError
 
 LONGEST_NAME = 64  # in the figure
 LONGEST_LIST = 8  # in the table
 
 
 @click.command(cls=Command)
-@click.argument("names", nargs=-1, required=True, type=RUN, metavar="RUN RUN...")
+@click.argument("names", nargs=-1, required=True, type=RUN, metavar="RUN|SWEEP...")
+@click.option(
+    "--test",
+    "tested",
+    is_flag=True,
+    help="Test on the same test images whether the runs differ by more than luck, and draw what only some read.",
+)
 @output_option("Figure: a .png, .svg or .pdf file.  [default: in the first run's figures/]")
 @runs_dir_option
 @json_option
-def command(names: tuple[str, ...], output: Path | None, runs_dir: Path, as_json: bool) -> None:
+def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir: Path, as_json: bool) -> None:
     """Compare runs: print the settings that differ and the accuracies, and draw the learning curves.
+
+    A sweep stands for its settings: a curve is the mean over the seeds, in a band from the lowest to the highest.
 
     \b
     cnnmnist compare pretrained latest
+    cnnmnist compare pretrained latest --test
     cnnmnist compare slower faster --output curves.svg
+    cnnmnist compare rates
     """
-    if len(names) < 2:
-        raise click.UsageError("There is nothing to compare: name two runs or more.")
-
     from cnnmnist.runs.diff import differences
     from cnnmnist.visualization.figures import check_figure_path  # imports matplotlib
 
     if output:
         check_figure_path(output)
     terminal = Terminal(as_json)
-    runs = [cnnmnist.load_run(name, runs_dir) for name in names]
-    _check_distinct(runs, names)
-    titles = _titles(runs)
+    titled = [group for name in names for group in _groups(name, runs_dir)]
+    if len(titled) < 2:
+        raise click.UsageError(
+            "There is nothing to compare: name two runs or more, or a sweep of several settings."
+        )
+    _check_distinct(titled)
+    groups = [group for _, group in titled]
+    runs, titles = [group[0] for group in groups], _titles(titled)
+    if tested:
+        from cnnmnist.cli.paired_test import load_same_dataset, paired_test
+
+        if any(len(group) > 1 for group in groups):
+            raise click.UsageError("--test compares single runs: name runs of the sweep, such as SWEEP/RUN.")
+        dataset = load_same_dataset(runs, titles)
     differing = differences([run.metadata for run in runs])
     path = output or runs[0].figures / f"{_file_name(runs)}.png"
-    curves = [_curve(run, title, terminal) for run, title in zip(runs, titles, strict=True)]
+    curves = [_curve(group, title, terminal) for group, title in zip(groups, titles, strict=True)]
     cnnmnist.save_figure(cnnmnist.draw_learning_curves(curves), path)
     if differing:
         texts = {field: [_text(value) for value in values] for field, values in differing.items()}
         _show("Differences", "field", titles, texts, terminal)
     else:
         terminal.out.print("The runs have the same recipe, data and versions.")
-    if ladders := _ladders(runs):
+    if ladders := _ladders(groups):
         _show("Accuracy on Test-Set", "iterations", titles, ladders, terminal)
-    terminal.out.print(f"Figure: {path}")
+    figures, pairs = [path], {}
+    if tested:
+        found, drawn = paired_test(runs, titles, dataset, path, terminal)
+        figures, pairs = [path, *drawn], {"pairs": found}
+    for figure in figures:
+        terminal.out.print(f"Figure: {figure}")
     terminal.result(
         {
             "runs": [str(run.directory) for run in runs],
             "differences": differing,
+            "groups": [[str(run.directory) for run in group] for group in groups],
             "ladders": [[rung.model_dump() for rung in run.metadata.ladder] for run in runs],
-            "figures": [str(path)],
+            "figures": [str(figure) for figure in figures],
+            **pairs,
         }
     )
 
@@ -72,17 +98,34 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list) else str(value)
 
 
-def _check_distinct(runs: "list[cnnmnist.Run]", names: tuple[str, ...]) -> None:
-    places = [run.directory.resolve() for run in runs]
-    for number, place in enumerate(places):
-        if place in places[:number]:
-            raise click.UsageError(f"{names[number]!r} is the same run as an earlier one: name each run once.")
+def _groups(name: str, runs_dir: Path) -> "list[tuple[str, list[cnnmnist.Run]]]":
+    """A run, or the finished runs of each setting of a sweep, and what they are called."""
+    from cnnmnist.runs.sweep_results import sweep_results
+    from cnnmnist.runs.sweeps import describe, find_sweep
+
+    try:
+        run = cnnmnist.load_run(name, runs_dir)
+    except MissingRunError as error:
+        try:
+            rows = sweep_results(find_sweep(name, runs_dir))
+        except MissingRunError:
+            raise error from None
+        return [(describe(row.settings) or name, row.runs) for row in rows if row.runs]
+    return [(run.directory.resolve().name, [run])]
 
 
-def _titles(runs: "list[cnnmnist.Run]") -> list[str]:
-    """The runs' own names, or their directories if two have the same name."""
-    names = [run.directory.resolve().name for run in runs]
-    names = names if len(set(names)) == len(names) else [str(run.directory) for run in runs]
+def _check_distinct(titled: "list[tuple[str, list[cnnmnist.Run]]]") -> None:
+    places: set[Path] = set()
+    for title, runs in titled:
+        if not places.isdisjoint(own := {run.directory.resolve() for run in runs}):
+            raise click.UsageError(f"{title!r} is the same run as an earlier one: name each run once.")
+        places |= own
+
+
+def _titles(titled: "list[tuple[str, list[cnnmnist.Run]]]") -> list[str]:
+    """The runs' own names and the settings of sweeps, or directories if two have the same name."""
+    names = [title for title, _ in titled]
+    names = names if len(set(names)) == len(names) else [str(runs[0].directory) for _, runs in titled]
     return [printable(name) for name in names]
 
 
@@ -92,26 +135,30 @@ def _file_name(runs: "list[cnnmnist.Run]") -> str:
     return f"compared-with-{runs[1].directory.resolve().name[:LONGEST_NAME]}{more}"
 
 
-def _curve(run: "cnnmnist.Run", title: str, terminal: Terminal) -> "cnnmnist.LearningCurve":
+def _curve(runs: "list[cnnmnist.Run]", title: str, terminal: Terminal) -> "cnnmnist.LearningCurve":
     import numpy as np
 
     losses = accuracies = np.empty(0)
     try:
-        metrics = run.load_metrics()
-        losses, accuracies = metrics.losses, metrics.accuracies
+        metrics = [run.load_metrics() for run in runs]
+        least = min(len(each.losses) for each in metrics)
+        losses = np.array([each.losses[:least] for each in metrics])
+        accuracies = np.array([each.accuracies[:least] for each in metrics])
     except RunError as error:
         terminal.warn(f"{str(error).rstrip('.')}: the learning curve of {title} is left out.")
     short = title if len(title) <= LONGEST_NAME else f"…{title[1 - LONGEST_NAME :]}"
-    ladder = [(rung.iteration, rung.accuracy) for rung in run.metadata.ladder]
+    ladder = [(rung.iteration, rung.accuracy) for run in runs for rung in run.metadata.ladder]
     return cnnmnist.LearningCurve(short, losses, accuracies, ladder)
 
 
-def _ladders(runs: "list[cnnmnist.Run]") -> dict[str, list[str]]:
-    ladders = [{rung.iteration: rung.accuracy for rung in run.metadata.ladder} for run in runs]
-    return {
-        f"{iteration:,}": [f"{ladder[iteration]:.2%}" if iteration in ladder else "-" for ladder in ladders]
-        for iteration in sorted(set().union(*ladders))
-    }
+def _ladders(groups: "list[list[cnnmnist.Run]]") -> dict[str, list[str]]:
+    """Accuracies by iteration, of a sweep their mean over the seeds."""
+    rungs = [[rung for run in group for rung in run.metadata.ladder] for group in groups]
+    table = {}
+    for iteration in sorted({rung.iteration for each in rungs for rung in each}):
+        reached = [[rung.accuracy for rung in each if rung.iteration == iteration] for each in rungs]
+        table[f"{iteration:,}"] = [f"{mean(each):.2%}" if each else "-" for each in reached]
+    return table
 
 
 def _show(title: str, key: str, titles: list[str], rows: dict[str, list[str]], terminal: Terminal) -> None:

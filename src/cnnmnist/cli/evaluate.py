@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.text import Text
 
 import cnnmnist
 from cnnmnist.cli.command import Command
@@ -19,14 +18,7 @@ from cnnmnist.cli.options import (
     skip_damaged_option,
     split_option,
 )
-from cnnmnist.cli.tables import NumberTable, make_table
 from cnnmnist.cli.terminal import Terminal
-
-if TYPE_CHECKING:
-    from cnnmnist.data.disputed import Dispute
-
-SHOWN_ERRORS = 9
-SPLIT_TITLES = {"test": "Test-Set", "validation": "Validation-Set", "train": "Training-Set"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +29,11 @@ class EvaluateOptions(CommonOptions):
     split: str
     skip_damaged: bool
     show_errors: bool
+    sort: str | None
+    confused: str | None
     confusion_matrix: bool
+    calibration: bool
+    predictions: Path | None
     figures: Path | None
 
 
@@ -45,7 +41,26 @@ class EvaluateOptions(CommonOptions):
 @run_argument
 @split_option
 @click.option("--show-errors", is_flag=True, help="Draw the first nine misclassified images.")
+@click.option(
+    "--sort",
+    type=click.Choice(["index", "loss"]),
+    help="Order of the errors: index, or loss, the worst first. Implies --show-errors.  [default: index]",
+)
+@click.option(
+    "--confused",
+    metavar="TRUE,PRED",
+    help="Only the errors of this true class with this answer, as 4,9. Implies --show-errors.",
+)
 @click.option("--confusion-matrix", is_flag=True, help="Draw the confusion matrix as a figure, too.")
+@click.option(
+    "--calibration", is_flag=True, help="Measure and draw whether the network is as sure as it is right."
+)
+@click.option(
+    "--predictions",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Write each image's label, answer, loss and probabilities for a spreadsheet.",
+)
 @click.option(
     "--figures", type=DIRECTORY, metavar="DIR", help="Folder for figures.  [default: the run's figures/]"
 )
@@ -60,7 +75,8 @@ def command(**given: Any) -> None:
 
     \b
     cnnmnist evaluate
-    cnnmnist evaluate --show-errors
+    cnnmnist evaluate --sort loss --confused 4,9
+    cnnmnist evaluate --calibration --predictions answers.csv
     cnnmnist evaluate 20260723-120000-tutorial --split validation --confusion-matrix
     """
     options = EvaluateOptions(**given)
@@ -74,36 +90,65 @@ def command(**given: Any) -> None:
             only_test=options.split == "test",
         )
     terminal.warn_of_data(dataset)
+    pair = _pair(options.confused, dataset.class_names) if options.confused is not None else None
     network = run.load_network()
     terminal.warn_about(run)
 
     split = options.split
     report = cnnmnist.evaluate(network, dataset.split(split))
 
+    from cnnmnist.cli import evaluation_views as views
     from cnnmnist.data.disputed import disputed_labels
 
     disputed = disputed_labels(report.labels)
     seen = run.has_seen(dataset, split)
-    _show_report(report, dataset, split, seen, terminal)
+    views.show_report(report, dataset, split, seen, terminal)
+    errors, words, ending = report.errors, "are misclassified", ""
+    if pair:
+        errors = errors[(report.labels[errors] == pair[0]) & (report.predicted[errors] == pair[1])]
+        true, predicted = (dataset.class_names[number] for number in pair)
+        words, ending = f"of class {true} are read as {predicted}", f"-{pair[0]}-{pair[1]}"
+    if options.sort == "loss":
+        errors, ending = errors[(-report.losses[errors]).argsort(kind="stable")], f"{ending}-by-loss"
     folder = options.figures or run.figures
     figures = []
-    if options.show_errors or options.confusion_matrix:
+    drawn = dataset
+    if options.show_errors or options.sort or pair or options.confusion_matrix:
         drawn = terminal.with_drawable_names(dataset)
-    if options.show_errors:
-        figures += _show_errors(report, disputed, dataset, drawn.class_names, split, folder, terminal)
+    if options.show_errors or options.sort or pair:
+        path = folder / f"{split}-errors{ending}.png"
+        figures += views.show_errors(errors, words, report, disputed, dataset, drawn, split, path, terminal)
     if options.confusion_matrix:
         figures.append(folder / f"{split}-confusion-matrix.png")
-        title = f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%}"
+        title = f"Accuracy on {views.SPLIT_TITLES[split]}: {report.accuracy:.1%}"
         figure = cnnmnist.draw_confusion_matrix(report.confusion_matrix, drawn.class_names, title)
         cnnmnist.save_figure(figure, figures[-1])
+    measures = {}
+    if options.calibration:
+        from cnnmnist.calibration import calibration
+
+        found = calibration(report)
+        figures.append(views.show_calibration(found, run, split, folder, terminal))
+        measures = {
+            "cross_entropy": found.cross_entropy,
+            "brier_score": found.brier_score,
+            "calibration_error": found.error,
+            "temperature": report.temperature,
+        }
     for path in figures:
         terminal.out.print(f"Figure: {path}")
+    if options.predictions:
+        from cnnmnist.evaluation import write_predictions
+
+        write_predictions(report, dataset.class_names, options.predictions)
+        terminal.out.print(f"Predictions: {options.predictions}")
     terminal.result(
         {
             "run": str(run.directory),
             "dataset": dataset.name,
             "split": split,
             "accuracy": report.accuracy,
+            "interval": report.interval,
             "correct": report.correct,
             "total": len(report.labels),
             "seen_in_training": seen,
@@ -113,93 +158,27 @@ def command(**given: Any) -> None:
                     "index": int(i),
                     "label": int(report.labels[i]),
                     "predicted": int(report.predicted[i]),
+                    "loss": float(report.losses[i]),
                     "disputed": disputed[i]._asdict() if i in disputed else None,
                 }
-                for i in report.errors
+                for i in errors
             ],
             "undisputed_errors": sum(i not in disputed for i in report.errors),
             "figures": [str(path) for path in figures],
+            **measures,
         }
     )
 
 
-def _show_report(
-    report: "cnnmnist.Report", dataset: "cnnmnist.Dataset", split: str, seen: bool, terminal: Terminal
-) -> None:
-    terminal.out.print(
-        f"Accuracy on {SPLIT_TITLES[split]}: {report.accuracy:.1%} ({report.correct} / {len(report.labels)})",
-        style="bold",
+def _pair(text: str, names: tuple[str, ...]) -> tuple[int, int]:
+    """The numbers of two classes that are given by their names or, where no name is meant, by their numbers."""
+    numbers = {str(number): number for number in range(len(names))} | {name: i for i, name in enumerate(names)}
+    parts = text.split(",")
+    for cut in range(1, len(parts)):  # a name may have a comma
+        true, predicted = (",".join(side).strip() for side in (parts[:cut], parts[cut:]))
+        if true in numbers and predicted in numbers and numbers[true] != numbers[predicted]:
+            return numbers[true], numbers[predicted]
+    raise click.UsageError(
+        f"--confused takes two different classes, as {names[0]},{names[-1]}, not {text!r}: the classes are "
+        f"{', '.join(names)}."
     )
-    if seen:
-        warning = "The network was trained on these images: this accuracy says nothing about new ones."
-        terminal.out.print(warning, style="yellow")
-    names = dataset.class_names
-    table = _confusion_table(report.confusion_matrix, names)
-    if table.full_width(least=True) <= terminal.out.width:
-        terminal.out.print(table)
-    else:
-        terminal.out.print("Confusion matrix: too wide for this terminal; --confusion-matrix draws it.")
-    terminal.out.print(_score_table(report, names))
-
-
-def _confusion_table(matrix: Any, names: tuple[str, ...]) -> NumberTable:
-    wrong = matrix.copy()
-    for number in range(len(names)):
-        wrong[number, number] = 0
-    # The three largest confusions stand out, with all that are as large as the third.
-    notable = max(1, sorted(wrong.flat)[-3])
-
-    def cell(row: int, column: int) -> Text:
-        count, is_worst = matrix[row, column], wrong[row, column] >= notable
-        style = "bold green" if row == column else "bold red" if is_worst else "" if count else "dim"
-        return Text(str(count or "."), style)
-
-    classes = range(len(names))
-    rows = [[Text(names[row]), *(cell(row, column) for column in classes)] for row in classes]
-    columns = ["true \\ predicted", *names]
-    return make_table(columns, rows, title="Confusion matrix", left=0, compact=True)
-
-
-def _score_table(report: "cnnmnist.Report", names: tuple[str, ...]) -> NumberTable:
-    rows = [
-        (name, f"{score.precision:.1%}", f"{score.recall:.1%}", f"{score.f1:.1%}", f"{score.support:,}")
-        for name, score in zip(names, report.class_scores, strict=True)
-    ]
-    columns = ["class", "precision", "recall", "F1", "images"]
-    return make_table(columns, rows, title="Scores by class", left=0)
-
-
-def _show_errors(
-    report: "cnnmnist.Report",
-    disputed: "dict[int, Dispute]",
-    dataset: "cnnmnist.Dataset",
-    drawn_names: tuple[str, ...],
-    split: str,
-    folder: Path,
-    terminal: Terminal,
-) -> list[Path]:
-    """Draw the first errors, in the terminal and as a figure; in a pipe, print their titles."""
-    errors = report.errors
-    shown = errors[:SHOWN_ERRORS]
-    total = f"{len(errors):,} of {len(report.labels):,} images are misclassified"
-    if not len(errors):
-        terminal.out.print(f"{total}.")
-        return []
-    terminal.out.print(f"{total}; the first {len(shown)} of them:")
-    images, names = dataset.split(split).images[shown], dataset.class_names
-    grid = cnnmnist.image_grid(images, report.labels[shown], report.predicted[shown], names)
-    terminal.preview(grid)
-    if not terminal.shows_images:
-        for index, title in zip(shown, grid.titles, strict=True):
-            terminal.out.print(f"  image {index:>5}: {title}")
-    if doubtful := [index for index in errors if index in disputed]:
-        terminal.out.print(
-            f"People dispute the labels of {len(doubtful)} of the errors; {len(errors) - len(doubtful):,} remain "
-            "without them:"
-        )
-        for index in doubtful:
-            terminal.out.print(f"  image {index:>5}: {disputed[index].describe(names)}")
-    path = folder / f"{split}-errors.png"
-    drawn = cnnmnist.image_grid(images, report.labels[shown], report.predicted[shown], drawn_names)
-    cnnmnist.save_figure(cnnmnist.draw_grid(drawn), path)
-    return [path]

@@ -123,11 +123,12 @@ def _write(
 
     model = run.load_model()
     if kind == "saved-model":
-        conversion.export_saved_model(model, path)
+        conversion.export_saved_model(model, path, network.temperature)
     elif not dataset:
-        conversion.export_tflite(model, path)
+        conversion.export_tflite(model, path, temperature=network.temperature)
     else:
-        conversion.export_tflite(model, path, dataset.train.images[: conversion.CALIBRATION_IMAGES])
+        images = dataset.train.images[: conversion.CALIBRATION_IMAGES]
+        conversion.export_tflite(model, path, images, network.temperature)
         predicted = conversion.tflite_probabilities(path, dataset.test.images).argmax(axis=1)
         return {
             "accuracy": float((predicted == dataset.test.labels).mean()),

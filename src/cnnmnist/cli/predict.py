@@ -1,5 +1,6 @@
 """``cnnmnist predict``."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,25 @@ class PredictOptions:
     images: tuple[Path, ...]
     run_name: str | None
     top: int
+    at_least: float
     show: bool
     runs_dir: Path
     as_json: bool
+
+
+class Probability(click.ParamType[float]):
+    """A probability as a fraction of 1 or in percent."""
+
+    name = "probability"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the fraction of 1."""
+        text = str(value).strip()
+        with contextlib.suppress(ValueError):
+            fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+            if 0 <= fraction <= 1:
+                return fraction
+        self.fail(f"{text!r} is not a probability: write 90% or 0.9.", param, ctx)
 
 
 @click.command(cls=Command)
@@ -46,6 +63,14 @@ class PredictOptions:
     default=1,
     metavar="K",
     help="Number of answers to print for each digit, the most probable first.",
+)
+@click.option(
+    "--at-least",
+    type=Probability(),
+    default="0",
+    show_default="always answer",
+    metavar="P",
+    help="Answer ? where the probability is smaller, as 90% or 0.9.",
 )
 @click.option(
     "--show",
@@ -63,6 +88,7 @@ def command(**given: Any) -> None:
     \b
     cnnmnist predict seven.png
     cnnmnist predict --show --top 3 photographs/*.jpg
+    cnnmnist predict --at-least 90% seven.png
     cnnmnist predict --run 20260723-120000-tutorial --json - < seven.png
     """
     predict(PredictOptions(**given))
@@ -87,8 +113,8 @@ def predict(options: PredictOptions) -> None:
             except PictureError as error:
                 show_error(error)
                 continue
-            documents.append(_document(path, picture, lines, dataset.class_names))
-            _print(documents[-1], lines, dataset.class_names, options.top, terminal)
+            documents.append(_document(path, picture, lines, dataset.class_names, options.at_least))
+            _print(documents[-1], lines, dataset.class_names, options, terminal)
             if options.show:
                 _show(picture, lines, dataset.class_names, terminal)
     terminal.result(documents)
@@ -107,7 +133,9 @@ def _read_files(paths: tuple[Path, ...]) -> "Iterator[tuple[Path, Picture]]":
             show_error(error)
 
 
-def _document(path: Path, picture: "Picture", lines: "list[list[Digit]]", names: list[str]) -> dict[str, Any]:
+def _document(
+    path: Path, picture: "Picture", lines: "list[list[Digit]]", names: list[str], at_least: float
+) -> dict[str, Any]:
     digits = [
         {
             "label": digit.label,
@@ -115,38 +143,52 @@ def _document(path: Path, picture: "Picture", lines: "list[list[Digit]]", names:
             "probability": float(digit.probabilities.max()),
             "probabilities": digit.probabilities.tolist(),
             "doubtful": digit.doubtful,
+            "answered": _is_answered(digit, at_least),
             "box": [round(part * side) for part, side in zip(digit.box, picture.size * 2, strict=True)],
         }
         for line in lines
         for digit in line
     ]
-    return {"file": str(path), "text": "\n".join(_texts(lines, names)), "digits": digits}
+    return {"file": str(path), "text": "\n".join(_texts(lines, names, at_least)), "digits": digits}
 
 
-def _texts(lines: "list[list[Digit]]", names: list[str], mark: str = "") -> list[str]:
+def _is_answered(digit: "Digit", at_least: float) -> bool:
+    return float(digit.probabilities.max()) >= at_least
+
+
+def _texts(lines: "list[list[Digit]]", names: list[str], at_least: float, mark: str = "") -> list[str]:
     """The answers of each line; spaces separate names, unless each has a single character."""
     separator = "" if all(len(name) == 1 for name in names) else " "
-    return [separator.join(names[digit.label] + mark * digit.doubtful for digit in line) for line in lines]
+
+    def text(digit: "Digit") -> str:
+        return names[digit.label] + mark * digit.doubtful if _is_answered(digit, at_least) else DOUBT
+
+    return [separator.join(map(text, line)) for line in lines]
 
 
 def _print(
-    document: dict[str, Any], lines: "list[list[Digit]]", names: list[str], top: int, terminal: Terminal
+    document: dict[str, Any],
+    lines: "list[list[Digit]]",
+    names: list[str],
+    options: PredictOptions,
+    terminal: Terminal,
 ) -> None:
     number = len(document["digits"])
-    first, *others = _texts(lines, names, DOUBT)
+    first, *others = _texts(lines, names, options.at_least, DOUBT)
     start = f"{document['file']}: "
     if number > 1:
         for text in (start + first, *(" " * len(start) + other for other in others)):
             terminal.out.print(text, style="bold")
     for digit in (digit for line in lines for digit in line):
         row = digit.probabilities
-        best = (-row).argsort(kind="stable")[:top]
+        best = (-row).argsort(kind="stable")[: options.top]
         answers = (
             f"{names[label]}{DOUBT * (digit.doubtful and int(label) == digit.label)} ({row[label]:.1%})"
             for label in best
         )
+        refused = "" if _is_answered(digit, options.at_least) else f"{DOUBT} less than {options.at_least:.4g}: "
         terminal.out.print(
-            ("  " if number > 1 else start) + ", ".join(answers), style="" if number > 1 else "bold"
+            ("  " if number > 1 else start) + refused + ", ".join(answers), style="" if number > 1 else "bold"
         )
 
 

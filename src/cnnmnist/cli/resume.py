@@ -7,7 +7,7 @@ import click
 import cnnmnist
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, option_of
-from cnnmnist.cli.workers import check_same_training, connect, send_to_followers
+from cnnmnist.cli.workers import check_same_training, connect, refusals_told, send_to_followers
 
 if TYPE_CHECKING:
     from cnnmnist.distributed.cluster import Cluster
@@ -19,14 +19,16 @@ def resume_run(
 ) -> "tuple[cnnmnist.Run, cnnmnist.Dataset, Distribution | None]":
     """Load the run of ``--resume``, and refuse options that contradict it."""
     assert options.resume
-    run = cnnmnist.load_run(options.resume, options.runs_dir)
-    _check_options(run, options)
-    terminal.warn_of_versions(run, "the result may differ from that of an uninterrupted run")
+    with refusals_told(cluster):
+        run = cnnmnist.load_run(options.resume, options.runs_dir)
+        with run.locked():  # refuses a run that another process is training
+            _check_options(run, options)
+        terminal.warn_of_versions(run, "the result may differ from that of an uninterrupted run")
+        dataset = run.load_dataset(data_dir=options.data_dir, skip_damaged=options.skip_damaged)
+        run.check_same(dataset)
+    terminal.warn_of_data(dataset)
     distribution = connect(options, cluster, terminal)
     send_to_followers(distribution, run)
-    dataset = run.load_dataset(data_dir=options.data_dir, skip_damaged=options.skip_damaged)
-    run.check_same(dataset)
-    terminal.warn_of_data(dataset)
     if options.data_dir:  # where `cnnmnist evaluate` will look for the data
         run.metadata.dataset.data_dir, run.metadata.dataset.source = str(dataset.data_dir), dataset.source
     check_same_training(distribution, run.metadata.recipe, dataset)
@@ -37,10 +39,6 @@ def _check_options(run: "cnnmnist.Run", options: TrainOptions) -> None:
     from cnnmnist.recipes import get_field
 
     recipe, overrides = run.metadata.recipe, options.overrides
-    refused = {"--config": options.config, "--name": options.name, "--dataset": options.dataset}
-    for option, value in refused.items():
-        if value is not None:
-            raise click.UsageError(f"{option} cannot be given with --resume: the run {run.name} has its own.")
     if options.record and not recipe.training.record_at:
         raise click.UsageError(
             f"--record contradicts the recipe of the run {run.name}, which keeps no snapshots: leave it out, or "

@@ -11,6 +11,7 @@ from cnnmnist.cli.command import Command
 from cnnmnist.cli.options import json_option, runs_dir_option
 from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
+from cnnmnist.errors import RunError
 
 if TYPE_CHECKING:
     from cnnmnist.runs.store import DamagedRun
@@ -20,6 +21,7 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
 
 
 @click.command(cls=Command)
+@click.argument("sweep", required=False)
 @click.option(
     "--sort",
     type=click.Choice(KEYS),
@@ -28,17 +30,24 @@ KEYS = ("started", "name", "recipe", "dataset", "status", *LARGEST_FIRST)
 )
 @runs_dir_option
 @json_option
-def command(sort: str, runs_dir: Path, as_json: bool) -> None:
-    """List the runs with their recipe, data, accuracy and time.
+def command(sweep: str | None, sort: str, runs_dir: Path, as_json: bool) -> None:
+    """List the runs with their recipe, data, accuracy and time, or those of a sweep.
+
+    A sweep is one line, with all its iterations and time, and the accuracy of its best run.
 
     \b
     cnnmnist runs
     cnnmnist runs --sort accuracy
+    cnnmnist runs rates
     """
     from cnnmnist.runs.store import list_runs
+    from cnnmnist.runs.sweeps import find_sweep, list_sweeps
 
     terminal = Terminal(as_json)
+    runs_dir = find_sweep(sweep, runs_dir).directory if sweep else runs_dir
     entries = [_entry(run) for run in list_runs(runs_dir)]
+    sweeps = [_sweep_entry(each, [_entry(run) for run in list_runs(each)]) for each in list_sweeps(runs_dir)]
+    entries = sorted([*entries, *sweeps], key=lambda entry: entry["started"] or "", reverse=True)
     if sort != "started":  # they come newest first
         # A run without the value, such as an accuracy before its first evaluation, comes last.
         known = [entry for entry in entries if entry[sort] is not None]
@@ -55,7 +64,7 @@ def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
     entry: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason"))
     entry |= {"run": str(run.directory), "name": run.directory.name}
     if not isinstance(run, cnnmnist.Run):
-        return entry | {"status": "damaged", "reason": run.reason}
+        return entry | {"status": "damaged", "reason": run.reason, "started": run.started or None}
     metadata = run.metadata
     return entry | {
         "started": metadata.started,
@@ -66,6 +75,25 @@ def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
         "accuracy": metadata.ladder[-1].accuracy if metadata.ladder else None,
         "seconds": round(metadata.seconds, 3),
     }
+
+
+def _sweep_entry(directory: Path, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    from cnnmnist.runs.sweeps import read_sweep
+
+    total: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason")) | {
+        "run": str(directory),
+        "name": directory.name,
+    }
+    joins: dict[str, Any] = dict.fromkeys(("recipe", "dataset"), lambda names: " ".join(sorted({*names})))
+    for key, join in (joins | {"started": max, "iterations": sum, "accuracy": max, "seconds": sum}).items():
+        if values := [entry[key] for entry in entries if entry[key] is not None]:
+            total[key] = join(values)
+    try:
+        size = read_sweep(directory).definition.size
+    except RunError as error:
+        return total | {"status": "damaged", "reason": str(error)}
+    finished = sum(entry["status"] == "finished" for entry in entries)
+    return total | {"status": f"{finished:,} of {size:,}" if finished < size else "finished", "runs": size}
 
 
 def _show(entries: list[dict[str, Any]], terminal: Terminal) -> None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import cnnmnist
+from cnnmnist.cli import workers
 from cnnmnist.cli.command import Command, require_extra
+from cnnmnist.cli.find_learning_rate import find_rate
 from cnnmnist.cli.progress import download_bar, progress_bar, progress_lines, show_ladder
 from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
-from cnnmnist.cli.workers import check_same_training, connect, find_cluster, follow_chief, naming_failures
 from cnnmnist.errors import ClusterError, shell_quoted
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ def train(options: TrainOptions) -> None:
     if options.tensorboard:
         require_extra("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(options.as_json)
-    cluster = find_cluster(options)
+    if options.find_learning_rate:
+        find_rate(options, load_training_data(options.load_recipe(), options, terminal), terminal)
+        return
+    cluster = workers.find_cluster(options)
     if cluster and not cluster.is_chief:
-        with naming_failures(cluster):
-            follow_chief(options, cluster, terminal)
+        with workers.naming_failures(cluster):
+            workers.follow_chief(options, cluster, terminal)
         return
     start = resume_run if options.resume else _new_run
     run, dataset, distribution = start(options, cluster, terminal)
@@ -88,10 +92,20 @@ def train(options: TrainOptions) -> None:
 def _new_run(
     options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
 ) -> "tuple[cnnmnist.Run, cnnmnist.Dataset, Distribution | None]":
-    from cnnmnist.runs.store import create_run
+    from cnnmnist.runs.store import check_new_name, create_run
 
-    recipe = options.load_recipe()
-    distribution = connect(options, cluster, terminal)
+    with workers.refusals_told(cluster):
+        recipe = options.load_recipe()
+        check_new_name(options.runs_dir, options.name)
+        dataset = load_training_data(recipe, options, terminal)
+    distribution = workers.connect(options, cluster, terminal)
+    workers.check_same_training(distribution, recipe, dataset)
+    replicas = distribution.replicas if distribution else 1
+    return create_run(options.runs_dir, options.name, recipe, dataset, replicas), dataset, distribution
+
+
+def load_training_data(recipe: "cnnmnist.Recipe", options: TrainOptions, terminal: Terminal) -> "cnnmnist.Dataset":
+    """Load the data set of a new run, and say where it is not what a user might expect."""
     with download_bar(terminal) as progress:
         dataset = cnnmnist.load_dataset(
             recipe.dataset, options.data_dir, progress=progress, skip_damaged=options.skip_damaged
@@ -104,9 +118,7 @@ def _new_run(
             "with the program. For all of them, put the four IDX files in a folder and name it with --data-dir "
             "or $CNNMNIST_DATA_DIR, or train again with a connection to the internet.",
         )
-    check_same_training(distribution, recipe, dataset)
-    replicas = distribution.replicas if distribution else 1
-    return create_run(options.runs_dir, options.name, recipe, dataset, replicas), dataset, distribution
+    return dataset
 
 
 def _describe(run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", terminal: Terminal) -> None:

@@ -36,7 +36,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "record_at": {"callback": _iterations, "metavar": "N,N,..."},
     "precision": {"type": click.Choice(["auto", "float32", "mixed_bfloat16"])},
 }
-train_options = options(
+recipe_options = options(
     click.option(
         "--config",
         type=RECIPE,
@@ -51,10 +51,14 @@ train_options = options(
         multiple=True,
         help="Set any field of the recipe, such as training.beta_2=0.99; may be given several times.",
     ),
-    *(recipe_option(f"training.{name}", **attributes) for name, attributes in FIELDS.items()),
+    *(recipe_option(f"training.{name}", **attributes) for name, attributes in FIELDS.items() if name != "seed"),
     data_options,
     skip_damaged_option,
     runs_dir_option,
+)
+train_options = options(
+    recipe_options,
+    recipe_option("training.seed", **FIELDS["seed"]),
     click.option("--name", metavar="NAME", help="Name of the run.  [default: time and recipe]"),
     click.option("--resume", type=RUN, metavar="RUN", help="Continue a run; a larger --iterations extends it."),
     click.option(
@@ -66,6 +70,11 @@ train_options = options(
     ),
     click.option(
         "--record", is_flag=True, help="Keep about 50 snapshots of the training, for `cnnmnist visualize --movie`."
+    ),
+    click.option(
+        "--find-learning-rate",
+        is_flag=True,
+        help="Make no run: train 300 iterations with a rising learning rate, and say which rate to try.",
     ),
     click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run directory."),
     click.option(
@@ -98,32 +107,38 @@ class TrainOptions(CommonOptions):
     config: str | None
     overrides: dict[str, Any]
     """Values of the recipe's fields, by dotted name."""
-    name: str | None
-    resume: str | None
+    name: str | None = None
+    resume: str | None = None
     skip_damaged: bool
-    checkpoint_every: int
-    record: bool
-    tensorboard: bool
-    strategy: str
-    cluster: str
-    cluster_timeout: float
+    checkpoint_every: int = 1_000
+    record: bool = False
+    find_learning_rate: bool = False
+    tensorboard: bool = False
+    strategy: str = "auto"
+    cluster: str = "tf-config"
+    cluster_timeout: float = 300.0
 
     @classmethod
     def parse(cls, settings: tuple[str, ...], **given: Any) -> "TrainOptions":
         """Join --set and the options of single fields.
 
         Raises:
-            click.UsageError: a setting has no equals sign, or --record and --record-at are both given.
+            click.UsageError: a setting has no equals sign, or two options exclude each other.
             RecipeError: a setting is not valid YAML.
         """
         overrides = dict(map(_setting, settings))
         for name in FIELDS:
-            if (value := given.pop(name)) is not None:
+            if (value := given.pop(name, None)) is not None:
                 overrides[f"training.{name}"] = value
         if given["dataset"]:
             overrides["dataset"] = given["dataset"]
-        if given["record"] and "training.record_at" in overrides:
+        if given.get("record") and "training.record_at" in overrides:
             raise click.UsageError("--record chooses the iterations itself: leave out --record-at.")
+        for option in ("config", "name", "dataset"):
+            if given.get("resume") and given.get(option) is not None:
+                raise click.UsageError(
+                    f"--{option} cannot be given with --resume: the run {given['resume']} has its own."
+                )
         return cls(overrides=overrides, **given)
 
     def load_recipe(self) -> "cnnmnist.Recipe":

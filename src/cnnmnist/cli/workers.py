@@ -1,7 +1,11 @@
 """What ``cnnmnist train`` does as one of several workers: find and join the others, and follow the chief."""
 
+import atexit
 import contextlib
+import faulthandler
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 import cnnmnist
+from cnnmnist.cli.command import show_error
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions
 from cnnmnist.errors import CnnMnistError
@@ -16,6 +21,15 @@ from cnnmnist.errors import CnnMnistError
 if TYPE_CHECKING:
     from cnnmnist.distributed.cluster import Cluster
     from cnnmnist.distributed.strategy import Distribution
+
+# Run by a process that waits for the traceback of another one.
+GIVE_UP = """
+import sys
+if sys.stdin.read():
+    from cnnmnist.cli.workers import give_up
+    from cnnmnist.distributed.cluster import Cluster
+    give_up(Cluster.model_validate_json(sys.argv[1]), sys.argv[2])
+"""
 
 
 def find_cluster(options: TrainOptions) -> "Cluster | None":
@@ -49,13 +63,52 @@ def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
         return None
     with terminal.waiting("Starting TensorFlow"):
         from cnnmnist.distributed.strategy import distribute
-    if cluster:
+    if not cluster:
+        return distribute(options.strategy)
+    if cluster.is_chief:
         named = " that TF_CONFIG names" if options.cluster == "tf-config" else ""
         terminal.message(f"Waiting for all of {len(cluster.members)} workers{named}")
-    distribution = distribute(options.strategy, cluster, options.cluster_timeout)
-    same = {"--resume": options.resume is not None, "--checkpoint-every": options.checkpoint_every}
-    distribution.check_same_start(same)
+    cluster.wait(options.cluster_timeout)
+    with _ended_after(options.cluster_timeout, cluster):
+        distribution = distribute(options.strategy, cluster, options.cluster_timeout)
+        same = {"--resume": options.resume is not None, "--checkpoint-every": options.checkpoint_every}
+        distribution.check_same_start(same)
     return distribution
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, cluster: "Cluster") -> Iterator[None]:
+    """End this process with an error if the block takes longer.
+
+    TensorFlow's chief waits for ever for a worker that stops while it joins, and keeps Python's lock, so that no
+    thread can help: faulthandler, which needs no lock, ends the process, and another process prints the error.
+    """
+    arguments = [sys.executable, "-c", GIVE_UP, cluster.model_dump_json(), f"{seconds:g}"]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, start_new_session=True) as speaker:  # deaf to Ctrl-C
+        assert speaker.stdin
+        faulthandler.dump_traceback_later(seconds, file=speaker.stdin, exit=True)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def give_up(cluster: "Cluster", seconds: str) -> None:
+    """Print the error of a worker that waited for another one to join."""
+    lost = ", ".join(cluster.silent()) or "another worker"
+    waited = f"{cluster.names[cluster.rank]}: Gave up after {seconds} seconds of joining {lost}"
+    show_error(f"{waited}, which was ready before: start all workers again.")
+
+
+@contextlib.contextmanager
+def refusals_told(cluster: "Cluster | None") -> Iterator[None]:
+    """If this worker refuses to train, tell the others, too, after the error is printed here."""
+    try:
+        yield
+    except (CnnMnistError, click.UsageError) as error:
+        if cluster:
+            atexit.register(cluster.refuse, str(error))
+        raise
 
 
 @contextlib.contextmanager
@@ -89,20 +142,24 @@ def check_same_training(
 
 def follow_chief(options: TrainOptions, cluster: "Cluster", terminal: Terminal) -> None:
     """Take part in the chief's training, and write nothing."""
-    recipe = options.load_recipe()
+    with refusals_told(cluster):
+        recipe = options.load_recipe()
+        dataset = (
+            None
+            if options.resume
+            else cnnmnist.load_dataset(recipe.dataset, options.data_dir, skip_damaged=options.skip_damaged)
+        )
     distribution = connect(options, cluster, terminal)
     assert distribution
     # TensorFlow catches SIGTERM, and hears neither signal while it waits; this worker has nothing to save.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    name, data_dir = recipe.dataset, options.data_dir
-    if options.resume:
+    if dataset is None:
         received = distribution.broadcast()
         recipe = _with_overrides(received["recipe"], recipe, options)
-        name, chiefs = received["dataset"], received["data_dir"]
-        if chiefs and not data_dir and Path(chiefs).is_dir():
-            data_dir = Path(chiefs)
-    dataset = cnnmnist.load_dataset(name, data_dir, skip_damaged=options.skip_damaged)
+        chiefs = received["data_dir"]
+        own = Path(chiefs) if chiefs and not options.data_dir and Path(chiefs).is_dir() else options.data_dir
+        dataset = cnnmnist.load_dataset(received["dataset"], own, skip_damaged=options.skip_damaged)
     check_same_training(distribution, recipe, dataset)
 
     from cnnmnist.training.loop import follower_events

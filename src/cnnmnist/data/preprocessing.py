@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnmnist.data.ink import Floats, find_ink, full_ink
+from cnnmnist.data.ink import Floats, depths, find_ink, full_ink, stroke_width
 from cnnmnist.data.paper import cut_to_paper
 from cnnmnist.data.rulings import erase_rulings
 from cnnmnist.data.segmentation import cut_out, find_digits
@@ -134,19 +134,13 @@ def _scale(ink: Floats, side: int) -> Floats:
 def _with_usual_strokes(ink: Floats, unit: float) -> Floats:
     """Widen strokes that scaling would make faint, and thin strokes that would fill the loops of a digit."""
     inside = np.pad(ink > ink.max() / 2, 1).astype(np.uint8)
-    depths = _depths(inside)
-    width = 4 * float(depths[inside > 0].mean()) / FINE * unit  # in a bar the mean depth is a quarter of the width
+    width = stroke_width(ink) / FINE * unit
     usual = min(max(width, NARROW), WIDE)
     if width == usual:
         return ink
     growth = (usual - width) / 2 * FINE / unit
     inside = np.pad(inside, max(0, math.ceil(growth)))
-    changed = np.clip(growth + 0.5 - _depths(1 - inside) + _depths(inside), 0, 1).astype(np.float32)
+    changed = np.clip(growth + 0.5 - depths(1 - inside) + depths(inside), 0, 1).astype(np.float32)
     rows, columns = np.nonzero(changed)
     cut: Floats = changed[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     return cut
-
-
-def _depths(inside: NDArray[np.uint8]) -> Floats:
-    """The distance of each pixel inside a shape from the outside."""
-    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.ink import Floats
+from cnnmnist.data.ink import Floats, stroke_width
 
 MOST_PIECES = 200  # more are a pattern
 LEAST_SIZE = 0.025  # of the picture's longer side is the tallest digit
@@ -20,6 +20,7 @@ EDGE = 0.04  # of the picture's width and height is its edge, where other writin
 ALONG = 0.6  # of its width or height touches the picture's border a piece that lies along the border
 SHALLOW = 0.25  # of the picture's depth, at most, has such a piece
 CLOSE = 0.03  # of the tallest piece's height; strokes with a smaller gap belong to one digit
+BREAK = 0.75  # of a stroke's width; two strokes, one below the other with a smaller gap, are one that broke
 SMALL, DOT = 0.35, 0.2  # of it: the height of a loose stroke, and its length, which is twice its distance
 LOW = 0.5  # of a digit's height; a lower piece above or below the digit is one of its strokes
 LARGEST_GAP = 0.3  # of both heights, between a digit and such a piece
@@ -75,7 +76,8 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
     # Specks go before gaps are closed, so that they join nothing.
     clean = np.where(np.isin(labels, [piece.labels[0] for piece in pieces]), ink, np.float32(0))
     reach = 2 * round(CLOSE * tallest / 2) + 1
-    labels, pieces = _pieces(clean, cv2.dilate(clean, np.ones((reach, reach), np.uint8)) > 0)
+    rows = max(reach, 2 * round(BREAK * stroke_width(clean) / 2) + 1)
+    labels, pieces = _pieces(clean, cv2.dilate(clean, np.ones((rows, reach), np.uint8)) > 0)
     if not 0 < len(pieces) <= MOST_PIECES:
         return labels, []
     groups = _group(pieces)
@@ -140,7 +142,6 @@ def _group(pieces: list[Piece]) -> list[Piece]:
 def _are_one(piece: Piece, digit: Piece, tallest: int) -> bool:
     """Decide whether two pieces are strokes of one digit."""
     piece, digit = sorted((piece, digit), key=lambda each: each.height)
-    both = piece | digit
     overlap = min(piece.right, digit.right) - max(piece.left, digit.left)
     gap = max(piece.top, digit.top) - min(piece.bottom, digit.bottom)
     if piece.height < SMALL * tallest and max(piece.height, piece.width) >= DOT * tallest > 2 * max(gap, -overlap):
@@ -149,6 +150,7 @@ def _are_one(piece: Piece, digit: Piece, tallest: int) -> bool:
         return False
     if gap < -piece.height / 5 or piece.height < LOW * digit.height:
         return gap <= LARGEST_GAP * (piece.height + digit.height)
+    both = piece | digit
     broken = both.height < TALLEST * both.width or max(piece.width, digit.width) < NARROW * both.height
     return broken and gap < CRACK * both.height
 

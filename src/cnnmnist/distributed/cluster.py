@@ -1,9 +1,10 @@
-"""Clusters: the list of workers in ``TF_CONFIG`` or from Slurm, checked, and the wait for all workers."""
+"""Clusters: the list of workers in ``TF_CONFIG`` or from Slurm, checked, and the meeting of all workers."""
 
 import contextlib
 import os
 import socket
 import time
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cnnmnist.errors import ClusterError, one_line, reason
 
 PROBE_SECONDS = 1.0
+REFUSAL_SECONDS = 30.0  # for the others to hear it: some may still be starting
+MAX_MESSAGE_BYTES = 10_000
 BACKLOG = 1_024  # connections of other workers that wait to be accepted
 SLURM_PORT = 8888  # port of the first worker on a node; TensorFlow's default
 Job = Literal["chief", "worker"]
@@ -77,17 +80,23 @@ class Cluster(BaseModel):
 
     def silent(self) -> list[str]:
         """List the names of the other members that do not accept a connection."""
-        return [name for name, address in self._others() if not _answers(address)]
+        named = enumerate(zip(self.names, self.members, strict=True))
+        return [name for rank, (name, (_, address)) in named if rank != self.rank and not _sent(address, b"")]
 
-    def wait(self, seconds: float) -> None:
-        """Wait until all other members accept a connection, and accept connections, too.
+    def wait(self, seconds: float, refusal: str = "") -> None:
+        """Wait until this worker has told all others that it is ready, and they have told the same.
+
+        With ``refusal``, the reason why this worker cannot train, it only waits until all others know the reason.
 
         Raises:
-            ClusterError: another program uses this worker's port, or a member did not answer in time.
+            ClusterError: another program uses this worker's port, a member did not answer in time, or one refused.
         """
         deadline = time.monotonic() + seconds
-        missing = self._others()
-        port = int(self.members[self.rank][1].rpartition(":")[2])
+        message = f"{self.rank} {refusal}".encode(errors="replace")
+        addresses = [address for _, address in self.members]
+        untold = set(range(len(addresses))) - {self.rank}
+        unheard = set() if refusal else set(untold)
+        port = int(addresses[self.rank].rpartition(":")[2])
         both = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both else socket.AF_INET
         try:
@@ -99,21 +108,27 @@ class Cluster(BaseModel):
             ) from error
         with server:
             server.settimeout(0.2)
-            while missing := [(name, address) for name, address in missing if not _answers(address)]:
-                if time.monotonic() > deadline:
-                    names = ", ".join(name for name, _ in missing)
+            while untold or unheard:
+                untold -= {rank for rank in untold if _sent(addresses[rank], message)}
+                for rank, refused in _messages(server, range(len(addresses))):
+                    if refused and not refusal:
+                        raise ClusterError(f"{self.names[rank]} refused to start: {refused}")
+                    if refused:
+                        untold.discard(rank)  # it may be gone
+                    elif not refusal and rank not in unheard:
+                        untold.add(rank)  # it was started again
+                    unheard.discard(rank)
+                if (missing := untold | unheard) and time.monotonic() > deadline:
+                    names = ", ".join(self.names[rank] for rank in sorted(missing))
                     raise ClusterError(
                         f"Gave up after {seconds:g} seconds of waiting for {names}: start all workers, check "
                         f"their addresses and ports, or wait longer with --cluster-timeout.{alone_hint()}"
                     )
-                with contextlib.suppress(TimeoutError):
-                    while True:
-                        server.accept()[0].close()
 
-    def _others(self) -> list[tuple[str, str]]:
-        """Names and addresses of the other members."""
-        named = zip(self.names, self.members, strict=True)
-        return [(name, address) for name, (task, address) in named if task != self.task]
+    def refuse(self, reason: str) -> None:
+        """Tell all others why this worker cannot train, to those that are starting as soon as they listen."""
+        with contextlib.suppress(ClusterError, KeyboardInterrupt):
+            self.wait(REFUSAL_SECONDS, reason)
 
 
 def alone_hint() -> str:
@@ -165,10 +180,26 @@ def cluster_from_slurm() -> Cluster:
         ) from error
 
 
-def _answers(address: str) -> bool:
+def _sent(address: str, message: bytes) -> bool:
+    """Send a message, and return whether the member accepted the connection."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS) as connection:
+            connection.sendall(message)
     except OSError:
         return False
     return True
+
+
+def _messages(server: socket.socket, ranks: range) -> Iterator[tuple[int, str]]:
+    """The messages that have arrived: the rank of a member and, if it refuses to train, the reason."""
+    while True:
+        try:
+            connection = server.accept()[0]
+        except TimeoutError:
+            return
+        with connection, connection.makefile("rb") as file, contextlib.suppress(OSError, ValueError):
+            connection.settimeout(PROBE_SECONDS)
+            rank, _, refusal = file.read(MAX_MESSAGE_BYTES).decode(errors="replace").partition(" ")
+            if int(rank) in ranks:
+                yield int(rank), refusal

@@ -147,7 +147,7 @@ class Distribution:
 
 
 def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0) -> Distribution:
-    """Choose TensorFlow's strategy, and connect the workers.
+    """Choose TensorFlow's strategy, and connect the workers, which must have met (:meth:`Cluster.wait`).
 
     Args:
         kind: ``auto``, ``single``, ``mirrored`` or ``multi-worker``. auto is multi-worker with a cluster, else
@@ -156,7 +156,7 @@ def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0
         timeout: seconds to wait for the other workers.
 
     Raises:
-        ClusterError: a worker cannot be reached, or this worker's port is taken.
+        ClusterError: a worker cannot be reached.
     """
     if kind == "auto":
         several = not cluster and len(tf.config.list_logical_devices("GPU")) > 1
@@ -167,7 +167,6 @@ def distribute(kind: str, cluster: Cluster | None = None, timeout: float = 300.0
         return Distribution("mirrored", tf.distribute.MirroredStrategy([each.name for each in devices]))
     if kind == "multi-worker":
         assert cluster
-        cluster.wait(timeout)
         try:
             return Distribution("multi-worker", _multi_worker_strategy(cluster, timeout), cluster)
         except (tf.errors.OpError, RuntimeError) as error:

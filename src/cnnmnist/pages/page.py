@@ -73,6 +73,7 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
             "layers": [dataclasses.asdict(layer) for layer in network.layers],
             "type": type_,
             "numbers": _base64(little_endian),
+            "temperature": network.temperature,
             "whole": whole,
             "negated": own.background is not None and own.background < DARK,
             "tests": tests
@@ -92,7 +93,7 @@ def _change(run: Run, network: Network, halves: list[NDArray[np.float16]], sampl
     classes = len(run.metadata.dataset.class_names)
     rounded = [array.astype(np.float32) for array in halves]
     other = Network(run.metadata.recipe.model, network.image_shape, classes, rounded)
-    rows = [probabilities(predict_logits(each, samples.images)) for each in (network, other)]
+    rows = [probabilities(predict_logits(each, samples.images), network.temperature) for each in (network, other)]
     return float(np.abs(rows[0] - rows[1]).max())
 
 

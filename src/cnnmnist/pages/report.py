@@ -6,8 +6,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.stats import binomtest
 
+from cnnmnist.calibration import calibration
 from cnnmnist.data.disputed import disputed_labels
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.registry import DATASETS
@@ -15,7 +15,6 @@ from cnnmnist.errors import DataError, RunError, shell_quoted
 from cnnmnist.evaluation import evaluate
 from cnnmnist.network import Network
 from cnnmnist.pages.page import SCRIPTS, content, png, render, sprite
-from cnnmnist.prediction import probabilities
 from cnnmnist.recipes import flatten, load_recipe, recipe_names
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
@@ -24,7 +23,6 @@ TUTORIAL = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}  # its 
 MOST_PIXELS = 10_000 * 28 * 28  # of the images in the file
 MOST_ERRORS = 1_000  # written one by one
 POINTS = 300  # of a learning curve
-BINS = 10  # of the reliability diagram
 SEISMIC = np.array([[0, 0, 77], [0, 0, 255], [255, 255, 255], [255, 0, 0], [128, 0, 0]])  # matplotlib's colour map
 
 
@@ -43,14 +41,12 @@ def report_page(run: Run, dataset: Dataset) -> str:
     """
     network, test, metadata = run.load_network(), dataset.test, run.metadata
     report = evaluate(network, test)
-    rows = probabilities(report.logits)
-    losses = -np.log(np.maximum(rows[np.arange(len(rows)), test.labels], np.finfo(np.float32).tiny))
+    rows, losses = report.probabilities, report.losses
     disputed = disputed_labels(test.labels)
     errors = sorted(report.errors.tolist(), key=lambda index: -losses[index])
     right = np.flatnonzero(report.predicted == report.labels).tolist()
     shown = sorted([*errors, *right][: MOST_PIXELS // test.images[0].size])
     columns = max(1, round(len(shown) ** 0.5))
-    interval = binomtest(report.correct, len(test)).proportion_ci(method="wilson")
     height, width = dataset.image_shape
     return render(
         "report.html",
@@ -61,11 +57,10 @@ def report_page(run: Run, dataset: Dataset) -> str:
         dataset=dataset,
         names=dataset.class_names,
         report=report,
-        interval=(interval.low, interval.high),
         seen=run.has_seen(dataset, "test"),
         tutorial=TUTORIAL if metadata.dataset.name == "mnist" else {},
         curves=_curves(run),
-        reliability=_reliability(rows, report.predicted == report.labels),
+        reliability=calibration(report),
         disputed=disputed,
         undisputed=sum(index not in disputed for index in errors),
         errors=[(index, losses[index], rows[index].tolist()) for index in errors[:MOST_ERRORS]],
@@ -104,20 +99,6 @@ def _curves(run: Run) -> dict[str, list[tuple[float, float]]]:
         )
         for name, values in {"loss": metrics.losses, "accuracy": metrics.accuracies}.items()
     }
-
-
-def _reliability(rows: NDArray[np.float32], right: NDArray[np.bool_]) -> dict[str, Any]:
-    """Compare the probability of the answers with how often they are right, in ten bins.
-
-    The expected calibration error is the mean difference, weighted by the images in a bin: C. Guo et al., "On
-    Calibration of Modern Neural Networks", 2017.
-    """
-    sure = rows.max(axis=1)
-    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    sums = [np.bincount(bins, values, BINS) / np.maximum(counts, 1) for values in (sure, right)]
-    error = float((np.abs(sums[0] - sums[1]) * counts).sum() / len(rows))
-    return {"bins": list(zip(counts.tolist(), *(each.tolist() for each in sums), strict=True)), "error": error}
 
 
 def _filters(network: Network) -> list[tuple[str, str, int, int]]:

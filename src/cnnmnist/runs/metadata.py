@@ -4,11 +4,11 @@ import platform
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cnnmnist.config import Precision, Recipe
+from cnnmnist.config import LEAST_TEMPERATURE, MOST_TEMPERATURE, Precision, Recipe
 from cnnmnist.data.registry import DATASETS, Preparation
 from cnnmnist.errors import RunError, one_line
 from cnnmnist.processor import CORES, processor_name
@@ -27,18 +27,20 @@ Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,
 Status = Literal["running", "finished", "interrupted", "failed"]
 
 
-class _Metadata(BaseModel):
+class Metadata(BaseModel):
+    """The content of a file that may come from a stranger."""
+
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_assignment=True)
 
 
-class Rung(_Metadata):
+class Rung(Metadata):
     """Accuracy on the test split after some iterations."""
 
     iteration: Iteration
     accuracy: Fraction
 
 
-class DatasetMetadata(_Metadata):
+class DatasetMetadata(Metadata):
     """The data set of a training."""
 
     name: Text
@@ -62,7 +64,7 @@ class DatasetMetadata(_Metadata):
         return values | {"preparation": known.preparation if known else "whole"}
 
 
-class RunMetadata(_Metadata):
+class RunMetadata(Metadata):
     """The content of ``run.json``."""
 
     status: Status = "running"
@@ -76,18 +78,22 @@ class RunMetadata(_Metadata):
     batch_per_replica: int | None = Field(None, ge=1, le=65_536)
     precision: Precision | None = None
     iteration: Iteration = 0
+    temperature: float = Field(1.0, ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)
     seconds: float = Field(0.0, ge=0.0, le=MAX_SECONDS)
     ladder: list[Rung] = []
 
 
-def parse_metadata(content: bytes, path: Path) -> RunMetadata:
+Kind = TypeVar("Kind", bound=Metadata)
+
+
+def parse_metadata(content: bytes, path: Path, kind: type[Kind]) -> Kind:
     """Check the content of the file ``path``.
 
     Raises:
         RunError: a field is not valid; the message names the first one.
     """
     try:
-        return RunMetadata.model_validate_json(content)
+        return kind.model_validate_json(content)
     except ValidationError as error:
         raise RunError(f"{path} is damaged: {_problem(error)}.") from error
 

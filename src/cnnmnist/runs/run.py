@@ -63,7 +63,7 @@ class Run:
             content = read_file(path, MAX_METADATA_BYTES)
         except OSError as error:
             raise RunError(f"Cannot read {path}: {reason(error)}.") from error
-        run = cls(directory, parse_metadata(content, path))
+        run = cls(directory, parse_metadata(content, path, RunMetadata))
         run._stored = content
         for part in (RUN_LOCK, "model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
             if os.path.islink(f"{directory}/{part}"):  # noqa: PTH114 - a Path takes longer than all the rest
@@ -103,7 +103,7 @@ class Run:
         with locked(self.directory):
             current = Run.read(self.directory)
             if self._stored is not None and current._stored != self._stored:
-                if self.metadata != parse_metadata(self._stored, self.directory):
+                if self.metadata != parse_metadata(self._stored, self.directory, RunMetadata):
                     raise RunError(f"Another process has changed the run {self.name} meanwhile: load it again.")
                 self.metadata, self._stored = current.metadata, current._stored
             yield
@@ -228,7 +228,8 @@ class Run:
                 f"continue it with `{self.resume_command}`."
             )
         description = self._network_description()
-        return Network(*description, read_weights(list_layers(*description), self.model_file))
+        weights = read_weights(list_layers(*description), self.model_file)
+        return Network(*description, weights, self.metadata.temperature)
 
     def load_model(self) -> "keras.Model":
         """Load the trained network in Keras, float32, from images in [0, 1] to logits, for its gradients.

@@ -21,6 +21,7 @@ from cnnmnist.runs.run import Run
 if TYPE_CHECKING:
     from cnnmnist.data.loading import Dataset
 
+SWEEP_FILE = "sweep.json"
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file, also where a run may be copied to Windows
 RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?|.*\.", re.IGNORECASE)
 SHIPPED = {name: Path(__file__).parents[1] / name for name in ("handwriting", "pretrained")}
@@ -38,11 +39,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
     check_memory(layers, recipe.training.batch_size // replicas)
     started = datetime.now(UTC)
     metadata = new_metadata(recipe, dataset, started)
-    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name == "latest" or RESERVED.fullmatch(name)):
-        raise RunError(
-            f"{name!r} cannot name a run: use up to 64 letters, digits, dots, hyphens and underscores, "
-            "other than 'latest', without a dot at the end and names that Windows reserves, such as 'con'."
-        )
+    check_new_name(runs_dir, name)
     default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name.rstrip('.')}"
     names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
     try:
@@ -65,15 +62,41 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
                     return Run.read(runs_dir / candidate)
     except OSError as error:
         raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
-    what = "a run" if _is_run(runs_dir / str(name)) else "something else"
-    raise RunError(f"There is already {what} {name!r} in {runs_dir}: choose another --name.")
+    raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another --name.")
+
+
+def check_new_name(runs_dir: Path, name: str | None) -> None:
+    """Check that a new run can have the name.
+
+    Raises:
+        RunError: it is not valid, or there is a run of this name.
+    """
+    if name is None:
+        return
+    check_name(name, "run")
+    if is_run(runs_dir / name):
+        raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that no run or sweep can have.
+
+    Raises:
+        RunError: it is not valid.
+    """
+    if not re.fullmatch(NAME_PATTERN, name) or name == "latest" or RESERVED.fullmatch(name):
+        raise RunError(
+            f"{name!r} cannot name a {what}: use up to 64 letters, digits, dots, hyphens and underscores, "
+            "other than 'latest', without a dot at the end and names that Windows reserves, such as 'con'."
+        )
 
 
 def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """Load a run.
 
     Args:
-        name: name of a run in ``runs_dir``, ``latest`` for the newest there, ``handwriting`` or ``pretrained``,
+        name: name of a run in ``runs_dir``, or of a sweep there and of one of its runs, as ``rates/seed-0``;
+            ``latest`` for the newest there, ``handwriting`` or ``pretrained``,
             which ship with the program, or a run directory.
         runs_dir: folder of the runs.
 
@@ -89,13 +112,17 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         if isinstance(runs[0], DamagedRun):
             raise RunError(f"The latest run cannot be used, so name another one: {runs[0].reason}")
         return runs[0]
-    if re.fullmatch(NAME_PATTERN, name) and _is_run(runs_dir / name):
+    if all(re.fullmatch(NAME_PATTERN, part) for part in name.split("/", 1)) and is_run(runs_dir / name):
         return Run.read(runs_dir / name)
     if name in SHIPPED:
         # A figure that the user draws must not go to the folder of the program.
         return Run(SHIPPED[name], Run.read(SHIPPED[name]).metadata, figures=runs_dir / name / "figures")
-    if _is_run(Path(name)):
+    if is_run(Path(name)):
         return Run.read(Path(name))
+    if is_sweep(runs_dir / name) or is_sweep(Path(name)):
+        raise MissingRunError(
+            f"{name!r} is a sweep: name one of its runs, which `cnnmnist runs` lists with its name."
+        )
     raise MissingRunError(f"There is no run {name!r}, neither in {runs_dir} nor as a directory with a run.json.")
 
 
@@ -105,6 +132,8 @@ class DamagedRun:
 
     directory: Path
     reason: str
+    started: str
+    """When its file ``run.json`` changed last, as a run says when it started; empty where nobody knows."""
 
 
 def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
@@ -114,7 +143,7 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     """
     directories: list[Path] = []
     with contextlib.suppress(OSError):
-        directories = [path for path in runs_dir.iterdir() if _is_run(path) and not is_temporary(path)]
+        directories = [path for path in runs_dir.iterdir() if is_run(path) and not is_temporary(path)]
     runs: list[tuple[str, Run | DamagedRun]] = []
     for directory in directories:
         try:
@@ -125,9 +154,15 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
             with contextlib.suppress(OSError):
                 changed = datetime.fromtimestamp((directory / "run.json").stat().st_mtime, UTC)
                 started = changed.isoformat(timespec="milliseconds")
-            runs.append((started, DamagedRun(directory, str(error))))
+            runs.append((started, DamagedRun(directory, str(error), started)))
     return [run for _, run in sorted(runs, key=operator.itemgetter(0), reverse=True)]
 
 
-def _is_run(directory: Path) -> bool:
+def is_run(directory: Path) -> bool:
+    """Whether a folder is a run directory."""
     return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
+
+
+def is_sweep(directory: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return os.path.isfile(directory / SWEEP_FILE)  # noqa: PTH113 - as above

@@ -9,8 +9,9 @@ from types import FrameType
 
 import numpy as np
 
+from cnnmnist.calibration import fit_temperature
 from cnnmnist.config import Recipe
-from cnnmnist.data.loading import Dataset
+from cnnmnist.data.loading import Dataset, Split
 from cnnmnist.distributed.strategy import Distribution
 from cnnmnist.errors import RunError, TrainingError
 from cnnmnist.files import remove_leftovers
@@ -21,6 +22,7 @@ from cnnmnist.runs.metrics import append_metrics, truncate_metrics
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import has_snapshot, save_snapshot, take_snapshot, truncate_snapshots
 from cnnmnist.runs.store import create_run
+from cnnmnist.runtime import keras
 from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.step import Progress, Trainer
 
@@ -193,6 +195,15 @@ def _rungs(recipe: Recipe) -> set[int]:
     return {at for at in recipe.training.evaluate_at if at < last} | {last}
 
 
+def _classify(model: keras.Model, split: Split) -> Generator[None, None, np.ndarray]:
+    """Compute the logits of a split, with chances to interrupt it."""
+    parts = []
+    for first in range(0, len(split), EVALUATED_AT_ONCE):
+        parts.append(training_logits(model, split.images[first : first + EVALUATED_AT_ONCE]))
+        yield None
+    return np.concatenate(parts)
+
+
 class _Loop:
     """A trainer, and the run that holds its results."""
 
@@ -200,6 +211,7 @@ class _Loop:
         self.run, self.dataset, self.distribution = run, dataset, distribution
         self.trainer = Trainer(run.metadata.recipe, dataset, distribution.strategy)
         self.saved_at = -1
+        self.temperature = 1.0
 
     def restore(self) -> None:
         """Restore the newest checkpoint, and remove the later results from the run's files."""
@@ -245,14 +257,24 @@ class _Loop:
                 and trainer.iteration < metadata.recipe.training.iterations
             ):
                 self._save_checkpoint()
+        yield from self._calibrate()
 
     def save(self, status: Status) -> None:
         """Write the network, a checkpoint and the metadata."""
         if self.trainer.iteration != self.saved_at:
             self._save_checkpoint()
         save_model(self.trainer.trained_model(), self.run.model_file)
-        self.run.metadata.status = status
+        self.run.metadata.status, self.run.metadata.temperature = status, self.temperature
         self.run.save()
+
+    def _calibrate(self) -> Iterator[None]:
+        """Find the temperature on the validation split or, if that was trained on, in the recipe."""
+        training, split = self.run.metadata.recipe.training, self.dataset.validation
+        if training.include_validation:
+            self.temperature = training.temperature or 1.0
+        else:
+            logits = yield from _classify(self.trainer.trained_model(), split)
+            self.temperature = fit_temperature(logits, split.labels)
 
     def _evaluate(self, rungs: set[int], snapshots: set[int]) -> Iterator[Rung | None]:
         """Classify the test split if the recipe asks for a rung or a snapshot after this iteration."""
@@ -261,11 +283,8 @@ class _Loop:
         wants_snapshot = iteration in snapshots and not has_snapshot(self.run.snapshots, iteration)
         if not (wants_rung or wants_snapshot):
             return
-        model, parts = self.trainer.trained_model(), []
-        for first in range(0, len(test), EVALUATED_AT_ONCE):
-            parts.append(training_logits(model, test.images[first : first + EVALUATED_AT_ONCE]))
-            yield None
-        logits = np.concatenate(parts)
+        model = self.trainer.trained_model()
+        logits = yield from _classify(model, test)
         accuracy = float((logits.argmax(axis=1) == test.labels).mean())
         if wants_snapshot:
             self._check_finite([logits, *model.get_weights()])

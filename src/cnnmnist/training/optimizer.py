@@ -1,6 +1,8 @@
 """Optimizer: Adam, and the learning rate of each step."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from cnnmnist.config import TrainingConfig
 from cnnmnist.runtime import tf
@@ -30,6 +32,8 @@ class Adam:
 
     def __init__(self, config: TrainingConfig, variables: list[tf.Variable]) -> None:
         self.config = config
+        self.rate: Callable[[tf.Tensor], tf.Tensor] = partial(learning_rate, config)
+        """The step size of the step after so many steps."""
         self.variables = variables
         self.means = [tf.Variable(tf.zeros_like(each), name="adam_mean") for each in variables]
         self.squares = [tf.Variable(tf.zeros_like(each), name="adam_square") for each in variables]
@@ -37,7 +41,7 @@ class Adam:
     def apply(self, gradients: list[tf.Tensor], iteration: tf.Tensor) -> None:
         """Take a step after ``iteration`` steps, a scalar."""
         config = self.config
-        rate = learning_rate(config, iteration)
+        rate = self.rate(iteration)
         step = tf.cast(iteration + 1, tf.float32)
         decays = [tf.constant(config.beta_1), tf.constant(config.beta_2)]
         powers = [tf.pow(decay, step) for decay in decays]

@@ -1,6 +1,6 @@
 """Charts: confusion matrices, learning curves and embeddings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import ScalarFormatter
 
+from cnnmnist.calibration import BINS, Calibration
 from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, text_width
 from cnnmnist.visualization.grids import Array
 
@@ -18,6 +19,10 @@ LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 LOGIT_RANGE = (0.001, 0.9999)
 LOGIT_TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 LARGEST_CURVE = 1_000  # points
+
+
+def _percent(value: float, place: int | None = None) -> str:
+    return f"{100 * value:g} %"
 
 
 def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> Figure:
@@ -56,25 +61,26 @@ def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str 
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """The losses and accuracies of one training."""
+    """The losses and accuracies of one training, or of several that differ in the seed only."""
 
     name: str
     losses: Array
-    """Loss of each iteration from the first, float (n,); n may be 0."""
+    """Loss of each iteration from the first, float (n,), or (trainings, n); n may be 0."""
     accuracies: Array
-    """Accuracy of each iteration on its batch, float (n,)."""
+    """Accuracy of each iteration on its batch, in the same shape."""
     ladder: Sequence[tuple[int, float]]
-    """Pairs of a number of iterations and the accuracy on the test split after them."""
+    """Pairs of a number of iterations and the accuracy on the test split after them, of all trainings."""
 
 
 def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
     """Draw losses and accuracies of one or more trainings over their iterations.
 
-    Lines are running means of losses and accuracies on batches, over a fiftieth of the longest training. Circles
+    Lines are running means of losses and accuracies on batches, over a fiftieth of the longest training. Where a
+    curve is that of several trainings, the line is their mean, in a band from the lowest to the highest. Circles
     are accuracies on the test split. The accuracies have a logit scale, so that 98 % and 99 % are far from each
     other; accuracies above 99.99 % are on its upper edge.
     """
-    window = max(1, max(len(curve.losses) for curve in curves) // 50)
+    window = max(1, max(np.shape(curve.losses)[-1] for curve in curves) // 50)
     over = f" (mean of {window:,} iterations)" if window > 1 else ""
     figure = Figure(figsize=(7, 6.4 + 0.2 * len(curves)), dpi=DPI, layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(2, sharex=True)
@@ -82,9 +88,16 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
     for number, curve in enumerate(curves):
         color = f"C{number % 10}"
         style: dict[str, Any] = {"color": color, "linestyle": LINE_STYLES[number // 10 % len(LINE_STYLES)]}
-        loss_axes.plot(*_smoothed(curve.losses, window), linewidth=1, **style)
-        iterations, accuracies = _smoothed(curve.accuracies, window)
-        lines += accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), linewidth=1, **style)
+        for axes, values, limits in (
+            (loss_axes, curve.losses, ()),
+            (accuracy_axes, curve.accuracies, LOGIT_RANGE),
+        ):
+            iterations, smoothed = _smoothed(np.atleast_2d(values), window)
+            smoothed = smoothed.clip(*limits) if limits else smoothed
+            lines += axes.plot(iterations, smoothed.mean(axis=0), linewidth=1, **style)
+            if len(smoothed) > 1:
+                low, high = smoothed.min(axis=0), smoothed.max(axis=0)
+                axes.fill_between(iterations, low, high, color=color, alpha=0.2, linewidth=0)
         iterations, accuracies = np.array(curve.ladder, float).reshape(-1, 2).T
         style = {"color": color, "markersize": 6, "markeredgecolor": "white", "zorder": 3, "clip_on": False}
         accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), "o", **style)
@@ -103,18 +116,42 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
         axes.tick_params(labelsize=SMALL)
         axes.spines[["top", "right"]].set_visible(False)
     # legend() ignores a name that begins with an underscore, but text.set() takes it.
+    lines = lines[1::2]  # those of the accuracies
     legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", fontsize=SMALL, frameon=False)
     for text, curve in zip(legend.get_texts(), curves, strict=True):
         text.set(text=curve.name, parse_math=False)
     return figure
 
 
+def draw_rate_test(rates: Array, losses: Array, smoothed: Array, marks: Mapping[str, float]) -> Figure:
+    """Draw losses and smoothed losses, both float (n,), over learning rates, float (n,), and mark named rates."""
+    figure = Figure(figsize=(7, 4), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot(xscale="log", yscale="log")
+    axes.plot(rates, losses, color="0.75", linewidth=0.8)
+    axes.plot(rates, smoothed, color="C0")
+    for number, (name, rate) in enumerate(marks.items(), 1):
+        axes.axvline(
+            rate, color=f"C{number}", linestyle=LINE_STYLES[number % len(LINE_STYLES)], label=f"{name}: {rate:.2g}"
+        )
+    axes.set_xlabel("Learning rate", size=SMALL)
+    axes.set_ylabel("Training loss, and its running mean", size=SMALL)
+    axes.set_ylim(0.7 * smoothed.min(), 1.3 * smoothed[np.isfinite(smoothed)].max())
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.tick_params(which="both", labelsize=SMALL)
+    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        formatted("{x:g}")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=SMALL, frameon=False)
+    return figure
+
+
 def _smoothed(values: Array, window: int) -> tuple[Array, Array]:
-    """Choose iterations, and compute the mean of the values around each, of fewer values near the ends."""
-    places = np.unique(np.linspace(0, len(values) - 1, min(len(values), LARGEST_CURVE)).astype(int))
-    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    first, last = np.maximum(places - window // 2, 0), np.minimum(places + window // 2 + 1, len(values))
-    return places + 1, (sums[last] - sums[first]) / (last - first)
+    """Choose iterations, and compute the mean of the values around each, of fewer values near the ends; by row."""
+    length = values.shape[1]
+    places = np.unique(np.linspace(0, length - 1, min(length, LARGEST_CURVE)).astype(int))
+    sums = np.pad(np.cumsum(values, axis=1, dtype=np.float64), ((0, 0), (1, 0)))
+    first, last = np.maximum(places - window // 2, 0), np.minimum(places + window // 2 + 1, length)
+    return places + 1, (sums[:, last] - sums[:, first]) / (last - first)
 
 
 def draw_embedding(
@@ -153,4 +190,38 @@ def draw_embedding(
     figure.legend([mark], [caption], loc="outside lower center", fontsize=SMALL, frameon=False)
     axes.spines[:].set(color="0.75")
     axes.set_title(title, size=LARGE, parse_math=False)
+    return figure
+
+
+def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
+    """Draw a reliability diagram beside the accuracy on the images of which the network is most sure.
+
+    Args:
+        calibration: as :func:`cnnmnist.calibration.calibration` returns it.
+        title: title of the figure.
+    """
+    figure = Figure(figsize=(8.4, 4), dpi=DPI, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    counts, sure, accuracy = np.array(calibration.bins).T
+    shown = counts > 0
+    left.bar((np.arange(BINS) + 0.5)[shown] / BINS, accuracy[shown], 0.9 / BINS, color="C0", alpha=0.6)
+    left.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="dashed")
+    left.plot(sure[shown], accuracy[shown], "o", color="C0", markersize=4, clip_on=False)
+    for x, y, count in zip((np.arange(BINS) + 0.5)[shown] / BINS, accuracy[shown], counts[shown], strict=True):
+        left.annotate(f"{count:,.0f}", (x, y), (0, 5), textcoords="offset points", ha="center", size=6)
+    left.set(xlim=(0, 1), ylim=(0, 1.06), xlabel="Probability of the answer", ylabel="Fraction that is right")
+    covered, accuracies = calibration.coverage
+    places = np.unique(np.linspace(0, len(covered) - 1, min(len(covered), LARGEST_CURVE)).astype(int))
+    right.plot(covered[places], accuracies[places], color="C1")
+    right.set(xlim=(0, 1), xlabel="Fraction of the images answered, the surest first", ylabel="Accuracy on them")
+    right.yaxis.set_major_formatter(_percent)
+    for axes in (left, right):
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=SMALL)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_formatter(_percent)
+    left.yaxis.set_major_formatter(_percent)
+    error = f"expected calibration error {calibration.error:.2%}"
+    figure.suptitle(f"{title}: {error}" if title else error, size=LARGE)
     return figure

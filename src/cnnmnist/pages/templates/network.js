@@ -42,7 +42,7 @@ function readImage(network, pixels) {
   }
   const logits = values;
   if (!logits.every(Number.isFinite)) throw new RangeError("The network computes no finite numbers.");
-  return { logits, probabilities: softmax(logits), layers };
+  return { logits, probabilities: softmax(logits, network.temperature), layers };
 }
 
 function apply(layer, values, shape, weights) {
@@ -132,10 +132,10 @@ function connect(values, { kernel, bias }) {
   return Float32Array.from(sums);
 }
 
-/** Probabilities of the classes. */
-function softmax(logits) {
+/** Probabilities of the classes: a calibrated network divides its logits by its temperature. */
+function softmax(logits, temperature) {
   const largest = Math.max(...logits);
-  const powers = Array.from(logits, (logit) => Math.exp(logit - largest));
+  const powers = Array.from(logits, (logit) => Math.exp((logit - largest) / temperature));
   const sum = powers.reduce((one, other) => one + other);
   return powers.map((power) => power / sum);
 }

@@ -1,0 +1,73 @@
+"""Statistics: how far an accuracy can be trusted, and whether two networks differ by more than luck.
+
+All intervals hold the true value with 95 % confidence.
+"""
+
+import math
+from collections.abc import Sequence
+
+Z = 1.959963984540054  # quantile 0.975 of the normal distribution
+
+
+def wilson_interval(successes: int, total: int) -> tuple[float, float]:
+    """The interval of a proportion, such as an accuracy.
+
+    E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+
+    Args:
+        successes: of ``total``, such as right answers.
+        total: at least 1.
+
+    Returns:
+        Lower and upper end, as fractions of 1.
+    """
+    share = successes / total
+    middle = share + Z**2 / (2 * total)
+    half = Z * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2))
+    scale = 1 + Z**2 / total
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def paired_interval(only_first: int, only_second: int, total: int) -> tuple[float, float]:
+    """The interval of the difference of two accuracies on the same images, first minus second.
+
+    Wald's interval with Laplace's adjustment, one more image in each of the two counts: D. G. Bonett and
+    R. M. Price, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data",
+    2012. M. W. Fagerland et al., "Recommended tests and confidence intervals for paired binomial proportions",
+    2014, recommend it.
+
+    Args:
+        only_first: images that only the first network gets right.
+        only_second: images that only the second gets right.
+        total: all images.
+
+    Returns:
+        Lower and upper end, as fractions of 1.
+    """
+    first, second = (only_first + 1) / (total + 2), (only_second + 1) / (total + 2)
+    half = Z * math.sqrt((first + second - (first - second) ** 2) / (total + 2))
+    return max(-1.0, first - second - half), min(1.0, first - second + half)
+
+
+def mcnemar_test(only_first: int, only_second: int) -> float:
+    """The p-value of McNemar's exact test, two-sided, that two networks are right equally often.
+
+    If they are, an image that only one gets right is as likely the first's as the second's: Q. McNemar, "Note on
+    the Sampling Error of the Difference Between Correlated Proportions or Percentages", 1947.
+    """
+    from scipy.stats import binomtest  # takes half a second to import
+
+    total = only_first + only_second
+    return float(binomtest(only_first, total).pvalue) if total else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct the p-values of several tests, so that all together err as seldom as one would.
+
+    S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, number in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
+        corrected[number] = largest
+    return corrected
