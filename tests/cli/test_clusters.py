@@ -158,7 +158,8 @@ def test_a_worker_that_is_ready_and_never_joins_is_not_waited_for(tmp_path: Path
         result = ended(worker)
     assert time.monotonic() - before < 60
     assert result.status == 1
-    (error,) = (line for line in result.err.splitlines() if line != "Waiting for all of 2 workers")
+    waiting, error = result.err.splitlines()
+    assert waiting == "Waiting for all of 2 workers that TF_CONFIG names"
     assert error.startswith(f"Error: worker {joining} ({addresses[joining]}): ")
     assert f"worker {1 - joining} ({addresses[1 - joining]})" in error
     assert not list(tmp_path.glob("worker-*/*"))
