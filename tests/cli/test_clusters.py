@@ -36,7 +36,7 @@ def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -
     assert "Optimization Iteration:    101" in chief.err
     assert [rung["iteration"] for rung in chief.json["ladder"]] == [0, 1, 100, 150]
     assert other.json == {"worker": 1, "iterations": 150}
-    assert other.err == ""
+    assert other.err == "Waiting for all of 2 workers that TF_CONFIG names\n"
     assert list((tmp_path / "worker-1").iterdir()) == []
     run = only_run(tmp_path / "worker-0")
     record = json.loads((run / "run.json").read_text())
@@ -158,7 +158,8 @@ def test_a_worker_that_is_ready_and_never_joins_is_not_waited_for(tmp_path: Path
         result = ended(worker)
     assert time.monotonic() - before < 60
     assert result.status == 1
-    (error,) = (line for line in result.err.splitlines() if line != "Waiting for all of 2 workers")
+    waiting, error = result.err.splitlines()
+    assert waiting == "Waiting for all of 2 workers that TF_CONFIG names"
     assert error.startswith(f"Error: worker {joining} ({addresses[joining]}): ")
     assert f"worker {1 - joining} ({addresses[1 - joining]})" in error
     assert not list(tmp_path.glob("worker-*/*"))

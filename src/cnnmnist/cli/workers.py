@@ -59,9 +59,8 @@ def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
         from cnnmnist.distributed.strategy import distribute
     if not cluster:
         return distribute(options.strategy)
-    if cluster.is_chief:
-        named = " that TF_CONFIG names" if options.cluster == "tf-config" else ""
-        terminal.message(f"Waiting for all of {len(cluster.members)} workers{named}")
+    named = " that TF_CONFIG names" if options.cluster == "tf-config" else ""
+    terminal.message(f"Waiting for all of {len(cluster.members)} workers{named}")
     cluster.wait(options.cluster_timeout)
     with _ended_after(options.cluster_timeout, cluster):
         distribution = distribute(options.strategy, cluster, options.cluster_timeout)
