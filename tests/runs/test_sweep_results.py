@@ -8,7 +8,8 @@ import pytest
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.runs.metadata import Rung
-from cnnmnist.runs.sweep_results import Row, clearly_worse, permutation_p_value, smallest_p_value, sweep_results
+from cnnmnist.runs.sweep_results import Row, clearly_worse, sweep_results
+from cnnmnist.statistics import permutation_p_value, smallest_p_value
 from cnnmnist.runs.sweeps import SweepDefinition, open_sweep
 
 

@@ -179,7 +179,8 @@ def _table(rows: "list[Row]", title: str) -> Table:
 
 def _show(sweep: "Sweep", rows: "list[Row]", terminal: Terminal) -> None:
     """The table, and what may be concluded from it."""
-    from cnnmnist.runs.sweep_results import SIGNIFICANT, clearly_worse, smallest_p_value
+    from cnnmnist.runs.sweep_results import SIGNIFICANT, clearly_worse
+    from cnnmnist.statistics import smallest_p_value
     from cnnmnist.runs.sweeps import describe
 
     out, tested = terminal.out, [row for row in rows if row.p_value is not None]

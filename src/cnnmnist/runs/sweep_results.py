@@ -4,15 +4,12 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import comb
 from typing import Any
-
-import numpy as np
 
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.sweeps import Sweep
+from cnnmnist.statistics import holm, permutation_p_value
 
-EXACT = 200_000  # divisions of the accuracies; where there are more, the permutation test draws so many at random
 SIGNIFICANT = 0.05
 
 
@@ -63,36 +60,8 @@ def sweep_results(sweep: Sweep) -> list[Row]:
     return rows
 
 
-def permutation_p_value(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """How often a difference of means as large as this one arises if the seeds alone decide.
-
-    The two-sided permutation test (B. Phipson and G. Smyth, 2010, https://doi.org/10.2202/1544-6115.1585) divides
-    the accuracies among the two settings in all possible ways; where there are more than 200,000 ways, in 200,000
-    random ones, the same each time. None where a setting has one seed only.
-    """
-    if min(len(first), len(second)) < 2:
-        return None
-    from scipy.stats import permutation_test
-
-    def difference(left: np.ndarray, right: np.ndarray, axis: int) -> np.ndarray:
-        return np.asarray(left.mean(axis=axis) - right.mean(axis=axis))
-
-    random = np.random.default_rng(0)
-    test = permutation_test((first, second), difference, n_resamples=EXACT, vectorized=True, random_state=random)
-    return float(test.pvalue)
-
-
-def smallest_p_value(first: int, second: int) -> float:
-    """The p-value where all accuracies of one setting are above those of the other."""
-    return 2 / comb(first + second, first)
-
-
 def clearly_worse(rows: Sequence[Row]) -> list[Row]:
-    """The settings that are below the first one by more than the seeds differ, at a level of 5 % in all.
-
-    S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979, for the number of comparisons.
-    """
-    tested = sorted((row.p_value, number) for number, row in enumerate(rows) if row.p_value is not None)
-    held = [p_value > SIGNIFICANT / (len(tested) - rank) for rank, (p_value, _) in enumerate(tested)]
-    rejected = held.index(True) if True in held else len(held)
-    return [rows[number] for number in sorted(number for _, number in tested[:rejected])]
+    """The settings that are below the first one by more than the seeds differ, at a level of 5 % in all."""
+    tested = [row for row in rows if row.p_value is not None]
+    corrected = holm([row.p_value for row in tested if row.p_value is not None])
+    return [row for row, p_value in zip(tested, corrected, strict=True) if p_value <= SIGNIFICANT]
