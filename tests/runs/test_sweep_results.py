@@ -9,8 +9,8 @@ import pytest
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.runs.metadata import Rung
 from cnnmnist.runs.sweep_results import Row, clearly_worse, sweep_results
-from cnnmnist.statistics import permutation_p_value, smallest_p_value
 from cnnmnist.runs.sweeps import SweepDefinition, open_sweep
+from cnnmnist.statistics import permutation_p_value, smallest_p_value
 
 
 def by_hand(first: list[float], second: list[float]) -> float:

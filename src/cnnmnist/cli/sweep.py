@@ -180,8 +180,8 @@ def _table(rows: "list[Row]", title: str) -> Table:
 def _show(sweep: "Sweep", rows: "list[Row]", terminal: Terminal) -> None:
     """The table, and what may be concluded from it."""
     from cnnmnist.runs.sweep_results import SIGNIFICANT, clearly_worse
-    from cnnmnist.statistics import smallest_p_value
     from cnnmnist.runs.sweeps import describe
+    from cnnmnist.statistics import smallest_p_value
 
     out, tested = terminal.out, [row for row in rows if row.p_value is not None]
     out.print(_table(rows, f"Accuracy on Test-Set, sweep {sweep.directory.name}"), soft_wrap=False)
