@@ -24,6 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mine", "my-other"):
         create_run(folder / "runs", name, load_recipe(), load_dataset("mnist5k"))
     (folder / "runs" / "no-run").mkdir()
+    (folder / "runs" / "rates").mkdir()
+    (folder / "runs" / "rates" / "sweep.json").touch()
     return folder
 
 
@@ -37,7 +39,9 @@ RUNS = ["latest", "my-other", "mine", "handwriting", "pretrained"]
         ("tr", ["train"]),
         ("evaluate ", RUNS),
         ("evaluate m", ["my-other", "mine"]),
-        ("compare mine ", RUNS),
+        ("compare mine ", [*RUNS, "rates"]),
+        ("sweep ", ["rates"]),
+        ("sweep rates --vary training.bet", ["training.beta_1=", "training.beta_2="]),
         ("train --resume l", ["latest"]),
         ("predict --run pre", ["pretrained"]),
         ("evaluate --runs-dir elsewhere ", ["latest", "handwriting", "pretrained"]),

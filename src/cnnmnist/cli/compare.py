@@ -9,7 +9,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command, printable
-from cnnmnist.cli.completion import RUN
+from cnnmnist.cli.completion import RUN_OR_SWEEP
 from cnnmnist.cli.options import json_option, output_option, runs_dir_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
@@ -20,7 +20,7 @@ LONGEST_LIST = 8  # in the table
 
 
 @click.command(cls=Command)
-@click.argument("names", nargs=-1, required=True, type=RUN, metavar="RUN|SWEEP...")
+@click.argument("names", nargs=-1, required=True, type=RUN_OR_SWEEP, metavar="RUN|SWEEP...")
 @click.option(
     "--test",
     "tested",

@@ -21,11 +21,18 @@ class Names(click.types.StringParamType):
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+def _holding(ctx: click.Context, file: str) -> list[str]:
+    folder = ctx.params.get("runs_dir") or os.environ.get("CNNMNIST_RUNS_DIR") or "runs"
+    return sorted((path.parent.name for path in Path(folder).glob(f"[!.]*/{file}")), reverse=True)
+
+
 def _runs(ctx: click.Context) -> Iterable[str]:
     store = importlib.import_module("cnnmnist.runs.store")
-    folder = ctx.params.get("runs_dir") or os.environ.get("CNNMNIST_RUNS_DIR") or "runs"
-    own = sorted((path.parent.name for path in Path(folder).glob("[!.]*/run.json")), reverse=True)
-    return ["latest", *own, *store.SHIPPED]
+    return ["latest", *_holding(ctx, "run.json"), *store.SHIPPED]
+
+
+def _sweeps(ctx: click.Context) -> Iterable[str]:
+    return _holding(ctx, importlib.import_module("cnnmnist.runs.store").SWEEP_FILE)
 
 
 def _recipes(ctx: click.Context) -> Iterable[str]:
@@ -40,5 +47,5 @@ def _datasets(ctx: click.Context) -> Iterable[str]:
     return list[str](importlib.import_module("cnnmnist.data.registry").DATASETS)
 
 
-RUN, RECIPE, SETTING, DATASET = map(Names, (_runs, _recipes, _settings, _datasets))
-RUN_OR_RECIPE = Names(_runs, _recipes)
+RUN, RECIPE, SETTING, DATASET, SWEEP = map(Names, (_runs, _recipes, _settings, _datasets, _sweeps))
+RUN_OR_RECIPE, RUN_OR_SWEEP = Names(_runs, _recipes), Names(_runs, _sweeps)

@@ -94,7 +94,7 @@ def _show(pairs: list[dict[str, Any]], names: list[tuple[str, str]], terminal: T
         counts = (f"{pair['only_first']:,}", f"{pair['only_second']:,}")
         rows.append((f"{first} and {second}", *counts, difference, f"{low} to {high}", f"{pair['p_value']:.2g}"))
     columns = ["pair", "only first", "only second", "difference", "95 % interval", "p"]
-    terminal.out.print(make_table(columns, rows), soft_wrap=False)
+    terminal.out.print(make_table(columns, rows))
     corrected = f", corrected for {len(pairs)} pairs (Holm)" if len(pairs) > 1 else ""
     terminal.out.print(f"The difference is in percentage points; p is McNemar's exact test{corrected}.")
     for pair, (first, second) in zip(pairs, names, strict=True):

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -14,12 +13,13 @@ from rich.table import Table
 
 import cnnmnist
 from cnnmnist.cli.command import Command
+from cnnmnist.cli.completion import SETTING, SWEEP
 from cnnmnist.cli.options import json_option
 from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train import load_training_data
 from cnnmnist.cli.train_options import TrainOptions, recipe_options
-from cnnmnist.errors import BusyRunError, TrainingError
+from cnnmnist.errors import BusyRunError, TrainingError, shell_quoted
 
 if TYPE_CHECKING:
     from cnnmnist.runs.sweep_results import Row
@@ -41,10 +41,11 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 
 
 @click.command(cls=Command)
-@click.argument("name")
+@click.argument("name", type=SWEEP)
 @click.option("--seeds", callback=_seeds, default="0-4", metavar="N-N|N,N,...", help="Seeds of each setting.")
 @click.option(
     "--vary",
+    type=SETTING,
     metavar="KEY=VALUE,VALUE,...",
     multiple=True,
     help="Values of a field of the recipe, such as training.learning_rate=1e-4,1e-3, or, with the key config, "
@@ -80,7 +81,7 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
         failures = _train(sweep, dataset, terminal)
     except KeyboardInterrupt:
         terminal.err.print(
-            f"Interrupted. Continue with the same command: {shlex.join(['cnnmnist', *sys.argv[1:]])}"
+            f"Interrupted. Continue with the same command: cnnmnist {' '.join(map(shell_quoted, sys.argv[1:]))}"
         )
         sys.exit(130)
     rows = sweep_results(sweep)
@@ -184,7 +185,7 @@ def _show(sweep: "Sweep", rows: "list[Row]", terminal: Terminal) -> None:
     from cnnmnist.statistics import smallest_p_value
 
     out, tested = terminal.out, [row for row in rows if row.p_value is not None]
-    out.print(_table(rows, f"Accuracy on Test-Set, sweep {sweep.directory.name}"), soft_wrap=False)
+    out.print(_table(rows, f"Accuracy on Test-Set, sweep {sweep.directory.name}"))
     if tested:
         counts = len(rows[0].seeds), len(tested[0].seeds)
         smallest = smallest_p_value(*counts)
