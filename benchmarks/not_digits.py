@@ -1,4 +1,4 @@
-"""What a network says of images that show no digit: letters, shapes and noise, with and without its temperature."""
+"""What a network says of letters, shapes and noise, with and without its temperature."""
 
 import argparse
 import math
