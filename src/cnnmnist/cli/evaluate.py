@@ -99,6 +99,12 @@ def command(**given: Any) -> None:
     split = options.split
     report = cnnmnist.evaluate(network, dataset.split(split))
 
+    if options.predictions:
+        from cnnmnist.evaluation import write_predictions
+
+        write_predictions(report, dataset.class_names, options.predictions)
+        terminal.message(f"Predictions: {options.predictions}")
+
     from cnnmnist.cli import evaluation_views as views
     from cnnmnist.data.disputed import disputed_labels
 
@@ -144,11 +150,6 @@ def command(**given: Any) -> None:
         measures["robustness"] = show_robustness(run, dataset, split, report.predicted, figures[-1], terminal)
     for path in figures:
         terminal.out.print(f"Figure: {path}")
-    if options.predictions:
-        from cnnmnist.evaluation import write_predictions
-
-        write_predictions(report, dataset.class_names, options.predictions)
-        terminal.out.print(f"Predictions: {options.predictions}")
     terminal.result(
         {
             "run": str(run.directory),
