@@ -1,6 +1,6 @@
 """Draw test accuracy over seconds of training, of this program's recipes and of the examples that others publish.
 
-    python benchmarks/pareto.py --data-dir DIR --points points.jsonl --output docs/figures/accuracy-over-time.png
+    python benchmarks/pareto.py --data-dir DIR
 
 One program trains at a time, each in its own process. contenders/epochs.py says how each is built. `make bench`
 sets up the environments of PyTorch and JAX; a program that cannot run is named and left out. Each program's points
@@ -108,9 +108,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True, help="folder with MNIST's four .gz files")
     parser.add_argument(
-        "--points", type=Path, default=Path("points.jsonl"), help="file of all points, a program a line"
+        "--points", type=Path, default=Path("runs/accuracy-over-time.jsonl"), help="file of all points"
     )
-    parser.add_argument("--output", type=Path, default=Path("accuracy-over-time.png"))
+    parser.add_argument("--output", type=Path, default=Path("docs/figures/accuracy-over-time.png"))
     parser.add_argument(
         "--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS), metavar="NAME", help=", ".join(PROGRAMS)
     )
@@ -137,6 +137,7 @@ def main() -> None:
             console.print(f"missing: {TITLES[name]}: {reason}", markup=False)
             continue
         measured[name] = points
+        options.points.parent.mkdir(parents=True, exist_ok=True)
         with options.points.open("a") as file:
             file.write(json.dumps({"program": name, "epochs": options.epochs, "points": points}) + "\n")
     curves = {name: measured[name] for name in PROGRAMS if name in measured}
