@@ -125,6 +125,19 @@ def test_images_of_other_shapes_and_numbers_of_classes(
     check_answers(browser, run, data, tmp_path / "draw.html", model)
 
 
+@pytest.mark.long
+def test_a_network_of_fashion_mnist_answers_as_keras(browser: Any, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))  # of Debian's package
+    if not folder.is_dir():
+        pytest.skip("Debian's package dataset-fashion-mnist is not installed, and FASHION_MNIST is not set")
+    training = run_cli("train", "--config", "fast", "--data-dir", folder, "--name", "run", cwd=tmp_path)
+    assert training.status == 0, training.err
+    run = load_run("run", tmp_path / "runs")
+    data = run.load_dataset(data_dir=folder)
+    assert data.name == "fashion-mnist"
+    check_answers(browser, run, data, tmp_path / "draw.html", run.load_model())
+
+
 def test_pretrained_has_every_layer_as_in_python(browser: Any, pretrained: Path) -> None:
     images = DATA.test.images[:20]
     outputs = load_run("pretrained", pretrained.parent).load_network().outputs(images)
