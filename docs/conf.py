@@ -13,6 +13,7 @@ PAGES = [
     "docs/other-data",
     "docs/recipes",
     "docs/runs",
+    "docs/measuring",
     "docs/handwriting",
     "docs/pretrained",
     "docs/library",

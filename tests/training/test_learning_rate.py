@@ -5,20 +5,18 @@ import pytest
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.recipes import load_recipe
+from cnnmnist.training import learning_rate
 from cnnmnist.training.learning_rate import find_learning_rate
 from cnnmnist.training.step import Trainer
 
+DIGITS = load_dataset("mnist5k")
 SMALL = {"model.convolutions": [{"filters": 4}], "model.dense": [16], "training.batch_size": 16}
 
 
-@pytest.fixture(scope="module")
-def digits() -> object:
-    return load_dataset("mnist5k")
-
-
-@pytest.mark.parametrize("fields", [{}, {"training.schedule": "one-cycle", "training.iterations": 3}])
-def test_rates_rise_geometrically_and_the_marks_are_where_the_losses_say(digits, fields) -> None:
-    test = find_learning_rate(load_recipe(overrides=SMALL | fields), digits)
+def test_rates_rise_geometrically_and_the_marks_are_where_the_losses_say() -> None:
+    """Whatever the recipe says of its rate."""
+    cycle = {"training.schedule": "one-cycle", "training.iterations": 3, "training.learning_rate": 1.0}
+    test = find_learning_rate(load_recipe(overrides=SMALL | cycle), DIGITS)
     assert test.rates[0] == pytest.approx(1e-6)
     assert np.diff(np.log(test.rates)) == pytest.approx(np.log(1e6) / 299)
     average, smoothed = 0.0, []
@@ -30,28 +28,27 @@ def test_rates_rise_geometrically_and_the_marks_are_where_the_losses_say(digits,
     assert test.marks["least"] == test.rates[least]
     assert test.marks["try"] == pytest.approx(test.rates[least] / 10)
     assert 1e-4 < test.marks["try"] < 0.1
-    assert test.rates[0] < test.marks["steepest"] <= test.marks["least"]
-    if "diverged" in test.marks:
-        assert smoothed[-1] > 4 * min(smoothed)
-        assert all(each <= 4 * min(smoothed[: number + 1]) for number, each in enumerate(smoothed[:-1]))
+    steepest = list(test.rates).index(test.marks["steepest"])
+    assert smoothed[steepest + 1] - smoothed[steepest] == min(np.diff(smoothed[: least + 1]))
+    passed = [value > 4 * min(smoothed[: number + 1]) for number, value in enumerate(smoothed)]
+    assert passed.index(True) == len(passed) - 1 if "diverged" in test.marks else not any(passed)
+
+    tiny = load_recipe(overrides=SMALL | {"training.learning_rate": 1e-6, "training.iterations": 3})
+    losses = np.concatenate([progress.losses for progress in Trainer(tiny, DIGITS).iterate()])
+    assert test.losses[:3] == pytest.approx(losses, abs=1e-4), "it is the usual training step"
 
 
-def test_the_first_losses_are_those_of_a_training_at_a_tiny_rate(digits) -> None:
-    recipe = load_recipe(overrides=SMALL | {"training.learning_rate": 1e-6, "training.iterations": 3})
-    losses = np.concatenate([progress.losses for progress in Trainer(recipe, digits).iterate()])
-    assert find_learning_rate(recipe, digits).losses[:3] == pytest.approx(losses, abs=1e-4)
+def test_a_loss_that_is_not_finite_is_where_it_diverged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning_rate, "HIGHEST", 1e38)
+    monkeypatch.setattr(learning_rate, "DIVERGED", np.inf)
+    linear = {"model.convolutions": [], "model.dense": [], "training.batch_size": 16}
+    test = find_learning_rate(load_recipe(overrides=linear), DIGITS)
+    assert len(test.rates) < 300
+    assert np.isfinite(test.losses[:-1]).all()
+    assert np.isnan(test.losses[-1])
+    assert test.marks["diverged"] == test.rates[-1]
 
 
-def test_a_loss_that_is_not_finite_is_where_it_diverged(digits) -> None:
-    test = find_learning_rate(
-        load_recipe(overrides=SMALL | {"model.weight_stddev": 10.0, "model.bias": 10.0}), digits
-    )
-    assert np.isfinite(test.smoothed[:-1]).all()
-    assert test.marks["diverged"] == test.rates[-1] or len(test.rates) == 300
-
-
-def test_a_network_that_cannot_learn_gets_no_advice(digits) -> None:
-    fields = {"model.convolutions": [{"filters": 1, "activation": "relu"}], "model.dense": [], "model.bias": -10.0}
-    assert (
-        "try" not in find_learning_rate(load_recipe(overrides=fields | {"training.batch_size": 4}), digits).marks
-    )
+def test_a_network_that_cannot_learn_gets_no_advice() -> None:
+    fields = {"model.convolutions": [], "model.dense": [8], "model.bias": -10.0, "training.batch_size": 4}
+    assert "try" not in find_learning_rate(load_recipe(overrides=fields), DIGITS).marks
