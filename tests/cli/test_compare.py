@@ -161,7 +161,8 @@ def test_runs_on_the_same_images_are_tested_in_pairs(cli: Cli, tmp_path: Path) -
     assert "Each recipe was trained once: with another seed" in result.err
     curves, figure = report["figures"]
     assert figure == curves.replace(".png", "-only-some-read.png")
-    assert Image.open(tmp_path / figure).width > 500
+    with Image.open(tmp_path / figure) as drawn:
+        assert drawn.width > 500
 
 
 def test_a_run_against_its_copy_has_no_image_that_only_one_reads(cli: Cli, tmp_path: Path) -> None:

@@ -77,18 +77,9 @@ def show_errors(
     path: Path,
     terminal: Terminal,
 ) -> list[Path]:
-    """Draw the first errors, in the terminal and as a figure; in a pipe, print their titles.
+    """Draw the first of these errors, in the terminal and as a figure; in a pipe, print their titles.
 
-    Args:
-        errors: indices of the errors that were asked for, in their order, int (n,).
-        words: what they are, such as "are misclassified".
-        report: of all images of the split.
-        disputed: images whose labels people dispute.
-        dataset: the images.
-        drawn: the same with names of classes that can be drawn.
-        split: the split of the images.
-        path: the figure.
-        terminal: where they are shown.
+    ``words`` say what they are, such as "are misclassified"; the figure has the names of the classes of ``drawn``.
     """
     shown = errors[:SHOWN_ERRORS]
     total = f"{len(errors):,} of {len(report.labels):,} images {words}"

@@ -25,32 +25,22 @@ def load_same_dataset(runs: "list[cnnmnist.Run]", titles: list[str]) -> "cnnmnis
     Raises:
         DataError: the runs do not have the same test images and classes.
     """
+    import numpy as np
+
     first, *others = (run.load_dataset(only_test=True) for run in runs)
     for other, title in zip(others, titles[1:], strict=True):
         if first.class_names != other.class_names:
             raise DataError(f"{titles[0]} and {title} know other classes: no paired test can compare them.")
-        same = (
-            first.test.images.shape == other.test.images.shape and (first.test.images == other.test.images).all()
-        )
-        if not same or (first.test.labels != other.test.labels).any():
-            raise DataError(
-                f"{titles[0]} and {title} have other test images, of {first.name} and of {other.name}: no paired "
-                "test can compare them."
-            )
+        pairs = ((getattr(each.test, part) for each in (first, other)) for part in ("images", "labels"))
+        if not all(np.array_equal(*pair) for pair in pairs):
+            raise DataError(f"{titles[0]} and {title} have other test images: no paired test can compare them.")
     return first
 
 
 def paired_test(
     runs: "list[cnnmnist.Run]", titles: list[str], dataset: "cnnmnist.Dataset", path: Path, terminal: Terminal
 ) -> tuple[list[dict[str, Any]], list[Path]]:
-    """Compare every two runs on the test images, and draw the images that only some of the runs read.
-
-    Args:
-        runs: two or more.
-        titles: a name for each run.
-        dataset: of all runs.
-        path: the figure of the learning curves; the name of the new figure begins with its name.
-        terminal: where the result is shown.
+    """Compare every two runs, and draw the images that only some read, beside the figure ``path``.
 
     Returns:
         The documents of the pairs, and the figure, unless there is no such image.
@@ -90,9 +80,8 @@ def _show(pairs: list[dict[str, Any]], names: list[tuple[str, str]], terminal: T
     rows = []
     for pair, (first, second) in zip(pairs, names, strict=True):
         low, high = (f"{100 * end:+.2f}" for end in pair["interval"])
-        difference = f"{100 * pair['difference']:+.2f}"
-        counts = (f"{pair['only_first']:,}", f"{pair['only_second']:,}")
-        rows.append((f"{first} and {second}", *counts, difference, f"{low} to {high}", f"{pair['p_value']:.2g}"))
+        numbers = [f"{pair['only_first']:,}", f"{pair['only_second']:,}", f"{100 * pair['difference']:+.2f}"]
+        rows.append((f"{first} and {second}", *numbers, f"{low} to {high}", f"{pair['p_value']:.2g}"))
     columns = ["pair", "only first", "only second", "difference", "95 % interval", "p"]
     terminal.out.print(make_table(columns, rows))
     corrected = f", corrected for {len(pairs)} pairs (Holm)" if len(pairs) > 1 else ""
@@ -118,14 +107,9 @@ def _draw(
     shown = differing[:SHOWN]
     title = f"{len(shown)} of {len(differing):,} test images that only some read"
     grid = cnnmnist.image_grid(test.images[shown], test.labels[shown], class_names=names, title=title)
-    answers = [
-        ", ".join(
-            [
-                true,
-                *(f"{letter}: {names[each.predicted[i]]}" for letter, each in zip(letters, reports, strict=True)),
-            ]
-        )
-        for i, true in zip(shown, grid.titles, strict=True)
-    ]
-    cnnmnist.save_figure(cnnmnist.draw_grid(replace(grid, titles=tuple(answers))), path)
+    titles = list(grid.titles)
+    for letter, report in zip(letters, reports, strict=True):
+        answers = report.predicted[shown]
+        titles = [f"{each}, {letter}: {names[answer]}" for each, answer in zip(titles, answers, strict=True)]
+    cnnmnist.save_figure(cnnmnist.draw_grid(replace(grid, titles=tuple(titles))), path)
     return [path]

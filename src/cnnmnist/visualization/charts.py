@@ -204,24 +204,24 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
     left, right = figure.subplots(1, 2)
     counts, sure, accuracy = np.array(calibration.bins).T
     shown = counts > 0
-    left.bar((np.arange(BINS) + 0.5)[shown] / BINS, accuracy[shown], 0.9 / BINS, color="C0", alpha=0.6)
+    middles = (np.arange(BINS) + 0.5) / BINS
+    left.bar(middles[shown], accuracy[shown], 0.9 / BINS, color="C0", alpha=0.6)
     left.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="dashed")
     left.plot(sure[shown], accuracy[shown], "o", color="C0", markersize=4, clip_on=False)
-    for x, y, count in zip((np.arange(BINS) + 0.5)[shown] / BINS, accuracy[shown], counts[shown], strict=True):
+    for x, y, count in zip(middles[shown], accuracy[shown], counts[shown], strict=True):
         left.annotate(f"{count:,.0f}", (x, y), (0, 5), textcoords="offset points", ha="center", size=6)
     left.set(xlim=(0, 1), ylim=(0, 1.06), xlabel="Probability of the answer", ylabel="Fraction that is right")
     covered, accuracies = calibration.coverage
     places = np.unique(np.linspace(0, len(covered) - 1, min(len(covered), LARGEST_CURVE)).astype(int))
     right.plot(covered[places], accuracies[places], color="C1")
     right.set(xlim=(0, 1), xlabel="Fraction of the images answered, the surest first", ylabel="Accuracy on them")
-    right.yaxis.set_major_formatter(_percent)
     for axes in (left, right):
         axes.grid(color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(labelsize=SMALL)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.set_major_formatter(_percent)
-    left.yaxis.set_major_formatter(_percent)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(_percent)
     error = f"expected calibration error {calibration.error:.2%}"
     figure.suptitle(f"{title}: {error}" if title else error, size=LARGE)
     return figure
