@@ -47,11 +47,7 @@ def command(**given: Any) -> None:
     cnnmnist draw
     cnnmnist draw pretrained --output draw.html --no-open
     """
-    draw(PageOptions(**given))
-
-
-def draw(options: PageOptions) -> None:
-    """Write the page, and open it."""
+    options = PageOptions(**given)
     terminal = Terminal(options.as_json)
     run = choose_run(options.run_name, options.runs_dir, terminal)
     tests = load_tests(run, options, terminal)
