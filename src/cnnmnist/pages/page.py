@@ -20,17 +20,8 @@ from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
-PARTS = (
-    "network.js",
-    "prepare.js",
-    "images.js",
-    "inspect.js",
-    "pen.js",
-    "answer.js",
-    "draw.js",
-    "style.css",
-    "draw.css",
-)
+SCRIPTS = ("network.js", "prepare.js", "images.js", "inspect.js", "pen.js", "answer.js", "draw.js")
+PARTS = (*SCRIPTS, "style.css", "draw.css")
 TESTS = 100  # images on the page
 LARGEST_ROUNDING = 5e-4  # of a probability, by which float16 may change an answer
 
