@@ -14,7 +14,6 @@ from PIL import Image
 
 from cnnmnist.data.loading import Dataset, Split
 from cnnmnist.data.pictures import DARK
-from cnnmnist.files import replacing
 from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.run import Run
@@ -127,16 +126,6 @@ def render(template: str, parts: tuple[str, ...], **values: Any) -> str:
         text = "".join((TEMPLATES / part).read_text("utf-8") for part in parts if part.endswith(kind))
         values |= {kind: text, f"{kind}_digest": _base64(hashlib.sha256(text.encode()).digest())}
     return environment.get_template(template).render(values)
-
-
-def write_page(page: str, path: Path) -> None:
-    """Write a page as a whole or not at all.
-
-    Raises:
-        WriteError: the file or its folder cannot be written.
-    """
-    with replacing(path, make_folder=True) as temporary:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _base64(content: bytes) -> str:
