@@ -1,17 +1,25 @@
 """The network in NumPy computes what Keras computes, for whatever a recipe may describe."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnmnist.config import ConvLayer, ModelConfig
+from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import RecipeError, RunError
 from cnnmnist.layers import list_layers
 from cnnmnist.model import build_model
+from cnnmnist.model_file import save_model
 from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits, probabilities
+from cnnmnist.recipes import load_recipe
+from cnnmnist.runs.store import create_run
 from cnnmnist.runtime import keras, tf
+from support.confined import Confined
 
 ACTIVATIONS = st.sampled_from(["none", "relu", "sigmoid", "tanh"])
 CONVOLUTIONS = st.builds(
@@ -118,3 +126,29 @@ def test_a_network_larger_than_memory_is_refused_before_it_is_built() -> None:
     config = ModelConfig(convolutions=[], dense=[16_384, 16_384])
     with pytest.raises(RecipeError, match="would have 281,"):
         Network(config, (28, 28), 10, [])
+
+
+WIDE: dict[str, Any] = {
+    "filters": {"convolutions": [{"filters": 1_024, "filter_size": 3, "pooling": "none"}], "dense": []},
+    "channels": {
+        "convolutions": [{"filters": 512, "filter_size": 3, "pooling": "none"}, {"filters": 8, "filter_size": 3}]
+    },
+    "units": {"convolutions": [], "dense": [16_384]},
+}
+
+
+@pytest.mark.parametrize(
+    "wide", ["filters", *(pytest.param(each, marks=pytest.mark.long) for each in ("channels", "units"))]
+)
+def test_a_wide_network_is_evaluated_in_little_memory(tmp_path: Path, wide: str) -> None:
+    """The outputs of all 1,000 test images at once would take 3.2 GB with 1,024 filters."""
+    model = ModelConfig.model_validate(WIDE[wide])
+    data = load_dataset("mnist5k")
+    run = create_run(tmp_path / "runs", "wide", load_recipe().model_copy(update={"model": model}), data)
+    save_model(build_model(model), run.model_file)
+    out, err = tmp_path / "out", tmp_path / "err"
+    with Confined() as confined:
+        status, size = confined.run(["evaluate", "wide", "--dataset", "mnist5k"], tmp_path, (out, err))
+    assert status == 0, err.read_text()
+    assert "/ 1000)" in out.read_text()
+    assert size < 600_000_000

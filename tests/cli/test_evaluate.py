@@ -16,6 +16,7 @@ from cnnmnist.data.loading import load_dataset
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.store import create_run, load_run
 from conftest import Cli, Result, only_run, run_cli
+from support.datasets import small_arrays, write_folder
 
 pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run
 
@@ -116,6 +117,21 @@ def test_classes_are_named_by_name_before_number(text: str, pair: tuple[int, int
             _pair(text, names)
     else:
         assert _pair(text, names) == pair
+
+
+def test_robustness_of_a_folder_of_few_images_is_a_table_a_figure_and_numbers(tmp_path: Path) -> None:
+    write_folder(tmp_path / "data", small_arrays(side=28, test=3))
+    result = run_cli("evaluate", "pretrained", "--data-dir", "data", "--robustness", "--json", cwd=tmp_path)
+    assert result.status == 0, result.err
+    curves = result.json["robustness"]
+    assert len(curves) == 12
+    for curve in curves:
+        assert curve.keys() == {"name", "unit", "amounts", "images", "accuracies"}
+        assert curve["accuracies"][0] == result.json["accuracy"]
+        assert curve["images"] == result.json["total"] == 3
+        assert curve["name"].split()[0] in result.err
+    (figure,) = result.json["figures"]
+    assert (tmp_path / figure).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

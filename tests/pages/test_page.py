@@ -17,7 +17,7 @@ from cnnmnist.config import ConvLayer, ModelConfig
 from cnnmnist.data.loading import Split, load_dataset
 from cnnmnist.model import build_model
 from cnnmnist.model_file import save_model
-from cnnmnist.pages.page import draw_page, write_page
+from cnnmnist.pages.page import draw_page
 from cnnmnist.prediction import probabilities
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.run import Run
@@ -87,13 +87,13 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("pages") / "draw.html"
-    write_page(draw_page(load_run("pretrained", file.parent), DATA), file)
+    file.write_text(draw_page(load_run("pretrained", file.parent), DATA), "utf-8")
     return file
 
 
 def check_answers(browser: Any, run: Run, data: Any, file: Path, model: Any) -> None:
     """The page computes as Keras on the test images that it has, and on 200 more."""
-    write_page(draw_page(run, data), file)
+    file.write_text(draw_page(run, data), "utf-8")
     images = np.concatenate([data.test.images[:100], data.train.images[:200]])
     with visited(browser, file) as page:
         tests = page.evaluate("cnnmnist.tests.then(tests => tests.map(pixels => [...pixels]))")
@@ -211,7 +211,7 @@ def test_a_network_of_pictures_gets_the_drawing_as_a_whole(browser: Any, tmp_pat
     run, _ = make_run(
         tmp_path / "runs", data=other_data((14, 28), ("left", "right"), from_pictures=True, preparation="whole")
     )
-    write_page(draw_page(run, None), tmp_path / "draw.html")
+    (tmp_path / "draw.html").write_text(draw_page(run, None), "utf-8")
     with visited(browser, tmp_path / "draw.html") as page:
         (image,) = page.evaluate(DRAW, [[[0.5, 0.5], [0.5, 0.9]]])["images"]
         assert page.locator("#test").is_hidden()
@@ -250,7 +250,7 @@ def test_the_file_loads_and_stores_nothing_and_names_no_place(pretrained: Path) 
 )
 def test_names_of_a_stranger_stay_text(browser: Any, tmp_path: Path, name: str) -> None:
     run, _ = make_run(tmp_path / "runs", data=replace(other_data((12, 12), (name, "b")), name=name[:50]))
-    write_page(draw_page(run, None), tmp_path / "draw.html")
+    (tmp_path / "draw.html").write_text(draw_page(run, None), "utf-8")
     with visited(browser, tmp_path / "draw.html") as page:
         assert page.evaluate("JSON.parse(document.getElementById('network').textContent).classes") == [name, "b"]
         assert page.locator("#bars .name").first.text_content() == name

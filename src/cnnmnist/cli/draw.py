@@ -15,6 +15,7 @@ from cnnmnist.cli.options import CommonOptions, data_options, json_option, optio
 from cnnmnist.cli.terminal import Terminal, choose_run
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError
+from cnnmnist.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +49,7 @@ def command(**given: Any) -> None:
     cnnmnist draw
     cnnmnist draw pretrained --output draw.html --no-open
     """
-    draw(PageOptions(**given))
-
-
-def draw(options: PageOptions) -> None:
-    """Write the page, and open it."""
+    options = PageOptions(**given)
     terminal = Terminal(options.as_json)
     run = choose_run(options.run_name, options.runs_dir, terminal)
     tests = load_tests(run, options, terminal)
@@ -64,11 +61,10 @@ def draw(options: PageOptions) -> None:
 
 def finish(page: str, name: str, run: "cnnmnist.Run", options: PageOptions, terminal: Terminal) -> None:
     """Write a page, say where it is, and open it."""
-    from cnnmnist.pages.page import write_page
-
     terminal.warn_about(run)
     path = options.output or run.figures.parent / name
-    write_page(page, path)
+    with replacing(path, make_folder=True) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
     terminal.out.print(f"Page: {path}")
     if options.open and (not _has_display() or click.launch(str(path))):
         terminal.message(

@@ -22,11 +22,7 @@ def command(**given: Any) -> None:
     cnnmnist report
     cnnmnist report 20260723-120000-tutorial --output report.html --no-open
     """
-    report(PageOptions(**given))
-
-
-def report(options: PageOptions) -> None:
-    """Measure the network on the test split, write the page, and open it."""
+    options = PageOptions(**given)
     terminal = Terminal(options.as_json)
     run = choose_run(options.run_name, options.runs_dir, terminal)
     dataset = load_tests(run, options, terminal)

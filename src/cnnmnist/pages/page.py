@@ -14,17 +14,15 @@ from PIL import Image
 
 from cnnmnist.data.loading import Dataset, Split
 from cnnmnist.data.pictures import DARK
-from cnnmnist.errors import WriteError, reason
-from cnnmnist.files import replacing
 from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("network.js", "prepare.js", "images.js", "inspect.js", "draw.js")
+SCRIPTS = ("network.js", "prepare.js", "images.js", "inspect.js", "pen.js", "answer.js", "draw.js")
+PARTS = (*SCRIPTS, "style.css", "draw.css")
 TESTS = 100  # images on the page
 LARGEST_ROUNDING = 5e-4  # of a probability, by which float16 may change an answer
-NAMED_CLASSES = 12
 
 
 def draw_page(run: Run, tests: Dataset | None) -> str:
@@ -40,7 +38,7 @@ def draw_page(run: Run, tests: Dataset | None) -> str:
     Raises:
         RunError: the run has no trained network, its file is damaged, or it computes no finite numbers.
     """
-    return render("draw.html", SCRIPTS, **content(run, run.load_network(), tests))
+    return render("draw.html", PARTS, **content(run, run.load_network(), tests))
 
 
 def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]:
@@ -60,13 +58,9 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
     type_ = "float16" if change <= LARGEST_ROUNDING else "float32"
     stored = halves if type_ == "float16" else weights
     little_endian = b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in stored)
-    names = ", ".join(own.class_names[:NAMED_CLASSES])
-    if len(own.class_names) > NAMED_CLASSES:
-        names += f" and {len(own.class_names) - NAMED_CLASSES} more"
-    whole = own.preparation == "whole"
     return {
-        "about": f"Run {run.name}, trained on {own.name}" + (f". It knows only {names}." if whole else ""),
-        "precision": _precision(type_, change, samples),
+        "run": run,
+        "change": change,
         "network": {
             "image_shape": own.image_shape,
             "classes": own.class_names,
@@ -74,7 +68,7 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
             "type": type_,
             "numbers": _base64(little_endian),
             "temperature": network.temperature,
-            "whole": whole,
+            "whole": own.preparation == "whole",
             "negated": own.background is not None and own.background < DARK,
             "tests": tests
             and samples
@@ -95,17 +89,6 @@ def _change(run: Run, network: Network, halves: list[NDArray[np.float16]], sampl
     other = Network(run.metadata.recipe.model, network.image_shape, classes, rounded)
     rows = [probabilities(predict_logits(each, samples.images), network.temperature) for each in (network, other)]
     return float(np.abs(rows[0] - rows[1]).max())
-
-
-def _precision(type_: str, change: float, samples: Split | None) -> str:
-    if type_ == "float32":
-        return "The weights are float32, as in the run."
-    if samples is None:
-        return "The weights are rounded to float16."
-    return (
-        f"The weights are rounded to float16: on {len(samples)} test images this changes no probability by more "
-        f"than {change:.1g}."
-    )
 
 
 def sprite(images: NDArray[np.uint8], columns: int, bits: int = 8) -> str:
@@ -135,36 +118,15 @@ def png(picture: Image.Image, **options: Any) -> str:
     return f"data:image/png;base64,{_base64(file.getvalue())}"
 
 
-def render(template: str, scripts: tuple[str, ...], **values: Any) -> str:
+def render(template: str, parts: tuple[str, ...], **values: Any) -> str:
     """Fill a template; the page's policy allows exactly its own script and style, and pictures in the file."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    script, style = ("".join(_read(name) for name in names) for names in (scripts, ("style.css",)))
-    digests = {f"{name}_digest": _digest(text) for name, text in (("script", script), ("style", style))}
-    return environment.get_template(template).render(script=script, style=style, **digests, **values)
-
-
-def write_page(page: str, path: Path) -> None:
-    """Write a page as a whole or not at all.
-
-    Raises:
-        WriteError: the file or its folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
-
-
-def _read(name: str) -> str:
-    return (TEMPLATES / name).read_text("utf-8")
-
-
-def _digest(text: str) -> str:
-    return _base64(hashlib.sha256(text.encode()).digest())
+    for kind in ("js", "css"):
+        text = "".join((TEMPLATES / part).read_text("utf-8") for part in parts if part.endswith(kind))
+        values |= {kind: text, f"{kind}_digest": _base64(hashlib.sha256(text.encode()).digest())}
+    return environment.get_template(template).render(values)
 
 
 def _base64(content: bytes) -> str:

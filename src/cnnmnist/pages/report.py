@@ -1,9 +1,11 @@
 """A page that tells how a run went, for a person who was not there."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import yaml
+from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -13,8 +15,7 @@ from cnnmnist.data.loading import Dataset
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError, RunError, shell_quoted
 from cnnmnist.evaluation import evaluate
-from cnnmnist.network import Network
-from cnnmnist.pages.page import SCRIPTS, content, png, render, sprite
+from cnnmnist.pages.page import PARTS, content, png, render, sprite
 from cnnmnist.recipes import flatten, load_recipe, recipe_names
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
@@ -23,7 +24,6 @@ TUTORIAL = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}  # its 
 MOST_PIXELS = 10_000 * 28 * 28  # of the images in the file
 MOST_ERRORS = 1_000  # written one by one
 POINTS = 300  # of a learning curve
-SEISMIC = np.array([[0, 0, 77], [0, 0, 255], [255, 255, 255], [255, 0, 0], [128, 0, 0]])  # matplotlib's colour map
 
 
 def report_page(run: Run, dataset: Dataset) -> str:
@@ -50,9 +50,8 @@ def report_page(run: Run, dataset: Dataset) -> str:
     height, width = dataset.image_shape
     return render(
         "report.html",
-        (*SCRIPTS, "report.js"),
+        (*PARTS, "report.js", "report.css"),
         **content(run, network, dataset),
-        run=run,
         metadata=metadata,
         dataset=dataset,
         names=dataset.class_names,
@@ -74,7 +73,11 @@ def report_page(run: Run, dataset: Dataset) -> str:
             "label": report.labels[shown].tolist(),
             "predicted": report.predicted[shown].tolist(),
         },
-        filters=_filters(network),
+        filters=[
+            (name, *_picture(kernel, float(np.abs(kernel).max())))
+            for name, (kernel, _) in network.weights.items()
+            if kernel.ndim == 4
+        ],
         movie=_movie(run, dataset),
         recipe=yaml.safe_dump(metadata.recipe.model_dump(), sort_keys=False),
         command=_command(run),
@@ -87,35 +90,24 @@ def _curves(run: Run) -> dict[str, list[tuple[float, float]]]:
         metrics = run.load_metrics()
     except RunError:
         return {}
-    if not len(metrics.losses):
-        return {}
-    ends = np.unique(np.linspace(0, len(metrics.losses), min(POINTS, len(metrics.losses)) + 1).round().astype(int))
-    sizes = np.diff(ends)
+    count = len(metrics.losses)
+    ends = np.linspace(0, count, min(POINTS, count) + 1).round().astype(int).tolist()
+    curves = {"loss": metrics.losses, "accuracy": metrics.accuracies} if count else {}
     return {
-        name: list(
-            zip(
-                ends[1:].tolist(), (np.add.reduceat(values.astype(float), ends[:-1]) / sizes).tolist(), strict=True
-            )
-        )
-        for name, values in {"loss": metrics.losses, "accuracy": metrics.accuracies}.items()
+        name: [(end, float(values[start:end].mean())) for start, end in pairwise(ends)]
+        for name, values in curves.items()
     }
 
 
-def _filters(network: Network) -> list[tuple[str, str, int, int]]:
-    """All filters of each convolution in one picture: a row for each input channel, a column for each filter."""
-    kernels = {name: pair[0] for name, pair in network.weights.items() if pair[0].ndim == 4}
-    return [(name, *_picture(kernel, float(np.abs(kernel).max()))) for name, kernel in kernels.items()]
-
-
 def _picture(kernel: NDArray[np.float32], largest: float) -> tuple[str, int, int]:
-    """Weights, float32 (height, width, channels, filters), as a picture with its width and height; 0 is white."""
+    """Draw weights, float32 (height, width, channels, filters): a row for each channel, a column for each filter.
+
+    Return the picture, its width and its height; 0 is white.
+    """
     tiles = np.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)], constant_values=np.nan).transpose(2, 0, 3, 1)
     grid = tiles.reshape(tiles.shape[0] * tiles.shape[1], -1)[:-1, :-1]
-    places = np.linspace(-1, 1, len(SEISMIC))
-    levels = np.nan_to_num(grid / max(largest, 1e-12))
-    colors = np.stack([np.interp(levels, places, SEISMIC[:, part]) for part in range(3)], axis=-1)
-    colors[np.isnan(grid)] = 160
-    return png(Image.fromarray(np.rint(colors).astype(np.uint8))), grid.shape[1], grid.shape[0]
+    colors = colormaps["seismic"].with_extremes(bad="0.63")(grid / max(largest, 1e-12) / 2 + 0.5, bytes=True)
+    return png(Image.fromarray(colors[..., :3])), grid.shape[1], grid.shape[0]
 
 
 def _movie(run: Run, dataset: Dataset) -> list[dict[str, Any]]:
@@ -146,11 +138,8 @@ def _command(run: Run) -> str:
         given += ["--config", "recipe.yaml"]
     else:
         given += ["--config", recipe.name]
-        given += [part for name, value in changed.items() for part in ("--set", f"{name}={yaml_value(value)}")]
+        for name, value in changed.items():
+            text, *_ = yaml.safe_dump(value, default_flow_style=True, width=1_000_000).splitlines()
+            given += ["--set", f"{name}={text}"]
     given += ["--dataset", own.name] if own.name in DATASETS else ["--data-dir", "DIR"]
     return " ".join(map(shell_quoted, given))
-
-
-def yaml_value(value: Any) -> str:
-    """A value as YAML on one line, as ``--set`` takes it."""
-    return yaml.safe_dump(value, default_flow_style=True, width=1_000_000).removesuffix("...\n").strip()
