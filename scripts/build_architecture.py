@@ -13,7 +13,7 @@ import grimp
 ROOT = Path(__file__).parents[1]
 PATH = ROOT / "docs" / "architecture.svg"
 PACKAGE = "cnnmnist"
-WIDTH, MARGIN, ROW_GAP, ARROW_GAP, HEAD = 800, 12, 42, 14, 10
+WIDTH, MARGIN, ROW_GAP, ARROW_GAP, HEAD = 890, 12, 42, 14, 10
 NAME, MODULE, ASPECT = 14, 11, 0.65  # sizes of the fonts, and how wide a character is at most for its size
 # The middle of each box. The script ends with an error when arrows in a column would run through another box.
 COLUMNS = {
@@ -22,7 +22,7 @@ COLUMNS = {
     **{"model": 656, "model_file": 354, "network": 230, "layers": 330, "data": 419, "recipes": 280},
     **{
         "calibration": 732,
-        "statistics": 720,
+        "statistics": 840,
         "runtime": 530,
         "config": 205,
         "threads": 50,
