@@ -127,7 +127,7 @@ def picture() -> str:
         head = f'<path style="fill: {color}" d="M{COLUMNS[target]} {boxes[target].top}l-4.5 -{HEAD}h9z"/>'
         arrows.append(f'<path class="under" d="{path}"/><path stroke="{color}" d="{path}"/>{head}')
     start = START.format(width=WIDTH, height=tops[-1] - ROW_GAP + MARGIN, name=NAME, module=MODULE)
-    notes = [f'<text class="note" x="545" y="{tops[-4] + 20 * i}">{note}</text>' for i, note in enumerate(NOTES)]
+    notes = [f'<text class="note" x="650" y="{tops[-4] + 20 * i}">{note}</text>' for i, note in enumerate(NOTES)]
     return "\n".join([start, *arrows, *(box.svg() for box in boxes.values()), *notes, "</svg>\n"])
 
 
