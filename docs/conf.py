@@ -9,6 +9,7 @@ PAGES = [
     "docs/tutorial",
     "docs/exercises",
     "docs/inside",
+    "docs/robustness",
     "docs/own-digits",
     "docs/other-data",
     "docs/recipes",

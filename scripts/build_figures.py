@@ -34,6 +34,7 @@ FIGURES = {
     "saliency.png": "visualize RUN --saliency --image 247",
     "maximized.png": "visualize RUN --maximize conv2",
     "embedding.png": "visualize RUN --embedding",
+    "robustness-tutorial.png": "evaluate RUN --robustness",
 }
 # For each exercise, the runs of the sweep to draw beside the tutorial's.
 NAMES = [name.rpartition("/")[2] for name in recipe_names() if name.startswith("exercises/")]

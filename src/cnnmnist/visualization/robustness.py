@@ -25,6 +25,7 @@ def draw_robustness(curves: Sequence[Curve], class_names: Sequence[str], title: 
         axes.plot(curve.accuracies, "o-", markersize=4, linewidth=1.2, clip_on=False)
         axes.set_xticks(range(count), ["none", *(f"{amount:.3g}" for amount in curve.amounts)])
         axes.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
+        axes.set_ylim(0, 1)
         axes.set_title(f"{curve.name} ({curve.unit})", size=SMALL, loc="left", pad=5)
         axes.tick_params(labelsize=SMALL - 1, length=2)
         axes.grid(color="0.9", linewidth=0.6)
