@@ -54,10 +54,11 @@ def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -
             [], ["--seed", 3], "The workers differ in training.seed: 3 on worker 1 (", marks=pytest.mark.long
         ),
         ([], ["--data-dir", "{data}", "--set", "dataset=mnist5k"], "workers differ in the data set's digest: "),
-        (
+        pytest.param(
             [],
             ["--set", "model.convolutions=[{{filters: 4}}, {{filters: 8}}]"],
             "The workers differ in model.convolutions[1].filters: 8 on worker 1 (",
+            marks=pytest.mark.long,
         ),
     ],
 )
