@@ -90,7 +90,7 @@ def encoded(suffix):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"not a picture", "is not a PNG, JPEG, BMP, TIFF, WebP or GIF picture"),
+        (b"not a picture", "is not a PNG, JPEG, BMP, TIFF, WebP, GIF or PNM picture"),
         (bomb(60_000), "is larger than 64 million pixels"),
         (bomb(9_000), "is larger than 64 million pixels"),
         (encoded("PNG")[:200], "is a damaged picture"),

@@ -39,7 +39,7 @@ def read_picture(path: Path) -> Picture:
     """Read a picture file: upright, without transparency, reduced to about a million pixels.
 
     Args:
-        path: a PNG, JPEG, BMP, TIFF, WebP or GIF file, or ``-`` for standard input.
+        path: a PNG, JPEG, BMP, TIFF, WebP, GIF or PNM file, or ``-`` for standard input.
 
     Raises:
         PictureError: the file is missing, empty, damaged, animated, too large, or not a picture.
@@ -120,7 +120,7 @@ def _decode(content: bytes, name: str) -> Picture:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name} is not a PNG, JPEG, BMP, TIFF, WebP or GIF picture.") from error
+        raise PictureError(f"{name} is not a PNG, JPEG, BMP, TIFF, WebP, GIF or PNM picture.") from error
     except Image.DecompressionBombError as error:
         raise PictureError(too_large) from error
     with image:
