@@ -16,8 +16,6 @@ from cnnmnist.evaluation import Report
 from cnnmnist.prediction import cross_entropies
 
 DIGITS = 4  # of a temperature after the point
-
-
 BINS = 10
 
 

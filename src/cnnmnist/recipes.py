@@ -19,6 +19,8 @@ from cnnmnist.files import read_file
 
 MAX_RECIPE_BYTES = 65_536  # far above any real recipe, far below what hurts to parse
 LONGEST_VALUE = 60  # characters of a wrong value in a message
+# Accuracy on the test split after so many iterations, from the notebook of the tutorial.
+TUTORIAL_LADDER = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}
 
 
 def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, Any] | None = None) -> Recipe:

@@ -147,7 +147,9 @@ def command(**given: Any) -> None:
         from cnnmnist.cli.robustness import show_robustness
 
         figures.append(folder / f"{split}-robustness.png")
-        measures["robustness"] = show_robustness(run, dataset, split, report.predicted, figures[-1], terminal)
+        measures["robustness"] = show_robustness(
+            run, network, dataset, split, report.predicted, figures[-1], terminal
+        )
     for path in figures:
         terminal.out.print(f"Figure: {path}")
     terminal.result(

@@ -11,9 +11,6 @@ import cnnmnist
 from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
 
-# Accuracy on the test split after so many iterations, from the notebook of the tutorial.
-TUTORIAL_LADDER = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}
-
 
 class _Progress(rich_progress.Progress):
     """A live line that leaves out whole columns where the terminal is narrow: no number is cut."""
@@ -81,6 +78,8 @@ def progress_bar(recipe: "cnnmnist.Recipe", terminal: Terminal) -> "Iterator[Cal
 
 def show_ladder(ladder: "list[cnnmnist.Rung]", terminal: Terminal) -> None:
     """Print the accuracies of a run beside those of the tutorial."""
+    from cnnmnist.recipes import TUTORIAL_LADDER  # imports pydantic
+
     tutorial = {iteration: f"{accuracy:.1%}" for iteration, accuracy in TUTORIAL_LADDER.items()}
     rows = [
         (f"{rung.iteration:,}", styled(f"{rung.accuracy:.1%}", "bold"), tutorial.get(rung.iteration, "-"))

@@ -9,7 +9,13 @@ from cnnmnist.cli.terminal import Terminal
 
 
 def show_robustness(
-    run: "cnnmnist.Run", dataset: "cnnmnist.Dataset", split: str, predicted: Any, path: Path, terminal: Terminal
+    run: "cnnmnist.Run",
+    network: "cnnmnist.Network",
+    dataset: "cnnmnist.Dataset",
+    split: str,
+    predicted: Any,
+    path: Path,
+    terminal: Terminal,
 ) -> list[dict[str, Any]]:
     """Measure the robustness of a run, print a table, draw a figure, and return the numbers."""
     from cnnmnist.robustness import PROJECTED_IMAGES, robustness
@@ -17,7 +23,7 @@ def show_robustness(
 
     images = dataset.split(split)
     with terminal.waiting("Corrupting and attacking the images, for a minute or two"):
-        curves = list(robustness(run.load_network(), run.load_model(), images, predicted))
+        curves = list(robustness(network, run.load_model(), images, predicted))
     rows = [
         [each.name, f"{', '.join(f'{amount:.3g}' for amount in each.amounts)} {each.unit}"]
         + [f"{accuracy:.1%}" for accuracy in each.accuracies]

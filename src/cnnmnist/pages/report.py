@@ -16,11 +16,10 @@ from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError, RunError, shell_quoted
 from cnnmnist.evaluation import evaluate
 from cnnmnist.pages.page import PARTS, content, png, render, sprite
-from cnnmnist.recipes import flatten, load_recipe, recipe_names
+from cnnmnist.recipes import TUTORIAL_LADDER, flatten, load_recipe, recipe_names
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
 
-TUTORIAL = {0: 0.104, 1: 0.109, 100: 0.663, 1_000: 0.933, 10_000: 0.985}  # its ladder, of 1
 MOST_PIXELS = 10_000 * 28 * 28  # of the images in the file
 MOST_ERRORS = 1_000  # written one by one
 POINTS = 300  # of a learning curve
@@ -57,7 +56,7 @@ def report_page(run: Run, dataset: Dataset) -> str:
         names=dataset.class_names,
         report=report,
         seen=run.has_seen(dataset, "test"),
-        tutorial=TUTORIAL if metadata.dataset.name == "mnist" else {},
+        tutorial=TUTORIAL_LADDER if metadata.dataset.name == "mnist" else {},
         curves=_curves(run),
         reliability=calibration(report),
         disputed=disputed,

@@ -2,10 +2,12 @@
 
 import functools
 import math
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 
+from cnnmnist.data.loading import Split
 from cnnmnist.data.pipeline import scale
 from cnnmnist.processor import CORES
 from cnnmnist.runtime import keras, tf
@@ -14,6 +16,7 @@ from cnnmnist.threads import in_threads
 # Images that one thread computes at once; fewer where a layer has more outputs, so that all threads together keep
 # about half a gigabyte of them.
 BATCH_SIZE, VALUES_AT_ONCE = 256, 2**26 // CORES
+UNINTERRUPTED = 1_024  # images between two chances to interrupt an evaluation
 
 
 def training_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.ndarray:
@@ -35,6 +38,15 @@ def training_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.nd
         return np.asarray(infer(scale(part) if part.dtype == np.uint8 else part))
 
     return np.concatenate(in_threads(logits, range(0, len(images), size)))
+
+
+def interruptible_logits(model: keras.Model, split: Split) -> Generator[None, None, np.ndarray]:
+    """Compute the logits of a split as :func:`training_logits` does, and yield several times on the way."""
+    parts = []
+    for first in range(0, len(split), UNINTERRUPTED):
+        parts.append(training_logits(model, split.images[first : first + UNINTERRUPTED]))
+        yield None
+    return np.concatenate(parts)
 
 
 @functools.lru_cache(maxsize=4)

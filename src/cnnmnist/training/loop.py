@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnmnist.calibration import fit_temperature
 from cnnmnist.config import Recipe
-from cnnmnist.data.loading import Dataset, Split
+from cnnmnist.data.loading import Dataset
 from cnnmnist.distributed.strategy import Distribution
 from cnnmnist.errors import RunError, TrainingError
 from cnnmnist.files import remove_leftovers
@@ -22,12 +22,10 @@ from cnnmnist.runs.metrics import append_metrics, truncate_metrics
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import has_snapshot, save_snapshot, take_snapshot, truncate_snapshots
 from cnnmnist.runs.store import create_run
-from cnnmnist.runtime import keras
-from cnnmnist.training.evaluation import training_logits
+from cnnmnist.training.evaluation import interruptible_logits
 from cnnmnist.training.step import Progress, Trainer
 
 CHECKPOINT_EVERY = 1_000
-EVALUATED_AT_ONCE = 1_024  # images between two chances to interrupt an evaluation
 ONE_DEVICE = Distribution()
 
 Listener = Callable[[Progress | Rung], object]
@@ -195,15 +193,6 @@ def _rungs(recipe: Recipe) -> set[int]:
     return {at for at in recipe.training.evaluate_at if at < last} | {last}
 
 
-def _classify(model: keras.Model, split: Split) -> Generator[None, None, np.ndarray]:
-    """Compute the logits of a split, with chances to interrupt it."""
-    parts = []
-    for first in range(0, len(split), EVALUATED_AT_ONCE):
-        parts.append(training_logits(model, split.images[first : first + EVALUATED_AT_ONCE]))
-        yield None
-    return np.concatenate(parts)
-
-
 class _Loop:
     """A trainer, and the run that holds its results."""
 
@@ -273,7 +262,7 @@ class _Loop:
         if training.include_validation:
             self.temperature = training.temperature or 1.0
         else:
-            logits = yield from _classify(self.trainer.trained_model(), split)
+            logits = yield from interruptible_logits(self.trainer.trained_model(), split)
             self.temperature = fit_temperature(logits, split.labels)
 
     def _evaluate(self, rungs: set[int], snapshots: set[int]) -> Iterator[Rung | None]:
@@ -284,7 +273,7 @@ class _Loop:
         if not (wants_rung or wants_snapshot):
             return
         model = self.trainer.trained_model()
-        logits = yield from _classify(model, test)
+        logits = yield from interruptible_logits(model, test)
         accuracy = float((logits.argmax(axis=1) == test.labels).mean())
         if wants_snapshot:
             self._check_finite([logits, *model.get_weights()])
