@@ -17,7 +17,7 @@ from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import Snapshot, load_snapshots, snapshot_times, take_snapshot
 from cnnmnist.runs.store import create_run, load_run
-from cnnmnist.training import loop as session
+from cnnmnist.training import evaluation as classifying
 from cnnmnist.training import step as training
 from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.loop import training_events
@@ -155,7 +155,7 @@ def test_an_iteration_is_classified_once_and_does_not_count_as_training(
         return training_logits(*arguments)
 
     monkeypatch.setattr(training.time, "perf_counter", clock)
-    monkeypatch.setattr(session, "training_logits", slow)
+    monkeypatch.setattr(classifying, "training_logits", slow)
     run = new_run(tmp_path, **{"training.iterations": 25})
     list(training_events(run, DATASET))
     assert classified == [0, 7, 25, 25], "the 1,000 test images fit in one call; the last is for the temperature"
