@@ -89,7 +89,7 @@ def test_the_list_of_layers_is_what_keras_builds(
 def test_any_number_of_images_gives_the_same_logits_as_one_at_a_time() -> None:
     _, network = both(ModelConfig(), (28, 28), 10, seed=0)
     images = np.random.default_rng(1).integers(0, 256, (150, 28, 28), np.uint8)
-    alone = np.concatenate([network.logits(images[index : index + 1]) for index in range(len(images))])
+    alone = np.concatenate([network.outputs(images[index : index + 1])["logits"] for index in range(len(images))])
     np.testing.assert_allclose(predict_logits(network, images), alone, rtol=1e-4, atol=1e-5)
     scaled = images[..., np.newaxis] / np.float32(255)
     np.testing.assert_array_equal(predict_logits(network, scaled), predict_logits(network, images))

@@ -144,7 +144,7 @@ def test_attacks_stay_within_epsilon_and_the_range_and_more_steps_do_more_harm()
         assert attacked.dtype == np.float32
         assert np.abs(attacked[..., 0] - images / 255).max() <= 0.2 + 1e-6
         assert 0 <= attacked.min() <= attacked.max() <= 1
-        accuracies.append(float((network.logits(attacked).argmax(axis=1) == labels).mean()))
+        accuracies.append(float((network.outputs(attacked)["logits"].argmax(axis=1) == labels).mean()))
         np.testing.assert_array_equal(attack(model, labels, images, 0.2, steps), attacked)
     assert accuracies[1] < accuracies[0] < 1
     assert (attack(model, labels, images, 0.2, 2, seed=1) != attack(model, labels, images, 0.2, 2, seed=2)).any()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnmnist.files import replacing
-from cnnmnist.layers import Layer
-from cnnmnist.network import Network, same_padding
+from cnnmnist.layers import Layer, same_padding
+from cnnmnist.network import Network
 
 if TYPE_CHECKING:
     from onnx import NodeProto

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.layers import list_layers
-from cnnmnist.network import Network, same_padding, scale
+from cnnmnist.layers import list_layers, same_padding
+from cnnmnist.network import Network, scale
 from cnnmnist.prediction import in_batches, predict_logits
 
 if TYPE_CHECKING:

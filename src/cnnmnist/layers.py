@@ -153,6 +153,12 @@ def _strided(shape: tuple[int, ...], stride: int) -> tuple[int, int]:
     return -(-shape[0] // stride), -(-shape[1] // stride)
 
 
+def same_padding(side: int, window: int, stride: int) -> tuple[int, int]:
+    """How many zeros TensorFlow puts before and after ``side`` pixels; if one side gets more, it is the end."""
+    total = max(0, (-(-side // stride) - 1) * stride + window - side)
+    return total // 2, total - total // 2
+
+
 def _activation(name: str, function: str, shape: tuple[int, ...]) -> Iterator[Layer]:
     if function != "none":
         yield Layer(f"{name}_activation", "Activation", shape, function=function)

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.layers import Layer, list_layers
+from cnnmnist.layers import list_layers, same_padding
 
 Array = NDArray[Any]
 
@@ -48,43 +48,38 @@ class Network:
         self.weights = dict(zip(names, zip(weights[::2], weights[1::2], strict=True), strict=True))
         """Kernel and bias by the name of the layer, such as ``conv1``."""
 
-    def logits(self, images: Array) -> Array:
-        """Compute the last of :meth:`outputs`; for many images, see :func:`cnnmnist.prediction.predict_logits`."""
-        return self.outputs(images)["logits"]
-
     @np.errstate(over="ignore", invalid="ignore")  # the caller sees what is not finite
     def outputs(self, images: Array) -> dict[str, Array]:
         """Compute the output of every layer by name, after its pooling and its activation.
 
         Args:
             images: uint8 (n, height, width), or float32 (n, height, width, 1) in [0, 1]; all are computed at once.
+                For many images, see :func:`cnnmnist.prediction.predict_logits`.
 
         Returns:
             conv1, conv2, ..., flatten, fc1, ..., logits: float32 (n, height, width, filters) or (n, units).
         """
         values = scale(images) if images.dtype == np.uint8 else images
-        outputs = {}
+        values, outputs = values.transpose(3, 1, 2, 0), {}  # (channels, height, width, n), then (units, n)
         for layer in self.layers:
-            values = self._apply(layer, values)
-            outputs[layer.group] = values
+            match layer.kind:
+                case "Conv2D":
+                    values = convolve(values, *self.weights[layer.name], layer.stride)
+                case "MaxPooling2D":
+                    values = functools.reduce(np.maximum, quarters(values))
+                case "AveragePooling2D":
+                    values = functools.reduce(np.add, quarters(values)) / 4
+                case "Flatten":
+                    values = values.transpose(1, 2, 0, 3).reshape(*layer.output_shape, -1)
+                case "Dense":
+                    kernel, bias = self.weights[layer.name]
+                    values = kernel.T @ values + bias[:, np.newaxis]
+                case "Activation":
+                    values = ACTIVATIONS[layer.function](values)
+                case "Dropout":  # only in training
+                    pass
+            outputs[layer.group] = values.transpose(3, 1, 2, 0) if values.ndim == 4 else values.T
         return outputs
-
-    def _apply(self, layer: Layer, values: Array) -> Array:
-        match layer.kind:
-            case "Conv2D":
-                return convolve(values, *self.weights[layer.name], layer.stride)
-            case "MaxPooling2D":
-                return functools.reduce(np.maximum, quarters(values))
-            case "AveragePooling2D":
-                return functools.reduce(np.add, quarters(values)) / 4
-            case "Flatten":
-                return values.reshape(len(values), *layer.output_shape)
-            case "Dense":
-                return values @ self.weights[layer.name][0] + self.weights[layer.name][1]
-            case "Activation":
-                return ACTIVATIONS[layer.function](values)
-            case "Dropout":  # only in training
-                return values
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -102,22 +97,18 @@ def scale(images: Array) -> Array:
 def convolve(values: Array, kernel: Array, bias: Array, stride: int) -> Array:
     """Convolve images with filters: each output is the sum of the products of a filter and the window below it.
 
-    Zeros around the images make the output as large as the input, divided by the stride (SAME padding).
+    Values and outputs are float32 (channels, height, width, n), so that what is multiplied at once lies side by
+    side. Zeros around the images make the output as large as the input, divided by the stride (SAME padding).
     """
-    size, _, channels, filters = kernel.shape
-    padding = [(0, 0), *(same_padding(side, size, stride) for side in values.shape[1:3]), (0, 0)]
-    windows = sliding_window_view(np.pad(values, padding), (size, size, channels), axis=(1, 2, 3))
-    windows = windows[:, ::stride, ::stride, 0]  # (n, height, width) windows of (size, size, channels)
-    outputs = np.empty((*windows.shape[:3], filters), np.float32)
+    size, filters = kernel.shape[0], kernel.shape[3]
+    padding = [same_padding(side, size, stride) for side in values.shape[1:3]]
+    windows = sliding_window_view(np.pad(values, [(0, 0), *padding, (0, 0)]), (size, size), axis=(1, 2))
+    windows = windows[:, ::stride, ::stride]  # (channels, height, width, n) windows of (size, size)
+    outputs = np.empty((filters, *windows.shape[1:4]), np.float32)
     for row in range(outputs.shape[1]):  # the windows of all rows would be a copy of each pixel for each weight
-        outputs[:, row] = np.tensordot(windows[:, row], kernel, axes=3) + bias
+        outputs[:, row] = np.tensordot(kernel, windows[:, row], axes=((0, 1, 2), (3, 4, 0)))
+    outputs += bias[:, np.newaxis, np.newaxis, np.newaxis]
     return outputs
-
-
-def same_padding(side: int, window: int, stride: int) -> tuple[int, int]:
-    """How many zeros TensorFlow puts before and after ``side`` pixels; if one side gets more, it is the end."""
-    total = max(0, (-(-side // stride) - 1) * stride + window - side)
-    return total // 2, total - total // 2
 
 
 def quarters(values: Array) -> list[Array]:

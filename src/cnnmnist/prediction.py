@@ -27,7 +27,7 @@ def predict_logits(network: Network, images: np.ndarray) -> NDArray[np.float32]:
     Raises:
         RunError: a logit is not finite, because the weights are too large.
     """
-    logits = in_batches(network, network.logits, images)
+    logits = in_batches(network, lambda batch: network.outputs(batch)["logits"], images)
     if not np.isfinite(logits).all():
         raise RunError(
             "The network computes no finite numbers, because its weights are too large: train it again."
