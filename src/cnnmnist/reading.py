@@ -1,5 +1,6 @@
 """Reading: the digits of a picture as a network reads them, touching digits split, and what is doubtful marked."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,15 +18,16 @@ from cnnmnist.runs.metadata import DatasetMetadata
 
 SURE = 0.7  # the least probability of a digit that is not doubtful
 NO_DIGIT = 0.35  # with a lower probability, a line holds something else than digits
-WHOLE, SURE_WHOLE = 0.5, 0.9  # the least probability of a narrow and a broad piece of ink that is not split
 TOUCHING = 0.7  # of its height is the least width of several digits
-BROAD = 0.95  # times its height
+BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
+WHOLE = 0.5, 0.9  # the least probability of a narrow and a broad piece that is not split
 TOO_WIDE = 1.35  # times its height; no digit is as wide
 LOW = 0.65  # of the tallest digit in the line; lower pieces are small digits, never several
 PENALTY = 1.5  # logarithm of the probability, for a width of one height more
+WIDEST = 1.2  # times its height is a part of a split
 PART = 0.6  # least probability of each part of a split
 SPLIT = -0.5  # least logarithm of the probability of all parts
-SURE_SPLIT = -0.15  # of parts that are not doubtful
+SURE_SPLIT = -0.15, -0.3  # of the parts of a narrow and a broad piece that are not doubtful
 HEIGHT = 64  # rows of the ink in which cuts are searched
 STEP, BEND = 0.08, 0.05  # of the height: between two cuts, and sideways in a cut
 SHARED = 0.06  # of the height: the width of a stroke that is in both parts
@@ -108,12 +110,12 @@ def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int], lowest:
     row = classify(image[np.newaxis])[0]
     probability = float(row.max())
     height, width = inked.ink.shape
-    excess = width / height - TOO_WIDE
-    whole = WHOLE if width < BROAD * height else SURE_WHOLE
-    if height >= lowest and width > TOUCHING * height and (probability < whole or excess > 0):
+    excess, is_broad = width / height - TOO_WIDE, width >= BROAD * height
+    if height >= lowest and width > TOUCHING * height and (probability < WHOLE[is_broad] or excess > 0):
         score, parts = _split(inked, classify, shape)
-        if score > max(SPLIT, math.log(probability) - PENALTY * max(0.0, excess)):
-            return [replace(part, doubtful=part.doubtful or score < SURE_SPLIT) for part in parts]
+        # A piece that is too wide is several digits, whatever they are.
+        if score > (math.log(probability) - PENALTY * excess if excess > 0 else max(SPLIT, math.log(probability))):
+            return [replace(part, doubtful=part.doubtful or score < SURE_SPLIT[is_broad]) for part in parts]
     return [Digit(image, row, inked.box, probability < SURE)]
 
 
@@ -125,38 +127,25 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
     """
     height, width = inked.ink.shape
     left, top, right, bottom = inked.box
-    cuts = _cuts(inked.ink)
-    edges = [np.full(height, -math.inf), *(path for path, _ in cuts), np.full(height, math.inf)]
-    prices = [0.0, *(price for _, price in cuts), 0.0]
-    spans, images, boxes = [], [], []
-    for first in range(len(edges) - 1):
-        for last in range(first + 1, len(edges)):
-            for shared in (0.0, SHARED * height):
-                part, start = _between(inked.ink, edges[first] - shared, edges[last] + shared)
-                if part.shape[0] >= height / 2 and 0 < part.shape[1] <= 1.2 * part.shape[0]:
-                    spans.append((first, last))
-                    images.append(digit_image(part, shape))
-                    ends = (left + (right - left) * column / width for column in (start, start + part.shape[1]))
-                    boxes.append(ends)
-    if not images:
-        return -math.inf, []
-    rows = classify(np.stack(images))
-    best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
-    for number in sorted(range(len(spans)), key=lambda number: spans[number]):
-        first, last = spans[number]
-        probability = float(rows[number].max())
-        if first in best and probability >= PART:
-            score = best[first][0] + math.log(probability) - prices[last]
-            if score > best.get(last, (-math.inf,))[0]:
-                best[last] = score, [*best[first][1], number]
-    score, numbers = best.get(len(edges) - 1, (-math.inf, []))
+    cuts = [(np.zeros(height), 0.0), *_cuts(inked.ink), (np.full(height, float(width)), 0.0)]
     parts = []
-    for number in numbers:
-        start, end = boxes[number]
-        parts.append(
-            Digit(images[number], rows[number], (start, top, end, bottom), bool(rows[number].max() < SURE))
-        )
-    return score, parts
+    for (first, (start, _)), (last, (end, _)) in itertools.combinations(enumerate(cuts), 2):
+        for shared in (0.0, SHARED * height):
+            ink, column = _between(inked.ink, start - shared, end + shared)
+            if ink.shape[0] >= height / 2 and 0 < ink.shape[1] <= WIDEST * ink.shape[0]:
+                ends = [left + (right - left) * each / width for each in (column, column + ink.shape[1])]
+                parts.append((first, last, digit_image(ink, shape), (ends[0], top, ends[1], bottom)))
+    if not parts:
+        return -math.inf, []
+    best: dict[int, tuple[float, list[Digit]]] = {0: (0.0, [])}
+    rows = classify(np.stack([image for _, _, image, _ in parts]))
+    for (first, last, image, box), row in zip(parts, rows, strict=True):  # in the order of their first cut
+        probability = float(row.max())
+        if first in best and probability >= PART:
+            score = best[first][0] + math.log(probability) - cuts[last][1]
+            if score > best.get(last, (-math.inf,))[0]:
+                best[last] = score, [*best[first][1], Digit(image, row, box, probability < SURE)]
+    return best.get(len(cuts) - 1, (-math.inf, []))
 
 
 def _between(ink: Floats, left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[Floats, int]:
