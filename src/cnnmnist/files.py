@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cnnmnist.errors import BusyRunError, RunError, WriteError, reason
+from cnnmnist.errors import BusyRunError, RunError, WriteError, raised_as, reason
 
 # Nobody can guess such a name, and so put a link there. The suffix is last, because Keras and matplotlib choose
 # the format by it.
@@ -103,15 +103,13 @@ def replacing(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
     Raises:
         WriteError: the file cannot be written; ``path`` is unchanged.
     """
-    try:
+    with raised_as(WriteError, f"Cannot write {path}"):
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _made(path, lambda new: new.touch(exist_ok=False)) as temporary:
             yield temporary
             _flush(temporary)
             _rename(temporary, path)
-    except OSError as error:
-        raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
 
 
 @contextlib.contextmanager
@@ -122,7 +120,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         WriteError: the folder cannot be written; ``folder`` is unchanged.
     """
     folder = folder.resolve()
-    try:
+    with raised_as(WriteError, f"Cannot write {folder}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(folder) as temporary:
             yield temporary
@@ -139,8 +137,6 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
                     old.rename(folder)
                 raise
             shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise WriteError(f"Cannot write {folder}: {reason(error)}.") from error
 
 
 @contextlib.contextmanager

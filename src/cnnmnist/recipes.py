@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnmnist.config import ConvLayer, Recipe
-from cnnmnist.errors import RecipeError, reason, suggestion
+from cnnmnist.errors import RecipeError, raised_as, reason, suggestion
 from cnnmnist.files import read_file
 
 MAX_RECIPE_BYTES = 65_536  # far above any real recipe, far below what hurts to parse
@@ -207,10 +207,8 @@ _RecipeLoader.add_implicit_resolver(
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with raised_as(RecipeError, f"Cannot read the recipe {path}"):
         return read_file(path, MAX_RECIPE_BYTES)
-    except OSError as error:
-        raise RecipeError(f"Cannot read the recipe {path}: {reason(error)}.") from error
 
 
 def _shipped_folder() -> Path:

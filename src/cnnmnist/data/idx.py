@@ -8,7 +8,6 @@ columns, of which the first is the class: https://github.com/facebookresearch/qm
 
 import gzip
 import math
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -17,15 +16,14 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.errors import DataError
+from cnnmnist.errors import DataError, raised_as
 from cnnmnist.files import open_file, replacing
 
 UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
 CONTENT = {1: "labels", 3: "images"}  # content of the files of a data set, by number of dimensions
 MAX_BYTES = 1 << 30  # twice the size of EMNIST ByClass, the largest data set of MNIST's format
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_EXPANSION = 1032  # deflate needs at least 2 bits for 258 bytes: https://zlib.net/zlib_tech.html
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 
 
 def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
@@ -44,15 +42,9 @@ def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
     Raises:
         DataError: the file is missing or not valid; the message counts bytes of the uncompressed content.
     """
-    try:
-        with open_file(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if not file.peek(2).startswith(GZIP_MAGIC):
-                return _parse(file, path, ndim, capacity=size)
-            with gzip.GzipFile(fileobj=file) as stream:
-                return _parse(stream, path, ndim, capacity=size * MAX_EXPANSION)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    with raised_as(DataError, f"{path} cannot be read"), open_file(path) as file:
+        packed = file.peek(2).startswith(GZIP_MAGIC)
+        return _parse(gzip.GzipFile(fileobj=file) if packed else file, path, ndim)
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
@@ -77,8 +69,8 @@ def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
             file.write(content)
 
 
-def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, capacity: int) -> NDArray[np.uint8]:
-    """Parse the uncompressed content of ``path``, which has at most ``capacity`` bytes."""
+def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None) -> NDArray[np.uint8]:
+    """Parse the uncompressed content of ``path``."""
     magic = _read(stream, 4, path)
     if len(magic) < 4:
         raise DataError(f"{path} is not an IDX file: it ends at byte {len(magic)}, within its magic number.")
@@ -106,8 +98,6 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, ca
     if math.prod(max(size, 1) for size in factors) > MAX_BYTES:  # NumPy limits the shapes of empty arrays, too
         raise DataError(f"{path} is refused: {announced} are more than {MAX_BYTES:,}.")
     count = math.prod(factors)
-    if start + count > capacity:
-        raise DataError(f"{path} is truncated: at most {capacity - start:,} follow of {announced}.")
     values = _read(stream, count, path)
     if len(values) < count:
         raise DataError(f"{path} is truncated: it ends at byte {start + len(values)}, before {announced}.")

@@ -1,5 +1,6 @@
 """Pictures: files of any common format, size and mode, read as pixels."""
 
+import contextlib
 import io
 import math
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from cnnmnist.errors import PictureError, reason
+from cnnmnist.errors import PictureError, raised_as
 from cnnmnist.files import open_file
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
@@ -46,13 +47,12 @@ def read_picture(path: Path) -> Picture:
     """
     name = "Standard input" if path == STANDARD_INPUT else str(path)
     content = _read(path, name)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # Pillow's warnings of harmless defects
-            return _decode(content, name)
-    except PictureError:
-        raise
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
-        raise PictureError(f"{name} is a damaged picture: {reason(error)}.") from error
+    # Pillow raises nearly anything for a damaged file, and warns of harmless defects.
+    with (
+        raised_as(PictureError, f"{name} is a damaged picture", Exception),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        return _decode(content, name)
 
 
 def fit_picture(pixels: Pixels, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -100,14 +100,11 @@ def edge_level(values: NDArray[Any]) -> float:
 
 
 def _read(path: Path, name: str) -> bytes:
-    try:
-        if path == STANDARD_INPUT:
-            content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        else:
-            with open_file(path) as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise PictureError(f"Cannot read {name}: {reason(error)}.") from error
+    with (
+        raised_as(PictureError, f"Cannot read {name}"),
+        contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open_file(path) as file,
+    ):
+        content = file.read(MAX_FILE_BYTES + 1)
     if not content:
         raise PictureError(f"{name} is empty: a picture of a digit was expected.")
     if len(content) > MAX_FILE_BYTES:

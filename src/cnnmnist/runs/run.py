@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.errors import DataError, PictureError, RunError, WriteError, reason, shell_quoted
+from cnnmnist.errors import DataError, PictureError, RunError, WriteError, raised_as, shell_quoted
 from cnnmnist.files import RUN_LOCK, locked, read_file, replacing
 from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, parse_metadata, versions
 
@@ -59,10 +59,8 @@ class Run:
             RunError: they are missing or damaged, or a part of the run is a symbolic link.
         """
         path = directory / "run.json"
-        try:
+        with raised_as(RunError, f"Cannot read {path}"):
             content = read_file(path, MAX_METADATA_BYTES)
-        except OSError as error:
-            raise RunError(f"Cannot read {path}: {reason(error)}.") from error
         run = cls(directory, parse_metadata(content, path, RunMetadata))
         run._stored = content
         for part in (RUN_LOCK, "model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.registry import DATASETS
-from cnnmnist.errors import RunError, reason
+from cnnmnist.errors import RunError, raised_as
 from cnnmnist.runs.npz import Arrays, numbered, numbered_files, read_numbered, save_numbered
 from cnnmnist.runs.run import Run
 
@@ -130,10 +130,10 @@ def load_snapshots(run: Run, dataset: Dataset) -> Iterator[Snapshot]:
         run.check_same(dataset)
     like = _expected_arrays(run, len(dataset.test))
     for path in snapshot_files(run):
-        try:
-            yield _snapshot(read_numbered(path, like), dataset)
-        except Exception as error:  # zipfile and NumPy raise nearly anything for a damaged archive
-            raise RunError(f"{path} is damaged: {reason(error)}.") from error
+        # zipfile and NumPy raise nearly anything for a damaged archive.
+        with raised_as(RunError, f"{path} is damaged", Exception):
+            snapshot = _snapshot(read_numbered(path, like), dataset)
+        yield snapshot
 
 
 def _expected_arrays(run: Run, test_images: int) -> Arrays:
