@@ -154,15 +154,12 @@ def _from_folder(folder: Path, name: str | None, expected: NetworkInput | None, 
     name = known or name or content.name or folder.name
     if known is None and name in DATASETS:  # the classes of a folder are its own, whatever it is called
         name += "-folder"
-    dataset = _dataset(name, str(folder), content, DATASETS[known] if known else None)
-    if content.from_pictures and expected:
-        dataset = replace(dataset, preparation=expected.preparation)
-    return replace(dataset, data_dir=folder)
+    return replace(_dataset(name, str(folder), content, DATASETS.get(known or "")), data_dir=folder)
 
 
 def _recognise(content: FolderContent, name: str | None) -> str | None:
     """The name of the known data set that a folder holds."""
-    if content.from_pictures:
+    if content.preparation:
         return None
     # Without the training images, because some copies of MNIST lack a few of their faint pixels.
     fingerprint = _digest(content.arrays[1:])
@@ -202,11 +199,9 @@ def _keras_file() -> Path | None:
 def _dataset(name: str, source: str, content: FolderContent, known: KnownDataset | None) -> Dataset:
     _check(source, content, known)
     train_images, train_labels, test_images, test_labels = content.arrays
-    count, class_names = len(train_labels), content.class_names
-    if not content.from_pictures:
-        class_names, first = _class_names(content, known)
-        train_labels, test_labels = train_labels - np.uint8(first), test_labels - np.uint8(first)
-    assert class_names
+    class_names, lowest = _class_names(content, known)
+    train_labels, test_labels = train_labels - np.uint8(lowest), test_labels - np.uint8(lowest)
+    count = len(train_labels)
     validation = known.validation if known else content.validation
     first = validation if validation and validation < count else max(1, count // 12)
     return Dataset(
@@ -217,17 +212,19 @@ def _dataset(name: str, source: str, content: FolderContent, known: KnownDataset
         train=Split(train_images[first:], train_labels[first:]),
         validation=Split(train_images[:first], train_labels[:first]),
         test=Split(test_images, test_labels),
-        from_pictures=content.from_pictures,
-        preparation=known.preparation if known else "whole",
+        from_pictures=content.preparation is not None,
+        preparation=content.preparation or (known.preparation if known else "whole"),
         notes=content.notes,
     )
 
 
 def _class_names(content: FolderContent, known: KnownDataset | None) -> tuple[tuple[str, ...], int]:
-    """The names of the classes of labels that are numbers, and the label of the first class.
+    """The names of the classes, and the label of the first class.
 
-    Classes are counted from the lowest label: there is no class 0 where labels begin at 1, as in EMNIST Letters.
+    Numbers are counted from the lowest label: there is no class 0 where labels begin at 1, as in EMNIST Letters.
     """
+    if content.preparation and content.class_names:
+        return content.class_names, 0
     if known and content.class_names is None:
         return known.class_names, known.first_label
     labels = np.concatenate(content.arrays[1::2])
@@ -248,7 +245,7 @@ def _check(source: str, content: FolderContent, known: KnownDataset | None) -> N
                 f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
                 "they do not belong together."
             )
-        too_few = len(images) < 2 and not content.from_pictures
+        too_few = len(images) < 2 and not content.preparation
         if too_few or not all(side in SIDES for side in images.shape[1:]):
             raise DataError(
                 f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of "

@@ -104,7 +104,7 @@ def read_picture_folder(
     return FolderContent(
         [images[train], labels[train], images[test], labels[test]],
         class_names=tuple(classes),
-        from_pictures=True,
+        preparation=expected.preparation if expected else "whole",
         validation=int((split == ORDER.index("validation")).sum()) if "validation" in splits else None,
         notes=(*([share_note(folder)] if divides else []), *notes.tolist()),
     )
