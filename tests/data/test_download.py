@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_mnist5k import write_idx
 
 from cnnmnist.data import download as downloads
 from cnnmnist.data.folders import STEMS
-from cnnmnist.data.idx import write_idx
 from cnnmnist.data.loading import load_dataset, locate
 from cnnmnist.data.registry import DATASETS, KnownDataset
 from cnnmnist.errors import DownloadError

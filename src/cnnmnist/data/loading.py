@@ -66,6 +66,11 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     @property
+    def splits(self) -> dict[str, int]:
+        """Number of images in each split, by its name."""
+        return {name: len(self.split(name)) for name in ("train", "validation", "test")}
+
+    @property
     def image_shape(self) -> tuple[int, int]:
         """Height and width of an image in pixels."""
         return self.train.images.shape[1], self.train.images.shape[2]

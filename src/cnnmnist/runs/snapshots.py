@@ -11,6 +11,8 @@ import numpy as np
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import RunError, raised_as
+from cnnmnist.layers import list_layers
+from cnnmnist.prediction import cross_entropies
 from cnnmnist.runs.npz import Arrays, numbered, numbered_files, read_numbered, save_numbered
 from cnnmnist.runs.run import Run
 
@@ -59,8 +61,7 @@ def take_snapshot(
         logits: logits of the test split, float32 (n, classes).
         labels: true classes of the test split, uint8 (n,).
     """
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    losses = cross_entropies(logits, labels)
     hardest = np.argsort(-losses, kind="stable")[:HARDEST]
     convolutions = [layer for layer in model.layers if re.fullmatch(r"conv\d+", layer.name)]
     return Snapshot(
@@ -141,11 +142,10 @@ def _expected_arrays(run: Run, test_images: int) -> Arrays:
     indices = np.zeros(min(HARDEST, test_images), np.int64)
     arrays = {"iteration": np.array(0), "accuracy": np.array(0.0), "hardest": indices, "predicted": indices}
     arrays["losses"] = indices.astype(np.float32)
-    channels = 1
-    for number, layer in enumerate(run.metadata.recipe.model.convolutions):
-        kernel = np.broadcast_to(np.float32(0), (layer.filter_size, layer.filter_size, channels, layer.filters))
-        arrays |= {f"kernel_{number}": kernel, f"bias_{number}": kernel[0, 0, 0]}
-        channels = layer.filters
+    layers = list_layers(run.metadata.recipe.model, run.metadata.dataset.image_shape)
+    for number, layer in enumerate(each for each in layers if each.kind == "Conv2D"):
+        for part, shape in zip(("kernel", "bias"), layer.weight_shapes, strict=True):
+            arrays[f"{part}_{number}"] = np.broadcast_to(np.float32(0), shape)
     return arrays
 
 
