@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.errors import MissingRunError, RunError, WriteError, reason
-from cnnmnist.files import is_temporary, remove_leftovers, temporary_folder
+from cnnmnist.files import TEMPORARY_NAME, remove_leftovers, temporary
 from cnnmnist.layers import check_memory, list_layers
 from cnnmnist.runs.metadata import new_metadata
 from cnnmnist.runs.run import Run
@@ -46,7 +46,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
         runs_dir.mkdir(parents=True, exist_ok=True)
         remove_leftovers(runs_dir)
         # A kill leaves no run directory without its metadata, because the directory gets its name last.
-        with temporary_folder(runs_dir / default) as folder:
+        with temporary(runs_dir / default, folder=True) as folder:
             run = Run(folder, metadata)
             run.figures.mkdir()
             run.checkpoints.mkdir()
@@ -143,7 +143,9 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     """
     directories: list[Path] = []
     with contextlib.suppress(OSError):
-        directories = [path for path in runs_dir.iterdir() if is_run(path) and not is_temporary(path)]
+        directories = [
+            path for path in runs_dir.iterdir() if is_run(path) and not TEMPORARY_NAME.fullmatch(path.name)
+        ]
     runs: list[tuple[str, Run | DamagedRun]] = []
     for directory in directories:
         try:
