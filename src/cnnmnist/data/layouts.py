@@ -1,5 +1,6 @@
 """Layouts of folders: where the splits and the classes are, and how a folder without splits is divided."""
 
+import hashlib
 import itertools
 import math
 import os
@@ -159,16 +160,17 @@ def check_class_names(folder: Path, names: list[str]) -> None:
             )
 
 
-def choose_test(digests: list[bytes], labels: Images) -> NDArray[np.bool_]:
-    """Choose a seventh of each class by the digests alone, so that equal images are in the same split.
+def choose_test(images: Images, labels: Images) -> NDArray[np.bool_]:
+    """Choose a seventh of each class by the images' content alone, so that equal images are in the same split.
 
     Args:
-        digests: digest of each image's content.
+        images: uint8 (n, height, width).
         labels: uint8 (n,).
 
     Returns:
         Whether each image is in the test split, bool (n,).
     """
+    digests = [hashlib.sha256(image.data).digest() for image in images]
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)

@@ -75,9 +75,6 @@ def read_picture_folder(
     check_class_names(splits["train"], classes)
     only_test = expected and expected.only_test and "test" in splits
     pictures, passed = _find_pictures({"test": splits["test"]} if only_test else splits, classes)
-    # A network of MNIST's digits was trained on none of these pictures: without splits, each of them tests it.
-    tests_all = "test" not in splits and bool(expected and expected.preparation == "digits")
-    divides = "test" not in splits and not tests_all
     listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged, sorted(passed.items())))
     # One file for each use of a folder, so that a training and an evaluation do not overwrite each other's.
     use = hashlib.sha256(f"{folder}|{expected}".encode(errors="surrogateescape")).hexdigest()[:16]
@@ -87,15 +84,19 @@ def read_picture_folder(
         cached = Path(os.devnull, use)
     prepared = _read_cache(cached, listing)
     if prepared is None:
-        pictures = _divided(pictures) if divides else pictures
         prepared = _prepare(folder, pictures, passed, expected, skip_damaged)
         # Without a cache the pictures are prepared again the next time.
         with contextlib.suppress(WriteError), replacing(cached, make_folder=True) as temporary:
             np.savez(temporary, np.array(listing), *prepared)
-    images, labels, split, notes = prepared
-    train, test = split < ORDER.index("test"), split == ORDER.index("test")
-    if tests_all:
-        train = test = np.ones(len(split), bool)
+    images, labels, split, counts = prepared
+    test, notes = split == ORDER.index("test"), counts.tolist()
+    train = ~test
+    if "test" not in splits and expected and expected.preparation == "digits":
+        # A network of MNIST's digits was trained on none of these pictures: each of them tests it.
+        test = train
+    elif "test" not in splits:
+        test = choose_test(images, labels)
+        train, notes = ~test, [share_note(folder), *notes]
     for name, count in zip(classes, np.bincount(labels[train], minlength=len(classes)), strict=True):
         if not count and not expected:
             raise DataError(f"All pictures in {splits['train'] / name} were passed over: the class needs others.")
@@ -106,7 +107,7 @@ def read_picture_folder(
         class_names=tuple(classes),
         preparation=expected.preparation if expected else "whole",
         validation=int((split == ORDER.index("validation")).sum()) if "validation" in splits else None,
-        notes=(*([share_note(folder)] if divides else []), *notes.tolist()),
+        notes=tuple(notes),
     )
 
 
@@ -167,17 +168,6 @@ def _listing(folder: Path, pictures: list[_Picture], use: object) -> str:
             size, time = status.st_size, status.st_mtime_ns
         digest.update(_name(path, folder) + f"|{split}|{label}|{size}|{time}\n".encode())
     return digest.hexdigest()
-
-
-def _divided(pictures: list[_Picture]) -> list[_Picture]:
-    """Divide the pictures of a folder without splits by the content of their files."""
-    digests = [os.fsencode(each.path) for each in pictures]  # for files that cannot be read
-    for number, each in enumerate(pictures):
-        with contextlib.suppress(OSError), open_file(each.path) as file:
-            digests[number] = hashlib.file_digest(file, "sha256").digest()
-    chosen = choose_test(digests, np.array([each.label for each in pictures], np.uint8))
-    test = ORDER.index("test")
-    return [each._replace(split=test) if chosen[n] else each for n, each in enumerate(pictures)]
 
 
 def _prepare(
