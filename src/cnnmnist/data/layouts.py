@@ -140,12 +140,13 @@ def data_sets_inside(folder: Path) -> list[Path]:
     return found
 
 
-def check_class_names(folder: Path, names: list[str]) -> None:
-    """Refuse names of classes that cannot be shown, and numbers of classes that are not allowed.
+def class_names(folder: Path) -> list[str]:
+    """The names of the folders in a folder, one for each class.
 
     Raises:
-        DataError: it says which character of which name.
+        DataError: there are too few or too many, or a name has a character that cannot be shown.
     """
+    names = [path.name for path in subfolders(folder)]
     if len(names) not in CLASSES:
         raise DataError(
             f"{folder} has {len(names)} folders: there must be one for each of {CLASSES.start} to "
@@ -158,6 +159,7 @@ def check_class_names(folder: Path, names: list[str]) -> None:
                 f"({unicodedata.name(wrong, 'without a name')}) in its name, which cannot be shown: give the "
                 "class a printable name."
             )
+    return names
 
 
 def choose_test(images: Images, labels: Images) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.data.download import DownloadProgress, cache_directory, extract, fetch, has_digest, has_extracted
+from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, has_digest, holds
 from cnnmnist.data.folders import read_folder
 from cnnmnist.data.layouts import CLASSES, SIDES, STEMS, FolderContent, Images
 from cnnmnist.data.picture_folders import NetworkInput
@@ -142,7 +142,7 @@ def locate(name: str) -> str | None:
     if name == "mnist" and os.environ.get("CNNMNIST_DATA_DIR"):
         return os.environ["CNNMNIST_DATA_DIR"]
     with contextlib.suppress(DownloadError):
-        if _is_complete(cache_directory() / name, name):
+        if holds(cache_directory() / name, DATASETS[name]):
             return str(cache_directory() / name)
     return KERAS_SOURCE if name == "mnist" and _keras_file() else None
 
@@ -176,23 +176,12 @@ def _recognise(content: FolderContent, name: str | None) -> str | None:
 
 def _known(name: str, progress: DownloadProgress | None) -> Dataset:
     known, folder = DATASETS[name], cache_directory() / name
-    if not _is_complete(folder, name):
+    if not holds(folder, known):
         if name == "mnist" and (path := _keras_file()):
             with np.load(path, allow_pickle=False) as arrays:
                 return _dataset(name, KERAS_SOURCE, FolderContent([arrays[key] for key in KERAS_KEYS]), known)
-        # The data sets of one archive share it.
-        target = cache_directory() / name.partition("-")[0] if known.members else folder
-        fetch(name, known.mirrors, known.files, target, progress)
-        if known.members:
-            extract(target / next(iter(known.files)), known.members, folder)
+        fetch(name, known, folder, progress)
     return _dataset(name, str(folder), read_folder(folder, name), known)
-
-
-def _is_complete(folder: Path, name: str) -> bool:
-    known = DATASETS[name]
-    if known.members:
-        return has_extracted(folder, known.members)
-    return all(has_digest(folder / file, sha256) for file, sha256 in known.files.items())
 
 
 def _keras_file() -> Path | None:

@@ -17,8 +17,8 @@ from cnnmnist.data.layouts import (
     SIDES,
     FolderContent,
     Images,
-    check_class_names,
     choose_test,
+    class_names,
     counted,
     entries,
     is_ignored,
@@ -71,8 +71,7 @@ def read_picture_folder(
         DataError: a class has no pictures or no printable name, or a folder cannot be read.
         PictureError: pictures are damaged.
     """
-    classes = [path.name for path in subfolders(splits["train"])]
-    check_class_names(splits["train"], classes)
+    classes = class_names(splits["train"])
     only_test = expected and expected.only_test and "test" in splits
     pictures, passed = _find_pictures({"test": splits["test"]} if only_test else splits, classes)
     listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged, sorted(passed.items())))
@@ -182,11 +181,7 @@ def _prepare(
     Returns:
         Images, labels and indices of the splits, all uint8, and sentences about what was passed over.
     """
-    from cnnmnist.data.pictures import fit_picture, prepare_whole, read_picture  # imports Pillow
-
-    for_digits = expected is not None and expected.preparation == "digits"
-    if for_digits:
-        from cnnmnist.data.preprocessing import prepare_picture  # imports OpenCV
+    from cnnmnist.data.pictures import fit_picture, read_picture  # imports Pillow
 
     images: list[Images] = []
     unscaled: list[Images] = []
@@ -199,23 +194,15 @@ def _prepare(
         except PictureError as error:
             damaged[each.path] = error
             continue
-        if expected is None:
-            images.append(fit_picture(pixels, PICTURE_SHAPE))
-            shape = pixels.shape[:2]
-            if all(side in SIDES for side in shape) and (not unscaled or shape == unscaled[0].shape):
-                unscaled.append(fit_picture(pixels, shape))
-        elif not for_digits:
-            images.append(prepare_whole(pixels, expected.image_shape, expected.background))
-        else:
-            try:
-                digits = prepare_picture(pixels, expected.image_shape)
-            except PictureError:
-                digits = np.empty((0, *expected.image_shape), np.uint8)
-            if len(digits) != 1:
-                wrong["with several" if len(digits) else "without a digit"] += 1
-                continue
-            images.append(digits[0])
+        made = _images(pixels, expected or NetworkInput("whole", PICTURE_SHAPE))
+        if len(made) != 1:
+            wrong["with several" if len(made) else "without a digit"] += 1
+            continue
+        images.append(made[0])
         used.append(each)
+        shape = pixels.shape[:2]
+        if not expected and all(side in SIDES for side in shape) and (not unscaled or shape == unscaled[0].shape):
+            unscaled.append(fit_picture(pixels, shape))
     if damaged and not skip_damaged:
         raise PictureError(_describe(folder, damaged))
     chosen = unscaled if len(unscaled) == len(images) else images
@@ -227,6 +214,20 @@ def _prepare(
         np.array([each.split for each in used], np.uint8),
         np.array([counted(*each) for each in counts if each[0]], str),
     ]
+
+
+def _images(pixels: NDArray[np.float32], expected: NetworkInput) -> Images:
+    """Make the images for a network, uint8 (n, height, width): the whole picture, or each digit in it."""
+    if expected.preparation == "whole":
+        from cnnmnist.data.pictures import prepare_whole
+
+        return prepare_whole(pixels, expected.image_shape, expected.background)[np.newaxis]
+    from cnnmnist.data.preprocessing import prepare_picture  # imports OpenCV
+
+    try:
+        return prepare_picture(pixels, expected.image_shape)
+    except PictureError:
+        return np.empty((0, *expected.image_shape), np.uint8)
 
 
 def _describe(folder: Path, damaged: dict[Path, PictureError]) -> str:

@@ -88,10 +88,8 @@ def prepare_whole(
         uint8 ``image_shape``.
     """
     image = fit_picture(pixels, image_shape)
-    if background is None:
-        return image
-    own = edge_level(image)
-    return 255 - image if min(own, background) < DARK and max(own, background) > LIGHT else image
+    levels = [edge_level(image), *([] if background is None else [background])]
+    return 255 - image if min(levels) < DARK and max(levels) > LIGHT else image
 
 
 def edge_level(values: NDArray[Any]) -> float:
@@ -136,17 +134,16 @@ def _decode(content: bytes, name: str) -> Picture:
 
 
 def _to_pixels(upright: Image.Image, factor: int) -> Pixels:
-    if upright.has_transparency_data:
-        return _composite(_to_floats(upright.convert("RGBA").reduce(factor)))
-    if upright.mode.startswith(("I", "F")):  # 16 or 32 bits for each pixel, which Pillow would clip at 255
+    transparent = upright.has_transparency_data
+    if not transparent and upright.mode.startswith(
+        ("I", "F")
+    ):  # 16 or 32 bits for each pixel, which Pillow would clip at 255
         values = np.nan_to_num(np.asarray(upright, np.float32), posinf=0, neginf=0)
         values -= values.min()
         upright = Image.fromarray((values / (values.max() or 1) * 255).astype(np.uint8))
-    return _to_floats(upright.convert("RGB").reduce(factor))
-
-
-def _to_floats(image: Image.Image) -> Pixels:
-    return np.asarray(image, np.float32) / np.float32(255)
+    image = upright.convert("RGBA" if transparent else "RGB").reduce(factor)
+    pixels = np.asarray(image, np.float32) / np.float32(255)
+    return _composite(pixels) if transparent else pixels
 
 
 def _composite(pixels: Pixels) -> Pixels:

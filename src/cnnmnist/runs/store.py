@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import itertools
-import operator
 import os
 import re
 from dataclasses import dataclass
@@ -146,18 +145,19 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
         directories = [
             path for path in runs_dir.iterdir() if is_run(path) and not TEMPORARY_NAME.fullmatch(path.name)
         ]
-    runs: list[tuple[str, Run | DamagedRun]] = []
+    runs: list[Run | DamagedRun] = []
     for directory in directories:
         try:
-            run = Run.read(directory)
-            runs.append((run.metadata.started, run))
+            runs.append(Run.read(directory))
         except RunError as error:
             started = ""
             with contextlib.suppress(OSError):
                 changed = datetime.fromtimestamp((directory / "run.json").stat().st_mtime, UTC)
                 started = changed.isoformat(timespec="milliseconds")
-            runs.append((started, DamagedRun(directory, str(error), started)))
-    return [run for _, run in sorted(runs, key=operator.itemgetter(0), reverse=True)]
+            runs.append(DamagedRun(directory, str(error), started))
+    return sorted(
+        runs, key=lambda run: run.metadata.started if isinstance(run, Run) else run.started, reverse=True
+    )
 
 
 def is_run(directory: Path) -> bool:
