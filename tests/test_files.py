@@ -284,7 +284,15 @@ def test_recovery_removes_what_a_kill_left(tmp_path: Path, leave: Callable[[Path
 
 @pytest.mark.parametrize(
     "name",
-    ["notes.tmp", ".notes.tmp", ".notes-1.tmp.txt", f"model.{TOKEN}.tmp", f".a.{TOKEN[1:]}.tmp", ".a.tmp.x"],
+    [
+        "notes.tmp",
+        ".notes.tmp",
+        ".notes-1.tmp.txt",
+        f"model.{TOKEN}.tmp",
+        f".a.{TOKEN[1:]}.tmp",
+        ".a.tmp.x",
+        f".a.{TOKEN}.lock",
+    ],
 )
 def test_recovery_removes_nothing_else(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("the user's")

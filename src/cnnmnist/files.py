@@ -16,10 +16,9 @@ from pathlib import Path
 
 from cnnmnist.errors import BusyRunError, RunError, WriteError, raised_as, reason
 
-# Nobody can guess such a name, and so put a link there. The suffix is last, because Keras and matplotlib choose
-# the format by it.
-TEMPORARY_NAME = re.compile(r"\..*\.([0-9a-f]{16})\.tmp(\.[^.]*)?", re.DOTALL)
-LOCK_NAME = re.compile(r"\.([0-9a-f]{16})\.lock")  # of the lock of a temporary file or folder, beside it
+# A temporary file or folder, and the lock beside it. Nobody can guess such a name, and so put a link there. The
+# suffix is last, because Keras and matplotlib choose the format by it.
+TEMPORARY_NAME = re.compile(r"\.(?:([0-9a-f]{16})\.lock|.*\.([0-9a-f]{16})\.tmp(?:\.[^.]*)?)", re.DOTALL)
 RUN_LOCK = ".lock"  # in the folder that it locks
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
@@ -163,15 +162,12 @@ def remove_leftovers(*folders: Path) -> None:
     Those that another process is writing stay.
     """
     for folder in folders:
-        found: dict[str, list[Path]] = {}
-        for path in folder.glob(".*"):
-            lock, temporary = LOCK_NAME.fullmatch(path.name), TEMPORARY_NAME.fullmatch(path.name)
-            if (match := lock or temporary) and not path.is_symlink() and (path.is_file() or path.is_dir()):
-                found.setdefault(match[1], []).extend([path] if temporary else [])
-        for token, paths in found.items():
-            with contextlib.suppress(OSError), _locked(folder / f".{token}.lock"):
-                for path in paths:
-                    _remove(path)
+        for path in list(folder.glob(".*")):
+            match = TEMPORARY_NAME.fullmatch(path.name)
+            if match and not path.is_symlink() and (path.is_file() or path.is_dir()):
+                with contextlib.suppress(OSError), _locked(lock := folder / f".{match[1] or match[2]}.lock"):
+                    if path != lock:
+                        _remove(path)
 
 
 @contextlib.contextmanager
