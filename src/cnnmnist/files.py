@@ -62,13 +62,9 @@ def read_file(path: Path, limit: int) -> bytes:
 def open_zip(path: Path, limit: int) -> Iterator[zipfile.ZipFile]:
     """Open a zip archive that anybody may have written; reading n bytes of a member takes memory for n bytes only.
 
-    Args:
-        path: the file.
-        limit: the most bytes that it may have.
-
     Raises:
         OSError: it cannot be read, or is no regular file.
-        ValueError: it is larger, has too many members, two of one name, or is compressed in an unusual way.
+        ValueError: it has more than ``limit`` bytes, too many members, two of one name, or an unusual compression.
         Exception: any that zipfile raises for a damaged archive.
     """
     with open_file(path) as file:

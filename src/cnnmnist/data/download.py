@@ -67,13 +67,9 @@ def holds(folder: Path, known: KnownDataset) -> bool:
 
 
 def fetch(name: str, known: KnownDataset, folder: Path, progress: DownloadProgress | None = None) -> None:
-    """Download the files that the folder does not hold yet, from the first mirror that has them.
+    """Download the files that a folder does not hold yet, from the first mirror that has them.
 
-    Args:
-        name: name of the data set.
-        known: its mirrors and files. An archive is kept beside the folder, because several data sets share it.
-        folder: folder of the files; it never holds half a file.
-        progress: called during the download of each file.
+    The folder never holds half a file. An archive is kept beside the folder, because several data sets share it.
 
     Raises:
         DownloadError: all mirrors failed, or the archive lacks a file, or the folder cannot be written.

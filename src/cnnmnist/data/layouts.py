@@ -98,10 +98,7 @@ def split_folders(folder: Path) -> dict[str, Path]:
 def find_files(folder: Path, pattern: re.Pattern[str], name: str | None) -> tuple[str, dict[str, Path]]:
     """Find the files with the prefix ``name``, or those without a prefix, or the only ones.
 
-    Args:
-        folder: absolute path.
-        pattern: ``IDX_NAME`` or ``TABLE_NAME``, whose groups are the prefix, the split and perhaps the kind.
-        name: the prefix to choose if there are several.
+    The groups of the pattern, ``IDX_NAME`` or ``TABLE_NAME``, are the prefix, the split and perhaps the kind.
 
     Returns:
         The prefix, and the files by split and kind, such as ``test`` or ``t10k-images``; no files if no prefix has
@@ -165,12 +162,8 @@ def class_names(folder: Path) -> list[str]:
 def choose_test(images: Images, labels: Images) -> NDArray[np.bool_]:
     """Choose a seventh of each class by the images' content alone, so that equal images are in the same split.
 
-    Args:
-        images: uint8 (n, height, width).
-        labels: uint8 (n,).
-
     Returns:
-        Whether each image is in the test split, bool (n,).
+        Whether each image, of uint8 (n, height, width), is in the test split, bool (n,).
     """
     digests = [hashlib.sha256(image.data).digest() for image in images]
     chosen = np.zeros(len(labels), bool)

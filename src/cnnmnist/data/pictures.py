@@ -37,10 +37,7 @@ class Picture:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read a picture file: upright, without transparency, reduced to about a million pixels.
-
-    Args:
-        path: a PNG, JPEG, BMP, TIFF, WebP, GIF or PNM file, or ``-`` for standard input.
+    """Read a picture file, or standard input for ``-``: upright, opaque, reduced to about a million pixels.
 
     Raises:
         PictureError: the file is missing, empty, damaged, animated, too large, or not a picture.
@@ -59,11 +56,8 @@ def fit_picture(pixels: Pixels, image_shape: tuple[int, int]) -> NDArray[np.uint
     """Make a picture grey, scale it with its aspect kept, and pad it with the median along its edge.
 
     Args:
-        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` reads them.
-        image_shape: height and width of the result in pixels.
-
-    Returns:
-        uint8 ``image_shape``.
+        pixels: as :func:`read_picture` reads them.
+        image_shape: height and width of the result, which is uint8, in pixels.
     """
     grey = Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).convert("L")
     height, width = image_shape
@@ -80,12 +74,9 @@ def prepare_whole(
     https://arxiv.org/abs/1708.07747.
 
     Args:
-        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` reads them.
-        image_shape: height and width of the result in pixels.
+        pixels: as :func:`read_picture` reads them.
+        image_shape: height and width of the result, which is uint8, in pixels.
         background: grey level of the training images' background, 0 to 255, or None to negate no picture.
-
-    Returns:
-        uint8 ``image_shape``.
     """
     image = fit_picture(pixels, image_shape)
     levels = [edge_level(image), *([] if background is None else [background])]

@@ -19,10 +19,7 @@ LABELS = {"label", "class"}
 
 
 def read_table(path: Path) -> tuple[Images, Images] | None:
-    """Read a table; its first line may name the columns.
-
-    Args:
-        path: the file; the labels are in the column ``label``, or in the first if the columns have no names.
+    """Read a table whose labels are in the column that the first line calls ``label``, by default the first.
 
     Returns:
         Images, uint8 (n, side, side), and labels, uint8 (n,); None if no column has the name ``label``.

@@ -13,11 +13,7 @@ KEPT = 2
 
 
 def save_checkpoint(folder: Path, state: Arrays) -> Path:
-    """Write a checkpoint, and remove all but the last two.
-
-    Args:
-        folder: folder of the checkpoints.
-        state: arrays by name; the number in ``iteration`` is the file's name.
+    """Write a checkpoint, whose name is the number in the array ``iteration``, and remove all but the last two.
 
     Raises:
         WriteError: the file cannot be written; older checkpoints are unchanged.
@@ -30,11 +26,7 @@ def save_checkpoint(folder: Path, state: Arrays) -> Path:
 
 
 def load_checkpoint(folder: Path, like: Arrays) -> Arrays | None:
-    """Read the newest valid checkpoint; return None if there are no checkpoints.
-
-    Args:
-        folder: folder of the checkpoints.
-        like: arrays with the names, shapes and dtypes that a checkpoint must have.
+    """Read the newest checkpoint with the names, shapes and dtypes of ``like``; None if there are no checkpoints.
 
     Raises:
         RunError: there are checkpoints, but each is damaged or belongs to another network; or the folder cannot be

@@ -29,14 +29,7 @@ class Metrics:
 def append_metrics(
     path: Path, last: int, losses: np.ndarray, accuracies: np.ndarray, iterations_per_second: float
 ) -> None:
-    """Append the metrics of the latest iterations.
-
-    Args:
-        path: the file of the metrics.
-        last: number of the last iteration, from 1.
-        losses: loss of each iteration, float32 (n,).
-        accuracies: accuracy of each iteration, float32 (n,).
-        iterations_per_second: speed of these iterations.
+    """Append the losses and accuracies, float32 (n,), of the latest iterations, of which the last has a number.
 
     Raises:
         WriteError: the file cannot be written.
@@ -51,11 +44,7 @@ def append_metrics(
 
 
 def load_metrics(path: Path, iterations: int = MAX_ITERATIONS) -> Metrics:
-    """Read the metrics of a run, without a last line that a crash cut off.
-
-    Args:
-        path: the file of the metrics.
-        iterations: the most iterations that the run can have.
+    """Read the metrics of a run of at most so many iterations, without a last line that a crash cut off.
 
     Raises:
         RunError: the file is missing or damaged.

@@ -52,15 +52,7 @@ def snapshot_times(iterations: int) -> list[int]:
 def take_snapshot(
     iteration: int, accuracy: float, model: "keras.Model", logits: np.ndarray, labels: np.ndarray
 ) -> Snapshot:
-    """Take a snapshot of a network.
-
-    Args:
-        iteration: number of iterations done.
-        accuracy: accuracy on the test split.
-        model: the network, as :func:`cnnmnist.model.build_model` returns it.
-        logits: logits of the test split, float32 (n, classes).
-        labels: true classes of the test split, uint8 (n,).
-    """
+    """Take a snapshot; logits, float32 (n, classes), and labels, uint8 (n,), are those of the test split."""
     losses = cross_entropies(logits, labels)
     hardest = np.argsort(-losses, kind="stable")[:HARDEST]
     convolutions = [layer for layer in model.layers if re.fullmatch(r"conv\d+", layer.name)]
@@ -116,11 +108,7 @@ def snapshot_files(run: Run) -> list[Path]:
 
 
 def load_snapshots(run: Run, dataset: Dataset) -> Iterator[Snapshot]:
-    """Read the snapshots of a run in order, one at a time.
-
-    Args:
-        run: finished or not.
-        dataset: the data set of the training; a snapshot holds indices of its test images.
+    """Read the snapshots of a run in order, one at a time; they hold indices of the data set's test images.
 
     Raises:
         DataError: the run was trained on another data set.

@@ -98,14 +98,11 @@ class Trainer:
         self.iteration = int(state["iteration"])
 
     def iterate(self, stops: Iterable[int] = (), every: int = 0) -> Iterator[Progress]:
-        """Train to the recipe's last iteration, and yield several times a second, and at ``stops`` and multiples.
+        """Train to the recipe's last iteration, and yield several times a second, and after some iterations.
 
-        Args:
-            stops: numbers of iterations.
-            every: the number whose multiples are stops, too; 0 for none.
-
-        The number of iterations in a call of TensorFlow does not change the weights. All workers of a cluster need
-        the same stops, because they can only add up gradients within the same call.
+        These are ``stops`` and, if ``every`` is not 0, its multiples. The number of iterations in a call of
+        TensorFlow does not change the weights. All workers of a cluster need the same stops, because they can only
+        add up gradients within the same call.
 
         Raises:
             TrainingError: the loss is no longer a finite number.
