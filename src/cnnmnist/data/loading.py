@@ -121,8 +121,6 @@ def load_dataset(
     if name is not None and name not in DATASETS and data_dir is None:
         hint = suggestion(name, DATASETS) or "."
         raise DataError(f"There is no data set {name!r}{hint} Known data sets: {', '.join(DATASETS)}.")
-    if name == "mnist5k" and data_dir is None:
-        return _embedded()
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
         data_dir = os.environ["CNNMNIST_DATA_DIR"]
     if data_dir is not None:
@@ -132,7 +130,7 @@ def load_dataset(
     except DownloadError as error:
         if name is not None:
             raise
-        return replace(_embedded(), fallback_reason=str(error))
+        return replace(_known("mnist5k"), fallback_reason=str(error))
 
 
 def locate(name: str) -> str | None:
@@ -145,10 +143,6 @@ def locate(name: str) -> str | None:
         if holds(cache_directory() / name, DATASETS[name]):
             return str(cache_directory() / name)
     return KERAS_SOURCE if name == "mnist" and _keras_file() else None
-
-
-def _embedded() -> Dataset:
-    return _dataset("mnist5k", EMBEDDED_SOURCE, read_folder(EMBEDDED), DATASETS["mnist5k"])
 
 
 def _from_folder(folder: Path, name: str | None, expected: NetworkInput | None, skip_damaged: bool) -> Dataset:
@@ -174,8 +168,11 @@ def _recognise(content: FolderContent, name: str | None) -> str | None:
     return known or (name if name in DATASETS else None)
 
 
-def _known(name: str, progress: DownloadProgress | None) -> Dataset:
-    known, folder = DATASETS[name], cache_directory() / name
+def _known(name: str, progress: DownloadProgress | None = None) -> Dataset:
+    known = DATASETS[name]
+    if name == "mnist5k":
+        return _dataset(name, EMBEDDED_SOURCE, read_folder(EMBEDDED), known)
+    folder = cache_directory() / name
     if not holds(folder, known):
         if name == "mnist" and (path := _keras_file()):
             with np.load(path, allow_pickle=False) as arrays:

@@ -5,6 +5,7 @@ import numpy as np
 from cnnmnist.config import Recipe
 from cnnmnist.data.augmentation import augment
 from cnnmnist.data.loading import Dataset, Split
+from cnnmnist.data.registry import DIGITS
 from cnnmnist.errors import RecipeError
 from cnnmnist.runtime import tf
 
@@ -39,7 +40,7 @@ def _drawn(dataset: Dataset, recipe: Recipe) -> list[Split]:
 
     from cnnmnist.data import strokes  # SciPy takes a third of a second to import
 
-    if dataset.class_names != tuple("0123456789") or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
+    if dataset.class_names != DIGITS or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
         raise RecipeError(
             f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or "
             "another size: set drawn.digits and drawn.others to 0."
