@@ -52,7 +52,6 @@ def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
 
 
 def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None) -> NDArray[np.uint8]:
-    """Parse the uncompressed content of ``path``."""
     zeros, kind, dimensions = struct.unpack(">HBB", _read(stream, 4, path, "the end of its magic number"))
     if zeros != 0:
         raise DataError(f"{path} is not an IDX file: bytes 0 and 1 are not zero.")

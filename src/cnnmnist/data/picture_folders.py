@@ -111,7 +111,7 @@ def read_picture_folder(
 
 
 def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_Picture], Counter[str]]:
-    """Find all pictures, and count the files that are none by their kind."""
+    """Find all pictures, and count the other files by their kind."""
     from PIL import Image
 
     from cnnmnist.data.pictures import FORMATS

@@ -76,7 +76,6 @@ def draw_others(count: int, rng: np.random.Generator, hand: Hand = HAND) -> NDAr
 
 
 def _scribble(rng: np.random.Generator) -> str:
-    """Invent a style of random points."""
     points = rng.integers(0, 10, (rng.integers(5, 11), 2))
     joints = [*rng.choice(["-", ","], 4), *rng.choice(["-", ",", " "], 6)]  # the first stroke is not simple
     return "".join(f"{x}{y}{joint}" for (x, y), joint in zip(points, joints, strict=False))[:-1]

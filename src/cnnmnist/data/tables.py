@@ -32,13 +32,11 @@ def read_table(path: Path) -> tuple[Images, Images] | None:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
                 raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
             names = [name.strip(' "').lower() for name in file.readline(MAX_LINE).strip().split(",")]
-            column = 0
-            if not all(re.fullmatch(r"\d+", name) for name in names):
-                if not LABELS & set(names):
-                    return None
-                column = next(index for index, each in enumerate(names) if each in LABELS)
-            else:
+            column = next((index for index, each in enumerate(names) if each in LABELS), 0)
+            if all(re.fullmatch(r"\d+", name) for name in names):
                 file.seek(0)
+            elif names[column] not in LABELS:
+                return None
             with warnings.catch_warnings(action="ignore"):  # of a table without lines, which is refused below
                 values = np.loadtxt(iter(lambda: file.readline(MAX_LINE), ""), np.uint8, delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:

@@ -160,7 +160,6 @@ class Trainer:
                 yield f"{group}_{number}", variable
 
     def _worker_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """Return the slices of the batches for the replicas of a worker."""
         local = self.replicas // context.num_input_pipelines
         first = context.input_pipeline_id * local
         return self.batches.stream(self.iteration, shards=self.replicas, first_shard=first, local_shards=local)
