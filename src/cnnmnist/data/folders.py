@@ -1,5 +1,6 @@
 """Folders of a data set: IDX files, CSV files, or pictures sorted by class, read as four arrays."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from cnnmnist.data.layouts import (
 from cnnmnist.data.picture_folders import NetworkInput, read_picture_folder
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.data.tables import read_table
-from cnnmnist.errors import DataError, reason
+from cnnmnist.errors import DataError, raised_as
 from cnnmnist.files import read_file
 
 MAX_MAPPING_BYTES = 65_536
@@ -113,15 +114,14 @@ def _read_tables(folder: Path, files: dict[str, Path]) -> FolderContent:
 def _characters(folder: Path, prefix: str) -> tuple[str, ...] | None:
     """The characters of EMNIST's labels; each line of their file has a label, then character codes."""
     path = folder / f"{prefix}-mapping.txt"
-    try:
-        lines = read_file(path, MAX_MAPPING_BYTES).decode("ascii").splitlines()
-        characters = {row[0]: chr(row[1]) for row in ([*map(int, line.split())] for line in lines) if row}
-        if not all(character.isprintable() for character in characters.values()):
-            raise ValueError("it has codes of characters that cannot be shown")
-    except FileNotFoundError:
-        if prefix not in DATASETS:
-            return None
+    if os.path.lexists(path):
+        with raised_as(DataError, f"{path} is no mapping of labels to character codes", Exception):
+            lines = read_file(path, MAX_MAPPING_BYTES).decode("ascii").splitlines()
+            characters = {row[0]: chr(row[1]) for row in ([*map(int, line.split())] for line in lines) if row}
+            if not all(character.isprintable() for character in characters.values()):
+                raise ValueError("it has codes of characters that cannot be shown")
+    elif prefix in DATASETS:
         characters = dict(enumerate(DATASETS[prefix].class_names, DATASETS[prefix].first_label))
-    except (OSError, ValueError, IndexError, OverflowError) as error:
-        raise DataError(f"{path} is no mapping of labels to character codes: {reason(error)}.") from error
+    else:
+        return None
     return tuple(characters.get(label, str(label)) for label in range(CLASSES.stop))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmnist.data.registry import Preparation
-from cnnmnist.errors import DataError, reason
+from cnnmnist.errors import DataError, raised_as
 
 Images = NDArray[np.uint8]
 STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -59,10 +59,8 @@ def entries(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is missing, or cannot be read.
     """
-    try:
+    with raised_as(DataError, f"Cannot read {folder}", Exception):  # ValueError: a NUL in the name
         return sorted(path for path in folder.iterdir() if not is_ignored(path.name))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"Cannot read {folder}: {reason(error)}.") from error
 
 
 def subfolders(folder: Path) -> list[Path]:

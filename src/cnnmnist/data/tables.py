@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnmnist.data.layouts import SIDES, Images
-from cnnmnist.errors import DataError, reason
+from cnnmnist.errors import DataError, raised_as
 from cnnmnist.files import open_file
 
 MAX_BYTES = 1 << 32  # four times the size of EMNIST ByClass as a table
@@ -27,20 +27,20 @@ def read_table(path: Path) -> tuple[Images, Images] | None:
     Raises:
         DataError: the file is no such table.
     """
-    try:
-        with io.TextIOWrapper(open_file(path), encoding="utf-8-sig") as file:
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
-            names = [name.strip(' "').lower() for name in file.readline(MAX_LINE).strip().split(",")]
-            column = next((index for index, each in enumerate(names) if each in LABELS), 0)
-            if all(re.fullmatch(r"\d+", name) for name in names):
-                file.seek(0)
-            elif names[column] not in LABELS:
-                return None
-            with warnings.catch_warnings(action="ignore"):  # of a table without lines, which is refused below
-                values = np.loadtxt(iter(lambda: file.readline(MAX_LINE), ""), np.uint8, delimiter=",", ndmin=2)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no table of labels and pixels from 0 to 255: {reason(error)}.") from error
+    with (
+        raised_as(DataError, f"{path} is no table of labels and pixels from 0 to 255", Exception),
+        io.TextIOWrapper(open_file(path), encoding="utf-8-sig") as file,
+    ):
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+        names = [name.strip(' "').lower() for name in file.readline(MAX_LINE).strip().split(",")]
+        column = next((index for index, each in enumerate(names) if each in LABELS), 0)
+        if all(re.fullmatch(r"\d+", name) for name in names):
+            file.seek(0)
+        elif names[column] not in LABELS:
+            return None
+        with warnings.catch_warnings(action="ignore"):  # of a table without lines, which is refused below
+            values = np.loadtxt(iter(lambda: file.readline(MAX_LINE), ""), np.uint8, delimiter=",", ndmin=2)
     side = math.isqrt(max(len(names) - 1, 0))
     if side * side != len(names) - 1 or side not in SIDES:
         raise DataError(

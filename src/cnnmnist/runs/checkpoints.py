@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.errors import RunError, reason
+from cnnmnist.errors import RunError, raised_as, reason
 from cnnmnist.runs.metadata import MAX_SECONDS
 from cnnmnist.runs.npz import Arrays, numbered_files, read_numbered, save_numbered
 
@@ -33,10 +33,8 @@ def load_checkpoint(folder: Path, like: Arrays) -> Arrays | None:
             read.
     """
     failures = []
-    try:
+    with raised_as(RunError, f"Cannot read {folder}"):
         files = numbered_files(folder)
-    except OSError as error:
-        raise RunError(f"Cannot read {folder}: {reason(error)}.") from error
     for path in reversed(files):
         try:
             state = read_numbered(path, like)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import NAME_PATTERN, Recipe
-from cnnmnist.errors import MissingRunError, RunError, WriteError, reason
+from cnnmnist.errors import MissingRunError, RunError, WriteError, raised_as
 from cnnmnist.files import TEMPORARY_NAME, remove_leftovers, temporary
 from cnnmnist.layers import check_memory, list_layers
 from cnnmnist.runs.metadata import new_metadata
@@ -41,7 +41,7 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
     check_new_name(runs_dir, name)
     default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name.rstrip('.')}"
     names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
-    try:
+    with raised_as(WriteError, f"Cannot write to the runs directory {runs_dir}"):
         runs_dir.mkdir(parents=True, exist_ok=True)
         remove_leftovers(runs_dir)
         # A kill leaves no run directory without its metadata, because the directory gets its name last.
@@ -59,8 +59,6 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
                         raise
                 else:
                     return Run.read(runs_dir / candidate)
-    except OSError as error:
-        raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
     raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another --name.")
 
 
