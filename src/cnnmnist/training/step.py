@@ -80,10 +80,7 @@ class Trainer:
     def trained_model(self) -> keras.Model:
         """Return the trained network in float32, with the averages of the weights if the recipe asks for them."""
         if self._float32_model is not self.model:
-            for target, source in zip(
-                self._float32_model.trainable_variables, self.averages or self.variables, strict=True
-            ):
-                target.assign(source.numpy())
+            self._float32_model.set_weights([each.numpy() for each in self.averages or self.variables])
         return self._float32_model
 
     def state(self) -> dict[str, np.ndarray]:
