@@ -140,9 +140,7 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     """
     directories: list[Path] = []
     with contextlib.suppress(OSError):
-        directories = [
-            path for path in runs_dir.iterdir() if is_run(path) and not TEMPORARY_NAME.fullmatch(path.name)
-        ]
+        directories = [path for path in runs_dir.iterdir() if is_run(path)]
     runs: list[Run | DamagedRun] = []
     for directory in directories:
         try:
@@ -159,8 +157,9 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
 
 
 def is_run(directory: Path) -> bool:
-    """Whether a folder is a run directory."""
-    return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
+    """Whether a folder is a run directory, and none that a killed process left before it was whole."""
+    # Path.is_file raises for a name that is too long.
+    return os.path.isfile(directory / "run.json") and not TEMPORARY_NAME.fullmatch(directory.name)  # noqa: PTH113
 
 
 def is_sweep(directory: Path) -> bool:
