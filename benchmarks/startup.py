@@ -23,10 +23,12 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from cnnmnist.data.idx import write_idx
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.prediction import predict_logits
 from cnnmnist.runs.store import load_run
+
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+from build_mnist5k import write_idx
 
 PROGRAM = [sys.executable, "-m", "cnnmnist"]
 REFERENCE = 'python -c "import tensorflow"'

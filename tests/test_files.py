@@ -12,7 +12,6 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import filelock
 import pytest
@@ -21,14 +20,12 @@ from cnnmnist import files
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import RunError, WriteError
 from cnnmnist.files import (
-    is_temporary,
     locked,
     open_file,
     open_zip,
     read_file,
     remove_leftovers,
     replacing,
-    replacing_folder,
 )
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.store import create_run
@@ -102,15 +99,15 @@ def test_what_is_flushed_is_open_for_writing(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "fsync", flush)
     with replacing(tmp_path / "file") as temporary:
         temporary.write_text("new")
-    with replacing_folder(tmp_path / "folder") as temporary:
+    with replacing(tmp_path / "folder", folder=True) as temporary:
         (temporary / "part").write_text("new")
     assert len(flushed) == 2
 
 
 @pytest.mark.parametrize("failures", [0, 3, 100])
-@pytest.mark.parametrize("replace", [replacing, replacing_folder])
+@pytest.mark.parametrize("folder", [False, True])
 def test_a_file_that_another_program_has_open_is_renamed_when_it_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, replace: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, folder: bool
 ) -> None:
     """As Windows does: nobody can rename what is open there."""
     attempts = []
@@ -130,7 +127,7 @@ def test_a_file_that_another_program_has_open_is_renamed_when_it_is_closed(
         if failures > 5
         else contextlib.nullcontext()
     )
-    with expected, replace(tmp_path / "it") as temporary:
+    with expected, replacing(tmp_path / "it", folder=folder) as temporary:
         (temporary / "part" if temporary.is_dir() else temporary).write_text("new")
     assert names_in(tmp_path) == ([] if failures > 5 else ["it"])
 
@@ -211,7 +208,7 @@ def test_a_temporary_file_is_made_under_a_name_that_nobody_can_guess(tmp_path: P
             assert temporary.parent == tmp_path
             assert temporary.suffix == ".png"
             assert temporary.is_file(), "it is there before anybody else can put something there"
-            assert is_temporary(temporary)
+            assert files.TEMPORARY_NAME.fullmatch(temporary.name)
             assert str(os.getpid()) not in re.sub("[0-9a-f]{16}", "", temporary.name)
             names.add(temporary.name)
             temporary.write_bytes(b"x")
@@ -253,7 +250,7 @@ def test_a_missing_folder_is_made_where_that_is_wanted(tmp_path: Path) -> None:
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     def write(fails: bool) -> None:
-        with replacing_folder(tmp_path / "model") as temporary:
+        with replacing(tmp_path / "model", folder=True) as temporary:
             (temporary / "part").write_text(str(fails))
             if fails:
                 raise OSError(28, "No space left on device")
@@ -287,7 +284,15 @@ def test_recovery_removes_what_a_kill_left(tmp_path: Path, leave: Callable[[Path
 
 @pytest.mark.parametrize(
     "name",
-    ["notes.tmp", ".notes.tmp", ".notes-1.tmp.txt", f"model.{TOKEN}.tmp", f".a.{TOKEN[1:]}.tmp", ".a.tmp.x"],
+    [
+        "notes.tmp",
+        ".notes.tmp",
+        ".notes-1.tmp.txt",
+        f"model.{TOKEN}.tmp",
+        f".a.{TOKEN[1:]}.tmp",
+        ".a.tmp.x",
+        f".a.{TOKEN}.lock",
+    ],
 )
 def test_recovery_removes_nothing_else(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("the user's")
@@ -320,14 +325,14 @@ def test_a_recovery_in_the_moment_before_the_lock_does_no_harm(
         with replacing(tmp_path / "it") as temporary:
             temporary.write_text("new")
     else:
-        with replacing_folder(tmp_path / "it") as temporary:
+        with replacing(tmp_path / "it", folder=True) as temporary:
             (temporary / "part").write_text("new")
     assert len(times) == 3, "the writer, the recovery, and the writer again"
     assert names_in(tmp_path) == ["it"]
 
 
 def test_recovery_leaves_what_another_process_is_writing(tmp_path: Path) -> None:
-    with replacing(tmp_path / "figure.png") as file, replacing_folder(tmp_path / "model") as folder:
+    with replacing(tmp_path / "figure.png") as file, replacing(tmp_path / "model", folder=True) as folder:
         file.write_text("new")
         (folder / "part").write_text("new")
         remove_leftovers(tmp_path)

@@ -45,14 +45,14 @@ def _on_another_system(folder: Path, answer: multiprocessing.connection.Connecti
     names = [each.name for each in every if each.name != "cnnmnist.__main__"]  # which runs the program
     for name in names:
         __import__(name)
-    from cnnmnist.files import locked, remove_leftovers, replacing, replacing_folder
+    from cnnmnist.files import locked, remove_leftovers, replacing
     from cnnmnist.runs.store import create_run
 
     run = create_run(folder / "runs", None, cnnmnist.load_recipe(), cnnmnist.load_dataset("mnist5k"))
     with (
         locked(run.directory),
         replacing(run.directory / "file") as file,
-        replacing_folder(folder / "new") as made,
+        replacing(folder / "new", folder=True) as made,
     ):
         file.write_text("x")
         (made / "part").write_text("x")

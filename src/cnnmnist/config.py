@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cnnmnist.errors import SelectionError
 
@@ -10,6 +10,15 @@ Activation = Literal["none", "relu", "sigmoid", "tanh"]
 Precision = Literal["float32", "mixed_bfloat16"]
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"  # also safe as a file name and on a terminal
+
+
+def _increasing(times: list[int]) -> list[int]:
+    if times != sorted(set(times)):
+        raise ValueError("iterations must increase")
+    return times
+
+
+Times = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_increasing)]
 
 
 class _Section(BaseModel):
@@ -100,9 +109,9 @@ class TrainingConfig(_Section):
     """Number format in which the layers compute; auto uses mixed_bfloat16 where the processor computes in it."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Seed of the initial weights, of the order of the images, of dropout and of the distortions."""
-    evaluate_at: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 100, 1_000, 10_000], max_length=1_000)
+    evaluate_at: Times = Field([0, 1, 100, 1_000, 10_000], max_length=1_000)
     """Iterations after which the accuracy on the test split is measured, besides the last."""
-    record_at: list[Annotated[int, Field(ge=0)]] = Field([], max_length=200)
+    record_at: Times = Field([], max_length=200)
     """Iterations after which a snapshot of the filters and the hardest test images is kept."""
 
 
@@ -156,11 +165,3 @@ class Recipe(_Section):
     """Random distortion of the training images."""
     drawn: DrawnConfig = DrawnConfig()
     """Drawn images besides the training images."""
-
-    @model_validator(mode="after")
-    def _iterations_increase(self) -> "Recipe":
-        for field in ("evaluate_at", "record_at"):
-            times = getattr(self.training, field)
-            if times != sorted(set(times)):
-                raise ValueError(f"training.{field} must be a list of increasing iterations")
-        return self

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnmnist.export import INPUT, OUTPUT, write
-from cnnmnist.files import replacing_folder
+from cnnmnist.files import replacing
 from cnnmnist.network import scale
 from cnnmnist.runtime import keras, quiet_standard_error, tf
 
@@ -28,7 +28,7 @@ def export_saved_model(model: keras.Model, folder: Path, temperature: float = 1.
     Raises:
         WriteError: the folder cannot be written.
     """
-    with replacing_folder(folder) as temporary:
+    with replacing(folder, folder=True, make_folder=True) as temporary:
         _write_saved_model(model, temporary, temperature)
 
 

@@ -1,10 +1,11 @@
 """Errors that a user can fix: each message is one sentence that says what is wrong, where, and what to do."""
 
+import contextlib
 import difflib
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class CnnMnistError(Exception):
@@ -74,6 +75,17 @@ def one_line(text: str) -> str:
 def reason(error: BaseException) -> str:
     """The reason of an error, on one line."""
     return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+
+@contextlib.contextmanager
+def raised_as(kind: type[CnnMnistError], what: str, cause: type[Exception] = OSError) -> Iterator[None]:
+    """Raise errors of the block as errors of a kind, whose message says what could not be done, and the cause."""
+    try:
+        yield
+    except CnnMnistError:
+        raise
+    except cause as error:
+        raise kind(f"{what}: {reason(error)}.") from error
 
 
 def shell_quoted(text: object, system: str = os.name) -> str:

@@ -14,12 +14,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cnnmnist.errors import BusyRunError, RunError, WriteError, reason
+from cnnmnist.errors import BusyRunError, RunError, WriteError, raised_as, reason
 
-# Nobody can guess such a name, and so put a link there. The suffix is last, because Keras and matplotlib choose
-# the format by it.
-TEMPORARY_NAME = re.compile(r"\..*\.([0-9a-f]{16})\.tmp(\.[^.]*)?", re.DOTALL)
-LOCK_NAME = re.compile(r"\.([0-9a-f]{16})\.lock")  # of the lock of a temporary file or folder, beside it
+# A temporary file or folder, and the lock beside it. Nobody can guess such a name, and so put a link there. The
+# suffix is last, because Keras and matplotlib choose the format by it.
+TEMPORARY_NAME = re.compile(r"\.(?:([0-9a-f]{16})\.lock|.*\.([0-9a-f]{16})\.tmp(?:\.[^.]*)?)", re.DOTALL)
 RUN_LOCK = ".lock"  # in the folder that it locks
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
@@ -63,13 +62,9 @@ def read_file(path: Path, limit: int) -> bytes:
 def open_zip(path: Path, limit: int) -> Iterator[zipfile.ZipFile]:
     """Open a zip archive that anybody may have written; reading n bytes of a member takes memory for n bytes only.
 
-    Args:
-        path: the file.
-        limit: the most bytes that it may have.
-
     Raises:
         OSError: it cannot be read, or is no regular file.
-        ValueError: it is larger, has too many members, two of one name, or is compressed in an unusual way.
+        ValueError: it has more than ``limit`` bytes, too many members, two of one name, or an unusual compression.
         Exception: any that zipfile raises for a damaged archive.
     """
     with open_file(path) as file:
@@ -93,70 +88,68 @@ def open_zip(path: Path, limit: int) -> Iterator[zipfile.ZipFile]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, folder: bool = False, make_folder: bool = False) -> Iterator[Path]:
     """Yield a new, empty, locked file, which replaces ``path`` when the block ends without an error.
 
     Args:
-        path: the file.
-        make_folder: whether to make its folder, and the folders above, if they are missing.
+        path: the file or folder.
+        folder: whether ``path`` is a folder, and a folder is yielded.
+        make_folder: whether to make the folder of ``path``, and the folders above, if they are missing.
 
     Raises:
-        WriteError: the file cannot be written; ``path`` is unchanged.
+        WriteError: the file or folder cannot be written; ``path`` is unchanged.
     """
-    try:
+    path = path.resolve() if folder else path
+    with raised_as(WriteError, f"Cannot write {path}"):
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with _made(path, lambda new: new.touch(exist_ok=False)) as temporary:
-            yield temporary
-            _flush(temporary)
-            _rename(temporary, path)
-    except OSError as error:
-        raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
-
-
-@contextlib.contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new, empty folder, which replaces ``folder`` when the block ends without an error.
-
-    Raises:
-        WriteError: the folder cannot be written; ``folder`` is unchanged.
-    """
-    folder = folder.resolve()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_folder(folder) as temporary:
-            yield temporary
-            for written in temporary.rglob("*"):
+        with temporary(path, folder=folder) as new:
+            yield new
+            for written in [new, *new.rglob("*")]:
                 if written.is_file():
                     _flush(written)
-            old = _temporary(folder, secrets.token_hex(8))
-            with contextlib.suppress(FileNotFoundError):
-                _rename(folder, old)
-            try:
-                _rename(temporary, folder)
-            except OSError:
-                with contextlib.suppress(FileNotFoundError):
-                    old.rename(folder)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise WriteError(f"Cannot write {folder}: {reason(error)}.") from error
+            if folder:
+                _replace_folder(new, path)
+            else:
+                _rename(new, path)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    old = _temporary(path, secrets.token_hex(8))
+    with contextlib.suppress(FileNotFoundError):
+        _rename(path, old)
+    try:
+        _rename(new, path)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def temporary_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new, locked folder beside ``folder``; the block may rename it, otherwise it is removed.
+def temporary(path: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Yield a new, locked file or folder beside ``path``; the block may rename it, otherwise it is removed.
 
     Raises:
         OSError: it cannot be made.
     """
-    with _made(folder, Path.mkdir) as temporary:
-        yield temporary
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether a file or folder has a name that :func:`replacing` or :func:`replacing_folder` gives."""
-    return TEMPORARY_NAME.fullmatch(path.name) is not None
+    with contextlib.ExitStack() as stack:
+        while True:
+            token = secrets.token_hex(8)
+            with contextlib.suppress(BlockingIOError):  # a recovery has found it before it was locked
+                stack.enter_context(_locked(path.with_name(f".{token}.lock")))
+                break
+        new = _temporary(path, token)
+        if folder:
+            new.mkdir()
+        else:
+            new.touch(exist_ok=False)
+        try:
+            yield new
+        finally:
+            with contextlib.suppress(OSError):
+                _remove(new)
 
 
 def remove_leftovers(*folders: Path) -> None:
@@ -165,15 +158,12 @@ def remove_leftovers(*folders: Path) -> None:
     Those that another process is writing stay.
     """
     for folder in folders:
-        found: dict[str, list[Path]] = {}
-        for path in folder.glob(".*"):
-            lock, temporary = LOCK_NAME.fullmatch(path.name), TEMPORARY_NAME.fullmatch(path.name)
-            if (match := lock or temporary) and not path.is_symlink() and (path.is_file() or path.is_dir()):
-                found.setdefault(match[1], []).extend([path] if temporary else [])
-        for token, paths in found.items():
-            with contextlib.suppress(OSError), _locked(folder / f".{token}.lock"):
-                for path in paths:
-                    _remove(path)
+        for path in list(folder.glob(".*")):
+            match = TEMPORARY_NAME.fullmatch(path.name)
+            if match and not path.is_symlink() and (path.is_file() or path.is_dir()):
+                with contextlib.suppress(OSError), _locked(lock := folder / f".{match[1] or match[2]}.lock"):
+                    if path != lock:
+                        _remove(path)
 
 
 @contextlib.contextmanager
@@ -226,23 +216,6 @@ def _rename(path: Path, target: Path) -> None:
 
 def _temporary(path: Path, token: str) -> Path:
     return path.with_name(f".{path.stem[:50]}.{token}.tmp{path.suffix}")
-
-
-@contextlib.contextmanager
-def _made(path: Path, make: Callable[[Path], object]) -> Iterator[Path]:
-    """Make a temporary file or folder beside ``path``, locked during the block, and remove what the block left."""
-    with contextlib.ExitStack() as stack:
-        while True:
-            token = secrets.token_hex(8)
-            with contextlib.suppress(BlockingIOError):  # a recovery has found it before it was locked
-                stack.enter_context(_locked(path.with_name(f".{token}.lock")))
-                break
-        make(temporary := _temporary(path, token))
-        try:
-            yield temporary
-        finally:
-            with contextlib.suppress(OSError):
-                _remove(temporary)
 
 
 def _remove(path: Path) -> None:

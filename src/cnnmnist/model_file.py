@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from cnnmnist.errors import RunError, reason
+from cnnmnist.errors import RunError, raised_as
 from cnnmnist.files import open_zip, replacing
 from cnnmnist.layers import Layer
 
@@ -45,7 +45,8 @@ def read_weights(layers: Sequence[Layer], path: Path) -> list[np.ndarray]:
     shapes = _shapes(layers)
     # HDF5's own structures and the unused optimizer groups need some space beside the arrays.
     limit = 4 * sum(layer.parameters for layer in layers) + 1_000_000
-    try:
+    # h5py and zipfile raise nearly anything for a damaged file.
+    with raised_as(RunError, f"{path} is not this run's trained network", Exception):
         with open_zip(path, limit + OTHER_BYTES) as archive:
             size = archive.getinfo(WEIGHTS_MEMBER).file_size
             if size > limit:
@@ -54,8 +55,6 @@ def read_weights(layers: Sequence[Layer], path: Path) -> list[np.ndarray]:
                 content = member.read(limit + 1)
         with h5py.File(io.BytesIO(content), "r") as file:
             return [_read_array(file, name, shape) for name, shape in shapes.items()]
-    except Exception as error:  # h5py and zipfile raise nearly anything for a damaged file
-        raise RunError(f"{path} is not this run's trained network: {reason(error)}.") from error
 
 
 def _shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:

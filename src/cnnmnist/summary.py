@@ -36,11 +36,6 @@ def time_layers(config: ModelConfig, image_shape: tuple[int, int] = (28, 28), cl
     The time of a layer is its shortest time over all passes, because other programs can only make it longer,
     minus the time of a call that computes nothing. The measurement takes two seconds, or three passes if they
     take longer.
-
-    Args:
-        config: the recipe's description of the network.
-        image_shape: height and width in pixels.
-        classes: number of logits.
     """
     images = _images_at_once(list_layers(config, image_shape, classes))
     model = build_model(config, image_shape, classes)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_mnist5k import write_idx
 from PIL import Image
 
 from cnnmnist.data.folders import STEMS
-from cnnmnist.data.idx import write_idx
 from cnnmnist.data.registry import DATASETS
 from conftest import SMALL, Cli, only_run
 

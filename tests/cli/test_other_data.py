@@ -4,17 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_mnist5k import write_idx
 from PIL import Image
 
 from cnnmnist.data.folders import STEMS
-from cnnmnist.data.idx import write_idx
 from cnnmnist.visualization.fonts import can_draw
 from conftest import SMALL, Cli
 from support.datasets import write_pictures
 from support.pictures import TEST
 
 DRAWN = 4  # pictures of each digit
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def drawings(folder: Path, names: dict[int, str], splits: tuple[str, ...] = ("train", "test")) -> Path:
@@ -43,22 +42,6 @@ def test_a_folder_of_handwriting_is_read_by_evaluate_as_by_predict(cli: Cli, all
     assert "passed over" not in evaluated.err
 
 
-def test_pictures_without_exactly_one_digit_are_counted(cli: Cli, all_digits: Path) -> None:
-    for name in ("blank0", "blank1"):
-        Image.new("L", (200, 200), 255).save(all_digits / "test" / "3" / f"{name}.png")
-    several = Image.new("L", (600, 240), 235)
-    for place in (0, 300):
-        several.paste(Image.open(all_digits / "test" / "3" / "0.png"), (place, 0))
-    several.save(all_digits / "test" / "3" / "33.png")
-    result = cli("evaluate", "pretrained", "--data-dir", all_digits, "--json")
-    assert result.status == 0, result.err
-    assert result.json["total"] == 10 * DRAWN
-    assert (
-        f"Warning: 3 of {10 * DRAWN + 3} pictures were passed over: 2 without a digit, 1 with several."
-        in result.err
-    )
-
-
 @pytest.mark.parametrize("splits", [("train", "test"), ("",)], ids=["with splits", "without splits"])
 @pytest.mark.parametrize("names", [tuple(range(1, 10)), (3, 7)], ids=str)
 def test_a_part_of_the_classes_is_scored_under_their_names(
@@ -70,22 +53,6 @@ def test_a_part_of_the_classes_is_scored_under_their_names(
     assert result.json["accuracy"] >= 0.9
     matrix = np.array(result.json["confusion_matrix"])
     assert np.flatnonzero(matrix.sum(axis=1)).tolist() == list(names)
-
-
-def test_words_are_refused_with_the_way_to_rename_them(cli: Cli, tmp_path: Path) -> None:
-    folder = drawings(tmp_path / "words", dict(enumerate(WORDS)))
-    result = cli("evaluate", "pretrained", "--data-dir", folder)
-    assert result.status == 1
-    assert "rename the folders zero, one, ... to 0, 1, ..." in result.err
-    assert result.out == ""
-
-
-def test_classes_that_the_network_does_not_know_are_refused(cli: Cli, tmp_path: Path) -> None:
-    for split in ("train", "test"):
-        write_pictures(tmp_path / "pets" / split, {"cat": 3, "dog": 3})
-    result = cli("evaluate", "pretrained", "--data-dir", tmp_path / "pets")
-    assert result.status == 1
-    assert "are cat, dog, but the network knows 0, 1, 2" in result.err
 
 
 def test_damaged_pictures_can_be_left_out(cli: Cli, all_digits: Path) -> None:

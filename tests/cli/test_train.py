@@ -8,8 +8,8 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from build_mnist5k import write_idx
 
-from cnnmnist.data.idx import write_idx
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.recipes import load_recipe, recipe_names
 from cnnmnist.runs.store import create_run, load_run

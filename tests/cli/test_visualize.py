@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_mnist5k import write_idx
 
-from cnnmnist.data.idx import write_idx
 from conftest import Cli, Result, command, run_cli
 
 pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_mnist5k import write_idx
 
 from cnnmnist.data import download as downloads
 from cnnmnist.data.folders import STEMS
-from cnnmnist.data.idx import write_idx
 from cnnmnist.data.loading import load_dataset, locate
 from cnnmnist.data.registry import DATASETS, KnownDataset
 from cnnmnist.errors import DownloadError
@@ -251,13 +251,7 @@ def test_a_download_that_fails_says_why_and_leaves_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-def test_no_connection_is_said_plainly(publish) -> None:
-    publish("http://127.0.0.1:9/")
-    with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9: Connection refused"):
-        load_dataset("mnist")
-
-
-@pytest.mark.parametrize("behaviour", [wrong_digest, not_found, cut_off, silent])
+@pytest.mark.parametrize("behaviour", [wrong_digest, not_found])
 def test_the_second_mirror_is_taken_when_the_first_fails(publish, mirror, behaviour: Behaviour) -> None:
     first, second = mirror(behaviour), mirror(good)
     publish(first.url, second.url)
@@ -404,20 +398,6 @@ def test_a_damaged_part_of_emnist_is_extracted_again(publish_archive, mirror, ca
     (cache / "emnist" / "gzip.zip").write_bytes(b"damaged")
     assert load_dataset("emnist-letters").digest == digest
     assert len(server.requests) == 1, "the archive is not needed any more"
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "reason"),
-    [(wrong_digest, "wrong digest"), (cut_off, "IncompleteRead"), (not_found, "404"), (endless, "longer than")],
-)
-def test_an_archive_that_fails_leaves_nothing(
-    publish_archive, mirror, cache: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, reason: str
-) -> None:
-    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 1 << 20)
-    publish_archive(mirror(behaviour).url)
-    with pytest.raises(DownloadError, match=reason):
-        load_dataset("emnist-letters")
-    assert files_in(cache) == set()
 
 
 @pytest.mark.parametrize(

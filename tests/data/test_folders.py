@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_mnist5k import write_idx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnmnist.data.folders import STEMS
-from cnnmnist.data.idx import write_idx
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import CnnMnistError, DataError

@@ -1,5 +1,4 @@
 import gzip
-import os
 import struct
 import tracemalloc
 from collections.abc import Iterator
@@ -7,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_mnist5k import write_idx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from cnnmnist.data.idx import MAX_BYTES, read_idx, write_idx
-from cnnmnist.errors import DataError, WriteError
+from cnnmnist.data.idx import MAX_BYTES, read_idx
+from cnnmnist.errors import DataError
 from support.limits import make_special
 
 LABELS = struct.pack(">HBBI", 0, 8, 1, 5) + bytes([3, 1, 4, 1, 5])
@@ -93,14 +93,6 @@ def test_what_is_written_is_read(folder: Path, array: np.ndarray, name: str) -> 
 def test_the_bytes_are_those_of_the_format(path: Path) -> None:
     write_idx(path, np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
     assert path.read_bytes() == IMAGES
-
-
-def test_the_same_array_gives_the_same_gzip_file(tmp_path: Path) -> None:
-    for name in ("a.gz", "b.gz"):
-        write_idx(tmp_path / name, np.zeros((2, 8, 8), np.uint8))
-        os.utime(tmp_path / name, (0, 0))
-    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.gz", "b.gz"]
 
 
 def test_gzip_is_known_by_content_not_by_name(tmp_path: Path) -> None:
@@ -186,20 +178,6 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "fifo", tmp_path / "missing", Path("/dev/zero"), Path("a\0b")):
         with pytest.raises(DataError):
             read_idx(path)
-
-
-def test_a_file_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "taken").mkdir()
-    for path in (tmp_path / "taken", tmp_path / "missing" / "labels"):
-        with pytest.raises(WriteError, match=f"Cannot write {path}: "):
-            write_idx(path, np.zeros(3, np.uint8))
-    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
-
-
-@pytest.mark.parametrize("array", [np.zeros(3, np.int64), np.zeros((2, 2), np.uint8)])
-def test_an_array_that_the_format_is_not_used_for_is_a_mistake_of_the_caller(path: Path, array) -> None:
-    with pytest.raises(ValueError, match="IDX files here hold uint8"):
-        write_idx(path, array)
 
 
 @given(damaged_files())

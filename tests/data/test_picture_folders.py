@@ -85,16 +85,6 @@ def test_without_a_usable_cache_they_are_prepared_anew(tmp_path: Path, cache: Pa
     assert load_dataset(data_dir=folder).digest == digest
 
 
-def test_what_is_no_picture_is_passed_over_and_a_damaged_one_is_named(tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "pets")
-    (folder / "train" / "cat" / "notes.txt").write_text("no picture")
-    (folder / "train" / ".cache").mkdir()
-    assert len(load_dataset(data_dir=folder).test) == 12
-    (folder / "train" / "cat" / "bad.png").write_text("no picture")
-    with pytest.raises(PictureError, match=r"bad\.png is not a PNG"):
-        load_dataset(data_dir=folder)
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -106,9 +96,7 @@ def test_what_is_no_picture_is_passed_over_and_a_damaged_one_is_named(tmp_path: 
             lambda folder: (folder / "test" / "cow").mkdir(),
             r"test/cow is of a class that the training split does not have",
         ),
-        (lambda folder: [p.unlink() for p in (folder / "test").rglob("*.png")], r"There are 0 pictures"),
         (lambda folder: (folder / "train" / "cat").rename(folder / "cat"), r"train has 1 folders"),
-        (lambda folder: (folder / "train" / "cat").rename(folder / "train" / "c\x1bt"), r"printable name"),
     ],
 )
 def test_a_folder_that_is_sorted_otherwise_is_one_sentence(tmp_path: Path, change, reason: str) -> None:
@@ -163,10 +151,10 @@ def test_equal_images_are_never_in_both_splits(counts: list[int], copies: int) -
     from cnnmnist.data.layouts import choose_test
 
     labels = np.repeat(np.arange(len(counts)), counts).repeat(copies).astype(np.uint8)
-    digests = [bytes([number % 251, number // 251]) for number in range(sum(counts)) for _ in range(copies)]
-    chosen = choose_test(digests, labels)
-    test = {each for each, in_test in zip(digests, chosen, strict=True) if in_test}
-    assert not test & {each for each, in_test in zip(digests, chosen, strict=True) if not in_test}
+    numbers = np.arange(sum(counts)).repeat(copies)
+    images = numbers.astype(">u2").view(np.uint8).reshape(-1, 1, 2)
+    chosen = choose_test(images, labels)
+    assert not set(numbers[chosen]) & set(numbers[~chosen])
     for number, count in enumerate(counts):
         assert (chosen[labels == number].sum() > 0) == (count > 1), "a class is in both splits if it can be"
         assert not chosen[labels == number].all()

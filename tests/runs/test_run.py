@@ -41,7 +41,7 @@ def test_it_is_known_which_images_a_run_has_seen(
 def test_digits_that_do_not_fit_the_network_are_refused(tmp_path: Path) -> None:
     run = create_run(tmp_path, None, load_recipe(), DATASET)
     run.metadata.dataset.image_shape = [27, 28]
-    with pytest.raises(DataError, match=r"is for images of \[27, 28\] pixels"):
+    with pytest.raises(DataError, match=r"is for images of \(27, 28\) pixels"):
         run.load_dataset("mnist5k")
     run.metadata.dataset.image_shape = [28, 28]
     run.metadata.dataset.class_names = ["even", "odd"]

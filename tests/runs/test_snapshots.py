@@ -1,7 +1,6 @@
 """What a run records while it learns: chosen iterations, each once whatever happens, and read as data."""
 
 import shutil
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,31 +175,14 @@ def edited(path: Path, **arrays: Any) -> None:
         np.savez(path, **(dict(file) | arrays))
 
 
-def thousandfold(path: Path) -> None:
-    with np.load(path) as file:
-        names = list(file)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.writestr(f"{name}.npy", b"\0" * 50_000_000)
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-40]), "damaged"),
-        (lambda path: edited(path, extra=np.zeros(1)), "belongs to another network"),
-        (lambda path: edited(path, kernel_0=np.array([{}], object)), "damaged"),
         (lambda path: edited(path, kernel_0=np.zeros((5, 5, 1, 5), np.float32)), "kernel_0"),
-        (
-            lambda path: edited(path, bias_1=np.full(3, np.inf, np.float32)),
-            "bias_1 has values that are not",
-        ),
         (lambda path: edited(path, hardest=np.arange(992, 1001)), "an image or a class that does not exist"),
         (lambda path: edited(path, hardest=np.arange(-1, 8)), "an image or a class that does not exist"),
         (lambda path: edited(path, predicted=np.full(9, 10)), "an image or a class that does not exist"),
         (lambda path: edited(path, accuracy=np.array(1.5)), "its accuracy is 1.5"),
-        (lambda path: edited(path, iteration=np.array(26)), "of another iteration"),
-        (thousandfold, "bytes, more than"),
     ],
 )
 def test_a_frame_of_a_stranger_is_refused(tmp_path: Path, recorded: Run, damage: Any, message: str) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from build_mnist5k import write_idx
 from PIL import Image
 
 from cnnmnist.data.folders import STEMS
-from cnnmnist.data.idx import write_idx
 
 
 def small_arrays(classes: int = 10, side: int = 9, train: int = 48, test: int = 20) -> list[np.ndarray]:

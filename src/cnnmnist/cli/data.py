@@ -15,8 +15,6 @@ from cnnmnist.cli.terminal import Terminal
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError
 
-SPLITS = ("train", "validation", "test")
-
 
 @click.group(epilog=EPILOG)
 def command() -> None:
@@ -85,7 +83,10 @@ def info(name: str | None, data_dir: Path | None, skip_damaged: bool, as_json: b
 
 
 def _document(dataset: "cnnmnist.Dataset") -> dict[str, Any]:
-    classes, labels = range(len(dataset.class_names)), {name: dataset.split(name).labels for name in SPLITS}
+    classes, labels = (
+        range(len(dataset.class_names)),
+        {name: dataset.split(name).labels for name in dataset.splits},
+    )
     return {
         "name": dataset.name,
         "source": dataset.source,
@@ -93,7 +94,7 @@ def _document(dataset: "cnnmnist.Dataset") -> dict[str, Any]:
         "image_shape": list(dataset.image_shape),
         "class_names": list(dataset.class_names),
         "preparation": dataset.preparation,
-        "splits": {name: len(each) for name, each in labels.items()},
+        "splits": dataset.splits,
         "class_counts": {name: [int((each == label).sum()) for label in classes] for name, each in labels.items()},
         "notes": list(dataset.notes),
     }
@@ -107,4 +108,4 @@ def _show(document: dict[str, Any], terminal: Terminal) -> None:
     terminal.out.print(f"Digest: sha256:{document['digest']}")
     rows = [(name, *(f"{of_classes[number]:,}" for of_classes in counts)) for number, name in enumerate(names)]
     total = ("all", *(f"{size:,}" for size in document["splits"].values()))
-    terminal.out.print(make_table(["class", *SPLITS], rows, total=total))
+    terminal.out.print(make_table(["class", *document["splits"]], rows, total=total))

@@ -134,7 +134,7 @@ def _read_files(paths: tuple[Path, ...]) -> "Iterator[tuple[Path, Picture]]":
 
 
 def _document(
-    path: Path, picture: "Picture", lines: "list[list[Digit]]", names: list[str], at_least: float
+    path: Path, picture: "Picture", lines: "list[list[Digit]]", names: tuple[str, ...], at_least: float
 ) -> dict[str, Any]:
     digits = [
         {
@@ -156,7 +156,7 @@ def _is_answered(digit: "Digit", at_least: float) -> bool:
     return float(digit.probabilities.max()) >= at_least
 
 
-def _texts(lines: "list[list[Digit]]", names: list[str], at_least: float, mark: str = "") -> list[str]:
+def _texts(lines: "list[list[Digit]]", names: tuple[str, ...], at_least: float, mark: str = "") -> list[str]:
     """The answers of each line; spaces separate names, unless each has a single character."""
     separator = "" if all(len(name) == 1 for name in names) else " "
 
@@ -169,7 +169,7 @@ def _texts(lines: "list[list[Digit]]", names: list[str], at_least: float, mark: 
 def _print(
     document: dict[str, Any],
     lines: "list[list[Digit]]",
-    names: list[str],
+    names: tuple[str, ...],
     options: PredictOptions,
     terminal: Terminal,
 ) -> None:
@@ -192,7 +192,7 @@ def _print(
         )
 
 
-def _show(picture: "Picture", lines: "list[list[Digit]]", names: list[str], terminal: Terminal) -> None:
+def _show(picture: "Picture", lines: "list[list[Digit]]", names: tuple[str, ...], terminal: Terminal) -> None:
     """A small picture with a box around each digit, then each image as the network gets it."""
     import cv2
 
@@ -211,7 +211,7 @@ def _show(picture: "Picture", lines: "list[list[Digit]]", names: list[str], term
         _show_digit(digit, names, terminal)
 
 
-def _show_digit(digit: "Digit", names: list[str], terminal: Terminal) -> None:
+def _show_digit(digit: "Digit", names: tuple[str, ...], terminal: Terminal) -> None:
     from cnnmnist.cli.preview import preview
 
     row, width = digit.probabilities, digit.image.shape[1]

@@ -40,10 +40,12 @@ def _list(terminal: Terminal) -> None:
     results, rows, documents = recipe_results(), [], []
     for name in sorted(recipe_names(), key=lambda name: ("/" in name, name)):
         result, iterations = results[name], cnnmnist.load_recipe(name).training.iterations
-        deviation = "-" if result.standard_deviation is None else f"{100 * result.standard_deviation:.2f}"
-        rows.append((name, f"{iterations:,}", f"{result.relative_time:.2f}", f"{result.mean:.2%}", deviation))
+        deviation = "-" if result["seeds"] == 1 else f"{100 * result['standard_deviation']:.2f}"
+        rows.append(
+            (name, f"{iterations:,}", f"{result['relative_time']:.2f}", f"{result['mean']:.2%}", deviation)
+        )
         description = recipe_description(name)
-        documents.append({"name": name, "description": description, "iterations": iterations, **vars(result)})
+        documents.append({"name": name, "description": description, "iterations": iterations, **result})
     table = make_table(["recipe", "iterations", "time", "accuracy", "deviation"], rows)
     terminal.out.print(table)
     for document in documents:

@@ -5,13 +5,14 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import platformdirs
 
+from cnnmnist.data.registry import KnownDataset
 from cnnmnist.errors import DownloadError, WriteError, reason
 from cnnmnist.files import open_file, replacing
 
@@ -53,78 +54,71 @@ def has_digest(path: Path, sha256: str) -> bool:
         return False
 
 
-def fetch(
-    name: str,
-    mirrors: Iterable[str],
-    files: Mapping[str, str],
-    folder: Path,
-    progress: DownloadProgress | None = None,
-) -> None:
-    """Download the files that the folder does not hold yet, from the first mirror that has them.
+def holds(folder: Path, known: KnownDataset) -> bool:
+    """Whether a folder holds all files of a data set, as :func:`fetch` left them."""
+    digests = known.files
+    if known.members:
+        try:
+            lines = (folder / DIGESTS).read_text("utf-8").splitlines()
+            digests = dict.fromkeys(_names(known), "") | dict(line.split()[::-1] for line in lines)
+        except (OSError, ValueError):
+            return False
+    return all(has_digest(folder / name, sha256) for name, sha256 in digests.items())
 
-    Args:
-        name: name of the data set in an error message.
-        mirrors: base URLs; each ends in a slash.
-        files: SHA-256 of each file, in hexadecimal, by name of the file.
-        folder: folder of the files; it never holds half a file.
-        progress: called during the download of each file.
+
+def fetch(name: str, known: KnownDataset, folder: Path, progress: DownloadProgress | None = None) -> None:
+    """Download the files that a folder does not hold yet, from the first mirror that has them.
+
+    The folder never holds half a file. An archive is kept beside the folder, because several data sets share it.
 
     Raises:
-        DownloadError: all mirrors failed.
+        DownloadError: all mirrors failed, or the archive lacks a file, or the folder cannot be written.
     """
     import requests  # takes 0.05 s, and a data set in the cache does not need it
     from urllib3.exceptions import HTTPError
 
+    target = folder.with_name(name.partition("-")[0]) if known.members else folder
     failures = []
-    for mirror in mirrors:
+    for mirror in known.mirrors:
         try:
             with requests.Session() as session:
-                for file, sha256 in files.items():
-                    if not has_digest(folder / file, sha256):
-                        _download(session, mirror + file, folder / file, sha256, progress)
-            return
+                for file, sha256 in known.files.items():
+                    if not has_digest(target / file, sha256):
+                        _download(session, mirror + file, target / file, sha256, progress)
+            break
         except (OSError, ValueError, HTTPError, WriteError) as error:  # the errors of requests are OSErrors
             failures.append(f"{urlsplit(mirror).netloc}: {_first_reason(error)}")
-    raise DownloadError(
-        f"The data set {name} could not be downloaded to {folder} ({'; '.join(failures)}): name a folder with "
-        "its four IDX files with --data-dir, or take --dataset mnist5k."
-    )
+    else:
+        raise DownloadError(
+            f"The data set {name} could not be downloaded to {target} ({'; '.join(failures)}): name a folder with "
+            "its four IDX files with --data-dir, or take --dataset mnist5k."
+        )
+    if known.members:
+        _extract(target / next(iter(known.files)), known, folder)
 
 
-def has_extracted(folder: Path, members: Iterable[str]) -> bool:
-    """Whether a folder holds what :func:`extract` wrote, unchanged."""
-    try:
-        digests = dict(line.split()[::-1] for line in (folder / DIGESTS).read_text("utf-8").splitlines())
-    except (OSError, ValueError):
-        return False
-    names = [member.rpartition("/")[2] for member in members]
-    return all(name in digests and has_digest(folder / name, digests[name]) for name in names)
+def _names(known: KnownDataset) -> list[str]:
+    """The names of the extracted files: those of an archive without their folders."""
+    return [member.rpartition("/")[2] for member in known.members]
 
 
-def extract(archive: Path, members: Iterable[str], folder: Path) -> None:
-    """Extract files from a ZIP archive, without their folders, and write their digests beside them.
-
-    Args:
-        archive: an archive whose own digest is right.
-        members: names of the files in the archive; nothing else is extracted.
-        folder: folder of the files.
-
-    Raises:
-        DownloadError: the archive is no ZIP archive or lacks a file, or the folder cannot be written.
-    """
+def _extract(archive: Path, known: KnownDataset, folder: Path) -> None:
+    """Extract the files of a data set, and write their digests beside them; the archive has the right digest."""
     digests = {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(archive) as packed:
-            for member in members:
-                path = folder / member.rpartition("/")[2]
+            for member, name in zip(known.members, _names(known), strict=True):
                 # The members are compressed themselves: none can be larger than the whole archive.
                 if packed.getinfo(member).file_size > archive.stat().st_size:
                     raise ValueError(f"{member} is larger than the archive")
-                with replacing(path) as temporary, packed.open(member) as source, temporary.open("wb") as file:
+                with (
+                    replacing(folder / name, make_folder=True) as temporary,
+                    packed.open(member) as source,
+                    temporary.open("w+b") as file,
+                ):
                     shutil.copyfileobj(source, file)
-                with path.open("rb") as file:
-                    digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+                    file.seek(0)
+                    digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
         with replacing(folder / DIGESTS) as temporary:
             temporary.write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()), "utf-8")
     except (OSError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, WriteError) as error:

@@ -1,5 +1,6 @@
 """Folders of a data set: IDX files, CSV files, or pictures sorted by class, read as four arrays."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,17 +9,19 @@ from cnnmnist.data.layouts import (
     CLASSES,
     IDX_NAME,
     STEMS,
+    TABLE_NAME,
     FolderContent,
-    choose_files,
+    choose_test,
     data_sets_inside,
-    entries,
+    find_files,
+    share_note,
     split_folders,
     subfolders,
 )
 from cnnmnist.data.picture_folders import NetworkInput, read_picture_folder
 from cnnmnist.data.registry import DATASETS
-from cnnmnist.data.tables import read_tables
-from cnnmnist.errors import DataError, reason
+from cnnmnist.data.tables import read_table
+from cnnmnist.errors import DataError, raised_as
 from cnnmnist.files import read_file
 
 MAX_MAPPING_BYTES = 65_536
@@ -50,13 +53,19 @@ def read_folder(
                 "its pictures divided."
             )
         return read_picture_folder(folder, splits, expected, skip_damaged=skip_damaged)
-    files = _idx_files(folder)
-    content = None if files else read_tables(folder, name)
-    if not content and (files or not _holds_classes(folder)):
-        content = _read_idx_files(folder, name, files)
-    if content:
-        return _as_emnist(folder, content) if (content.name or "").startswith("emnist") else content
-    return read_picture_folder(folder, {"train": folder}, expected, skip_damaged=skip_damaged)
+    prefix, files = find_files(folder, IDX_NAME, name)
+    if files:
+        content = _read_idx_files(folder, prefix, files)
+    else:
+        prefix, files = find_files(folder, TABLE_NAME, name)
+        if not files and _holds_classes(folder):
+            return read_picture_folder(folder, {"train": folder}, expected, skip_damaged=skip_damaged)
+        content = _read_tables(folder, files) if files else _read_idx_files(folder, "", {})
+    if prefix.startswith("emnist"):
+        # EMNIST stores images by columns: G. Cohen et al., 2017, https://arxiv.org/abs/1702.05373.
+        upright = [each.transpose(0, 2, 1).copy() if each.ndim == 3 else each for each in content.arrays]
+        content = replace(content, arrays=upright, class_names=_characters(folder, prefix))
+    return replace(content, name=prefix or None)
 
 
 def _holds_classes(folder: Path) -> bool:
@@ -69,56 +78,50 @@ def _holds_classes(folder: Path) -> bool:
     return bool(classes)
 
 
-def _idx_files(folder: Path) -> dict[str, dict[str, Path]]:
-    """The IDX files by the prefix of their names and by their usual names."""
-    datasets: dict[str, dict[str, Path]] = {}
-    # Kaggle's copy has folders that are called like the files, and hold them once more.
-    for path in sorted(entries(folder), key=Path.is_dir):
-        if match := IDX_NAME.fullmatch(path.name):
-            kind = "images-idx3" if match[3] == "images" else "labels-idx1"
-            stem = f"{match[2].replace('test', 't10k')}-{kind}-ubyte"
-            file = path / path.name if path.is_dir() else path
-            datasets.setdefault(match[1] or "", {}).setdefault(stem, file)
-    return datasets
-
-
-def _read_idx_files(folder: Path, name: str | None, datasets: dict[str, dict[str, Path]]) -> FolderContent:
-    prefix, files = choose_files(folder, datasets or {"": {}}, name)
+def _read_idx_files(folder: Path, prefix: str, files: dict[str, Path]) -> FolderContent:
+    arrays = []
     for stem in STEMS:
-        if stem not in files:
+        kind = stem.partition("-idx")[0]
+        path = files.get(kind) or files.get(kind.replace("t10k", "test"))
+        if path is None:
             missing = f"{prefix}-{stem}" if prefix else stem
             raise DataError(
                 f"There is no {missing}.gz in {folder}: the folder must hold {', '.join(STEMS)}, each with or "
                 "without .gz, or train.csv, or pictures in train/CLASS/ and test/CLASS/ or in CLASS/."
             )
-    arrays = [read_idx(files[stem], ndim=3 if "images" in stem else 1) for stem in STEMS]
-    return FolderContent(arrays, prefix or None)
+        arrays.append(read_idx(path, ndim=3 if "images" in stem else 1))
+    return FolderContent(arrays)
 
 
-def _as_emnist(folder: Path, content: FolderContent) -> FolderContent:
-    """Turn images upright that EMNIST stores by columns, and name its classes.
+def _read_tables(folder: Path, files: dict[str, Path]) -> FolderContent:
+    """Read ``train.csv`` and ``test.csv``.
 
-    Source: G. Cohen et al., 2017, https://arxiv.org/abs/1702.05373.
+    If test.csv is missing or has no labels, as in Kaggle's competition, the images of train.csv are divided by
+    their content.
     """
-    upright = [each.transpose(0, 2, 1).copy() if each.ndim == 3 else each for each in content.arrays]
-    labels = range(max(int(each.max(initial=0)) for each in content.arrays[1::2]) + 1)
-    characters = _mapping(folder / f"{content.name}-mapping.txt")
-    if characters is None and (known := DATASETS.get(content.name or "")):
-        first = known.first_label
-        characters = {first + number: each for number, each in enumerate(known.class_names)}
-    names = tuple((characters or {}).get(label, str(label)) for label in labels)
-    return replace(content, arrays=upright, class_names=names)
+    train = read_table(files["train"])
+    if train is None:
+        raise DataError(f"{files['train']} has no column named label: it must hold the class of each image.")
+    test = read_table(files["test"]) if "test" in files else None
+    if test:
+        return FolderContent([*train, *test])
+    images, labels = train
+    chosen = choose_test(images, labels)
+    arrays = [images[~chosen], labels[~chosen], images[chosen], labels[chosen]]
+    return FolderContent(arrays, notes=(share_note(folder),))
 
 
-def _mapping(path: Path) -> dict[int, str] | None:
-    """Read the characters of EMNIST's labels: each line has a label, then character codes."""
-    try:
-        lines = read_file(path, MAX_MAPPING_BYTES).decode("ascii").splitlines()
-        characters = {row[0]: chr(row[1]) for row in ([*map(int, line.split())] for line in lines) if row}
-        if not all(character.isprintable() for character in characters.values()):
-            raise ValueError("it has codes of characters that cannot be shown")
-        return characters
-    except FileNotFoundError:
+def _characters(folder: Path, prefix: str) -> tuple[str, ...] | None:
+    """The characters of EMNIST's labels; each line of their file has a label, then character codes."""
+    path = folder / f"{prefix}-mapping.txt"
+    if os.path.lexists(path):
+        with raised_as(DataError, f"{path} is no mapping of labels to character codes", Exception):
+            lines = read_file(path, MAX_MAPPING_BYTES).decode("ascii").splitlines()
+            characters = {row[0]: chr(row[1]) for row in ([*map(int, line.split())] for line in lines) if row}
+            if not all(character.isprintable() for character in characters.values()):
+                raise ValueError("it has codes of characters that cannot be shown")
+    elif prefix in DATASETS:
+        characters = dict(enumerate(DATASETS[prefix].class_names, DATASETS[prefix].first_label))
+    else:
         return None
-    except (OSError, ValueError, IndexError, OverflowError) as error:
-        raise DataError(f"{path} is no mapping of labels to character codes: {reason(error)}.") from error
+    return tuple(characters.get(label, str(label)) for label in range(CLASSES.stop))

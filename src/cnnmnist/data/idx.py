@@ -1,4 +1,4 @@
-"""IDX files: how to read and write them.
+"""IDX files: how to read them.
 
 A file has two zero bytes, a type (8: unsigned bytes), the number of dimensions, each dimension as a big-endian
 32-bit number, then the values, last dimension fastest. It may be compressed with gzip. The site of the MNIST
@@ -8,7 +8,6 @@ columns, of which the first is the class: https://github.com/facebookresearch/qm
 
 import gzip
 import math
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -17,15 +16,14 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.errors import DataError
-from cnnmnist.files import open_file, replacing
+from cnnmnist.errors import DataError, raised_as
+from cnnmnist.files import open_file
 
 UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
 CONTENT = {1: "labels", 3: "images"}  # content of the files of a data set, by number of dimensions
 MAX_BYTES = 1 << 30  # twice the size of EMNIST ByClass, the largest data set of MNIST's format
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_EXPANSION = 1032  # deflate needs at least 2 bits for 258 bytes: https://zlib.net/zlib_tech.html
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 
 
 def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
@@ -44,45 +42,17 @@ def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
     Raises:
         DataError: the file is missing or not valid; the message counts bytes of the uncompressed content.
     """
-    try:
-        with open_file(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if not file.peek(2).startswith(GZIP_MAGIC):
-                return _parse(file, path, ndim, capacity=size)
-            with gzip.GzipFile(fileobj=file) as stream:
-                return _parse(stream, path, ndim, capacity=size * MAX_EXPANSION)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    with raised_as(DataError, f"{path} cannot be read"), open_file(path) as file:
+        packed = file.peek(2).startswith(GZIP_MAGIC)
+        stream = gzip.GzipFile(fileobj=file) if packed else file
+        try:
+            return _parse(stream, path, ndim)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path} is damaged or truncated after byte {stream.tell()}: {error}.") from error
 
 
-def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
-    """Write an IDX file, whole or not at all; the same array gives the same bytes.
-
-    Args:
-        path: the file; a name that ends in .gz compresses it with gzip.
-        array: labels, uint8 (n,), or images, uint8 (n, height, width).
-
-    Raises:
-        ValueError: the array has another shape or dtype.
-        WriteError: the file cannot be written.
-    """
-    if array.dtype != np.uint8 or array.ndim not in CONTENT:
-        raise ValueError(f"IDX files here hold uint8 in 1 or 3 dimensions, not {array.dtype} in {array.ndim}")
-    content = struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        if path.suffix == ".gz":
-            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:
-                stream.write(content)
-        else:
-            file.write(content)
-
-
-def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, capacity: int) -> NDArray[np.uint8]:
-    """Parse the uncompressed content of ``path``, which has at most ``capacity`` bytes."""
-    magic = _read(stream, 4, path)
-    if len(magic) < 4:
-        raise DataError(f"{path} is not an IDX file: it ends at byte {len(magic)}, within its magic number.")
-    zeros, kind, dimensions = struct.unpack(">HBB", magic)
+def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None) -> NDArray[np.uint8]:
+    zeros, kind, dimensions = struct.unpack(">HBB", _read(stream, 4, path, "the end of its magic number"))
     if zeros != 0:
         raise DataError(f"{path} is not an IDX file: bytes 0 and 1 are not zero.")
     has_columns = (kind, dimensions, ndim) == (INTEGER, 2, 1)
@@ -96,23 +66,14 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, ca
             "belong: its name or the files are mixed up."
         )
 
-    start = 4 + 4 * dimensions
-    sizes = _read(stream, 4 * dimensions, path)
-    if len(sizes) < 4 * dimensions:
-        raise DataError(f"{path} is truncated: it ends at byte {4 + len(sizes)}, within its header.")
-    shape = struct.unpack(f">{dimensions}I", sizes)
+    shape = struct.unpack(f">{dimensions}I", _read(stream, 4 * dimensions, path, "the end of its header"))
     factors = (*shape, 4) if has_columns else shape
     announced = f"the {' x '.join(f'{size:,}' for size in factors)} bytes that its header announces at byte 4"
     if math.prod(max(size, 1) for size in factors) > MAX_BYTES:  # NumPy limits the shapes of empty arrays, too
         raise DataError(f"{path} is refused: {announced} are more than {MAX_BYTES:,}.")
-    count = math.prod(factors)
-    if start + count > capacity:
-        raise DataError(f"{path} is truncated: at most {capacity - start:,} follow of {announced}.")
-    values = _read(stream, count, path)
-    if len(values) < count:
-        raise DataError(f"{path} is truncated: it ends at byte {start + len(values)}, before {announced}.")
-    if _read(stream, 1, path):
-        raise DataError(f"{path} goes on at byte {start + count}, after {announced}.")
+    values = _read(stream, math.prod(factors), path, announced)
+    if stream.read(1):
+        raise DataError(f"{path} goes on at byte {stream.tell() - 1}, after {announced}.")
     if not has_columns:
         return np.frombuffer(values, np.uint8).reshape(shape)
     columns = np.frombuffer(values, ">i4").reshape(shape)
@@ -121,13 +82,11 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None, *, ca
     return columns[:, 0].astype(np.uint8)
 
 
-def _read(stream: BinaryIO | gzip.GzipFile, count: int, path: Path) -> bytearray:
-    """Read ``count`` bytes, or fewer at the end; memory grows with the bytes read, not with ``count``."""
-    start = stream.tell()
+def _read(stream: BinaryIO | gzip.GzipFile, count: int, path: Path, end: str) -> bytearray:
+    """Read ``count`` bytes, up to ``end``; memory grows with the bytes read, not with ``count``."""
     content = bytearray()
-    try:
-        while chunk := stream.read(min(CHUNK, count - len(content))):
-            content += chunk
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is damaged or truncated after byte {start + len(content)}: {error}.") from error
+    while chunk := stream.read(min(CHUNK, count - len(content))):
+        content += chunk
+    if len(content) < count:
+        raise DataError(f"{path} is truncated: it ends at byte {stream.tell()}, before {end}.")
     return content

@@ -1,5 +1,6 @@
 """Layouts of folders: where the splits and the classes are, and how a folder without splits is divided."""
 
+import hashlib
 import itertools
 import math
 import os
@@ -11,14 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.errors import DataError, reason
+from cnnmnist.data.registry import Preparation
+from cnnmnist.errors import DataError, raised_as
 
 Images = NDArray[np.uint8]
 STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 # Such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte.gz, and
 # qmnist-test-labels-idx2-int.gz.
 IDX_NAME = re.compile(r"(?:(.+)-)?(train|t10k|test)-(images|labels)[-.](?:idx[13]-ubyte|idx2-int)(?:\.gz)?")
-TABLE_NAME = re.compile(r"(?:(.+)[-_])?(train|test)\.csv")
+TABLE_NAME = re.compile(r"(?:(.+)[-_])?(train|test)\.csv", re.IGNORECASE)
 SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "validation"
 )
@@ -37,8 +39,9 @@ class FolderContent:
     name: str | None = None
     """Common prefix of the files' names."""
     class_names: tuple[str, ...] | None = None
-    """None if the folder does not name the classes."""
-    from_pictures: bool = False
+    """Names by label, perhaps of more labels than there are; None if the folder does not name the classes."""
+    preparation: Preparation | None = None
+    """How pictures became the images; None if the images were not made from pictures."""
     validation: int | None = None
     """Number of the first training images that are the folder's own validation split; None if it has none."""
     notes: tuple[str, ...] = ()
@@ -56,10 +59,8 @@ def entries(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is missing, or cannot be read.
     """
-    try:
+    with raised_as(DataError, f"Cannot read {folder}", Exception):  # ValueError: a NUL in the name
         return sorted(path for path in folder.iterdir() if not is_ignored(path.name))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"Cannot read {folder}: {reason(error)}.") from error
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -92,16 +93,34 @@ def split_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
-def choose_files(folder: Path, found: dict[str, dict[str, Path]], name: str | None) -> tuple[str, dict[str, Path]]:
-    """Choose the files with the prefix ``name``, or those without a prefix, or the only ones; return their prefix.
+def find_files(folder: Path, pattern: re.Pattern[str], name: str | None) -> tuple[str, dict[str, Path]]:
+    """Find the files with the prefix ``name``, or those without a prefix, or the only ones.
+
+    The groups of the pattern, ``IDX_NAME`` or ``TABLE_NAME``, are the prefix, the split and perhaps the kind.
+
+    Returns:
+        The prefix, and the files by split and kind, such as ``test`` or ``t10k-images``; no files if no prefix has
+        a training split.
 
     Raises:
         DataError: there are several prefixes, and ``name`` is none of them.
     """
+    found: dict[str, dict[str, Path]] = {}
+    # Kaggle's copy of MNIST has folders that are called like the files, and hold them once more.
+    for path in sorted(entries(folder), key=Path.is_dir):
+        if match := pattern.fullmatch(path.name):
+            prefix, *kind = match.groups(default="")
+            file = path / path.name if path.is_dir() and pattern is IDX_NAME else path
+            found.setdefault(prefix, {}).setdefault("-".join(kind).lower(), file)
+    found = {prefix: files for prefix, files in found.items() if any(kind.startswith("train") for kind in files)}
     for prefix in (name, "", *(found if len(found) == 1 else ())):
         if prefix in found:
             return prefix, found[prefix]
-    raise DataError(f"There are several data sets in {folder}: choose one of {', '.join(found)} with --dataset.")
+    if found:
+        raise DataError(
+            f"There are several data sets in {folder}: choose one of {', '.join(found)} with --dataset."
+        )
+    return "", {}
 
 
 def data_sets_inside(folder: Path) -> list[Path]:
@@ -109,19 +128,20 @@ def data_sets_inside(folder: Path) -> list[Path]:
     found: list[Path] = []
     for root, folders, names in itertools.islice(os.walk(folder), SEARCHED):
         folders[:] = sorted(each for each in folders if not is_ignored(each))
-        files = any(pattern.fullmatch(name.lower()) for name in names for pattern in (IDX_NAME, TABLE_NAME))
+        files = any(pattern.fullmatch(name) for name in names for pattern in (IDX_NAME, TABLE_NAME))
         if Path(root) != folder and (files or split_folders(Path(root))):
             found.append(Path(root))
             folders.clear()
     return found
 
 
-def check_class_names(folder: Path, names: list[str]) -> None:
-    """Refuse names of classes that cannot be shown, and numbers of classes that are not allowed.
+def class_names(folder: Path) -> list[str]:
+    """The names of the folders in a folder, one for each class.
 
     Raises:
-        DataError: it says which character of which name.
+        DataError: there are too few or too many, or a name has a character that cannot be shown.
     """
+    names = [path.name for path in subfolders(folder)]
     if len(names) not in CLASSES:
         raise DataError(
             f"{folder} has {len(names)} folders: there must be one for each of {CLASSES.start} to "
@@ -134,18 +154,16 @@ def check_class_names(folder: Path, names: list[str]) -> None:
                 f"({unicodedata.name(wrong, 'without a name')}) in its name, which cannot be shown: give the "
                 "class a printable name."
             )
+    return names
 
 
-def choose_test(digests: list[bytes], labels: Images) -> NDArray[np.bool_]:
-    """Choose a seventh of each class by the digests alone, so that equal images are in the same split.
-
-    Args:
-        digests: digest of each image's content.
-        labels: uint8 (n,).
+def choose_test(images: Images, labels: Images) -> NDArray[np.bool_]:
+    """Choose a seventh of each class by the images' content alone, so that equal images are in the same split.
 
     Returns:
-        Whether each image is in the test split, bool (n,).
+        Whether each image, of uint8 (n, height, width), is in the test split, bool (n,).
     """
+    digests = [hashlib.sha256(image.data).digest() for image in images]
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)

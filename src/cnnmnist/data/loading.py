@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.data.download import DownloadProgress, cache_directory, extract, fetch, has_digest, has_extracted
+from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, has_digest, holds
 from cnnmnist.data.folders import read_folder
 from cnnmnist.data.layouts import CLASSES, SIDES, STEMS, FolderContent, Images
 from cnnmnist.data.picture_folders import NetworkInput
@@ -66,6 +66,11 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     @property
+    def splits(self) -> dict[str, int]:
+        """Number of images in each split, by its name."""
+        return {name: len(self.split(name)) for name in ("train", "validation", "test")}
+
+    @property
     def image_shape(self) -> tuple[int, int]:
         """Height and width of an image in pixels."""
         return self.train.images.shape[1], self.train.images.shape[2]
@@ -116,8 +121,6 @@ def load_dataset(
     if name is not None and name not in DATASETS and data_dir is None:
         hint = suggestion(name, DATASETS) or "."
         raise DataError(f"There is no data set {name!r}{hint} Known data sets: {', '.join(DATASETS)}.")
-    if name == "mnist5k" and data_dir is None:
-        return _embedded()
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
         data_dir = os.environ["CNNMNIST_DATA_DIR"]
     if data_dir is not None:
@@ -127,7 +130,7 @@ def load_dataset(
     except DownloadError as error:
         if name is not None:
             raise
-        return replace(_embedded(), fallback_reason=str(error))
+        return replace(_known("mnist5k"), fallback_reason=str(error))
 
 
 def locate(name: str) -> str | None:
@@ -137,13 +140,9 @@ def locate(name: str) -> str | None:
     if name == "mnist" and os.environ.get("CNNMNIST_DATA_DIR"):
         return os.environ["CNNMNIST_DATA_DIR"]
     with contextlib.suppress(DownloadError):
-        if _is_complete(cache_directory() / name, name):
+        if holds(cache_directory() / name, DATASETS[name]):
             return str(cache_directory() / name)
     return KERAS_SOURCE if name == "mnist" and _keras_file() else None
-
-
-def _embedded() -> Dataset:
-    return _dataset("mnist5k", EMBEDDED_SOURCE, read_folder(EMBEDDED), DATASETS["mnist5k"])
 
 
 def _from_folder(folder: Path, name: str | None, expected: NetworkInput | None, skip_damaged: bool) -> Dataset:
@@ -154,15 +153,12 @@ def _from_folder(folder: Path, name: str | None, expected: NetworkInput | None, 
     name = known or name or content.name or folder.name
     if known is None and name in DATASETS:  # the classes of a folder are its own, whatever it is called
         name += "-folder"
-    dataset = _dataset(name, str(folder), content, DATASETS[known] if known else None)
-    if content.from_pictures and expected:
-        dataset = replace(dataset, preparation=expected.preparation)
-    return replace(dataset, data_dir=folder)
+    return replace(_dataset(name, str(folder), content, DATASETS.get(known or "")), data_dir=folder)
 
 
 def _recognise(content: FolderContent, name: str | None) -> str | None:
     """The name of the known data set that a folder holds."""
-    if content.from_pictures:
+    if content.preparation:
         return None
     # Without the training images, because some copies of MNIST lack a few of their faint pixels.
     fingerprint = _digest(content.arrays[1:])
@@ -172,25 +168,17 @@ def _recognise(content: FolderContent, name: str | None) -> str | None:
     return known or (name if name in DATASETS else None)
 
 
-def _known(name: str, progress: DownloadProgress | None) -> Dataset:
-    known, folder = DATASETS[name], cache_directory() / name
-    if not _is_complete(folder, name):
+def _known(name: str, progress: DownloadProgress | None = None) -> Dataset:
+    known = DATASETS[name]
+    if name == "mnist5k":
+        return _dataset(name, EMBEDDED_SOURCE, read_folder(EMBEDDED), known)
+    folder = cache_directory() / name
+    if not holds(folder, known):
         if name == "mnist" and (path := _keras_file()):
             with np.load(path, allow_pickle=False) as arrays:
                 return _dataset(name, KERAS_SOURCE, FolderContent([arrays[key] for key in KERAS_KEYS]), known)
-        # The data sets of one archive share it.
-        target = cache_directory() / name.partition("-")[0] if known.members else folder
-        fetch(name, known.mirrors, known.files, target, progress)
-        if known.members:
-            extract(target / next(iter(known.files)), known.members, folder)
+        fetch(name, known, folder, progress)
     return _dataset(name, str(folder), read_folder(folder, name), known)
-
-
-def _is_complete(folder: Path, name: str) -> bool:
-    known = DATASETS[name]
-    if known.members:
-        return has_extracted(folder, known.members)
-    return all(has_digest(folder / file, sha256) for file, sha256 in known.files.items())
 
 
 def _keras_file() -> Path | None:
@@ -202,11 +190,9 @@ def _keras_file() -> Path | None:
 def _dataset(name: str, source: str, content: FolderContent, known: KnownDataset | None) -> Dataset:
     _check(source, content, known)
     train_images, train_labels, test_images, test_labels = content.arrays
-    count, class_names = len(train_labels), content.class_names
-    if not content.from_pictures:
-        class_names, first = _class_names(content, known)
-        train_labels, test_labels = train_labels - np.uint8(first), test_labels - np.uint8(first)
-    assert class_names
+    class_names, lowest = _class_names(content, known)
+    train_labels, test_labels = train_labels - np.uint8(lowest), test_labels - np.uint8(lowest)
+    count = len(train_labels)
     validation = known.validation if known else content.validation
     first = validation if validation and validation < count else max(1, count // 12)
     return Dataset(
@@ -217,17 +203,19 @@ def _dataset(name: str, source: str, content: FolderContent, known: KnownDataset
         train=Split(train_images[first:], train_labels[first:]),
         validation=Split(train_images[:first], train_labels[:first]),
         test=Split(test_images, test_labels),
-        from_pictures=content.from_pictures,
-        preparation=known.preparation if known else "whole",
+        from_pictures=content.preparation is not None,
+        preparation=content.preparation or (known.preparation if known else "whole"),
         notes=content.notes,
     )
 
 
 def _class_names(content: FolderContent, known: KnownDataset | None) -> tuple[tuple[str, ...], int]:
-    """The names of the classes of labels that are numbers, and the label of the first class.
+    """The names of the classes, and the label of the first class.
 
-    Classes are counted from the lowest label: there is no class 0 where labels begin at 1, as in EMNIST Letters.
+    Numbers are counted from the lowest label: there is no class 0 where labels begin at 1, as in EMNIST Letters.
     """
+    if content.preparation and content.class_names:
+        return content.class_names, 0
     if known and content.class_names is None:
         return known.class_names, known.first_label
     labels = np.concatenate(content.arrays[1::2])
@@ -248,7 +236,7 @@ def _check(source: str, content: FolderContent, known: KnownDataset | None) -> N
                 f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
                 "they do not belong together."
             )
-        too_few = len(images) < 2 and not content.from_pictures
+        too_few = len(images) < 2 and not content.preparation
         if too_few or not all(side in SIDES for side in images.shape[1:]):
             raise DataError(
                 f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of "

@@ -17,8 +17,8 @@ from cnnmnist.data.layouts import (
     SIDES,
     FolderContent,
     Images,
-    check_class_names,
     choose_test,
+    class_names,
     counted,
     entries,
     is_ignored,
@@ -71,13 +71,9 @@ def read_picture_folder(
         DataError: a class has no pictures or no printable name, or a folder cannot be read.
         PictureError: pictures are damaged.
     """
-    classes = [path.name for path in subfolders(splits["train"])]
-    check_class_names(splits["train"], classes)
+    classes = class_names(splits["train"])
     only_test = expected and expected.only_test and "test" in splits
     pictures, passed = _find_pictures({"test": splits["test"]} if only_test else splits, classes)
-    # A network of MNIST's digits was trained on none of these pictures: without splits, each of them tests it.
-    tests_all = "test" not in splits and bool(expected and expected.preparation == "digits")
-    divides = "test" not in splits and not tests_all
     listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged, sorted(passed.items())))
     # One file for each use of a folder, so that a training and an evaluation do not overwrite each other's.
     use = hashlib.sha256(f"{folder}|{expected}".encode(errors="surrogateescape")).hexdigest()[:16]
@@ -87,15 +83,19 @@ def read_picture_folder(
         cached = Path(os.devnull, use)
     prepared = _read_cache(cached, listing)
     if prepared is None:
-        pictures = _divided(pictures) if divides else pictures
         prepared = _prepare(folder, pictures, passed, expected, skip_damaged)
         # Without a cache the pictures are prepared again the next time.
         with contextlib.suppress(WriteError), replacing(cached, make_folder=True) as temporary:
             np.savez(temporary, np.array(listing), *prepared)
-    images, labels, split, notes = prepared
-    train, test = split < ORDER.index("test"), split == ORDER.index("test")
-    if tests_all:
-        train = test = np.ones(len(split), bool)
+    images, labels, split, counts = prepared
+    test, notes = split == ORDER.index("test"), counts.tolist()
+    train = ~test
+    if "test" not in splits and expected and expected.preparation == "digits":
+        # A network of MNIST's digits was trained on none of these pictures: each of them tests it.
+        test = train
+    elif "test" not in splits:
+        test = choose_test(images, labels)
+        train, notes = ~test, [share_note(folder), *notes]
     for name, count in zip(classes, np.bincount(labels[train], minlength=len(classes)), strict=True):
         if not count and not expected:
             raise DataError(f"All pictures in {splits['train'] / name} were passed over: the class needs others.")
@@ -104,14 +104,14 @@ def read_picture_folder(
     return FolderContent(
         [images[train], labels[train], images[test], labels[test]],
         class_names=tuple(classes),
-        from_pictures=True,
+        preparation=expected.preparation if expected else "whole",
         validation=int((split == ORDER.index("validation")).sum()) if "validation" in splits else None,
-        notes=(*([share_note(folder)] if divides else []), *notes.tolist()),
+        notes=tuple(notes),
     )
 
 
 def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_Picture], Counter[str]]:
-    """Find all pictures, and count the files that are none by their kind."""
+    """Find all pictures, and count the other files by their kind."""
     from PIL import Image
 
     from cnnmnist.data.pictures import FORMATS
@@ -169,17 +169,6 @@ def _listing(folder: Path, pictures: list[_Picture], use: object) -> str:
     return digest.hexdigest()
 
 
-def _divided(pictures: list[_Picture]) -> list[_Picture]:
-    """Divide the pictures of a folder without splits by the content of their files."""
-    digests = [os.fsencode(each.path) for each in pictures]  # for files that cannot be read
-    for number, each in enumerate(pictures):
-        with contextlib.suppress(OSError), open_file(each.path) as file:
-            digests[number] = hashlib.file_digest(file, "sha256").digest()
-    chosen = choose_test(digests, np.array([each.label for each in pictures], np.uint8))
-    test = ORDER.index("test")
-    return [each._replace(split=test) if chosen[n] else each for n, each in enumerate(pictures)]
-
-
 def _prepare(
     folder: Path,
     pictures: list[_Picture],
@@ -192,11 +181,7 @@ def _prepare(
     Returns:
         Images, labels and indices of the splits, all uint8, and sentences about what was passed over.
     """
-    from cnnmnist.data.pictures import fit_picture, prepare_whole, read_picture  # imports Pillow
-
-    for_digits = expected is not None and expected.preparation == "digits"
-    if for_digits:
-        from cnnmnist.data.preprocessing import prepare_picture  # imports OpenCV
+    from cnnmnist.data.pictures import fit_picture, read_picture  # imports Pillow
 
     images: list[Images] = []
     unscaled: list[Images] = []
@@ -209,23 +194,15 @@ def _prepare(
         except PictureError as error:
             damaged[each.path] = error
             continue
-        if expected is None:
-            images.append(fit_picture(pixels, PICTURE_SHAPE))
-            shape = pixels.shape[:2]
-            if all(side in SIDES for side in shape) and (not unscaled or shape == unscaled[0].shape):
-                unscaled.append(fit_picture(pixels, shape))
-        elif not for_digits:
-            images.append(prepare_whole(pixels, expected.image_shape, expected.background))
-        else:
-            try:
-                digits = prepare_picture(pixels, expected.image_shape)
-            except PictureError:
-                digits = np.empty((0, *expected.image_shape), np.uint8)
-            if len(digits) != 1:
-                wrong["with several" if len(digits) else "without a digit"] += 1
-                continue
-            images.append(digits[0])
+        made = _images(pixels, expected or NetworkInput("whole", PICTURE_SHAPE))
+        if len(made) != 1:
+            wrong["with several" if len(made) else "without a digit"] += 1
+            continue
+        images.append(made[0])
         used.append(each)
+        shape = pixels.shape[:2]
+        if not expected and all(side in SIDES for side in shape) and (not unscaled or shape == unscaled[0].shape):
+            unscaled.append(fit_picture(pixels, shape))
     if damaged and not skip_damaged:
         raise PictureError(_describe(folder, damaged))
     chosen = unscaled if len(unscaled) == len(images) else images
@@ -237,6 +214,20 @@ def _prepare(
         np.array([each.split for each in used], np.uint8),
         np.array([counted(*each) for each in counts if each[0]], str),
     ]
+
+
+def _images(pixels: NDArray[np.float32], expected: NetworkInput) -> Images:
+    """Make the images for a network, uint8 (n, height, width): the whole picture, or each digit in it."""
+    if expected.preparation == "whole":
+        from cnnmnist.data.pictures import prepare_whole
+
+        return prepare_whole(pixels, expected.image_shape, expected.background)[np.newaxis]
+    from cnnmnist.data.preprocessing import prepare_picture  # imports OpenCV
+
+    try:
+        return prepare_picture(pixels, expected.image_shape)
+    except PictureError:
+        return np.empty((0, *expected.image_shape), np.uint8)
 
 
 def _describe(folder: Path, damaged: dict[Path, PictureError]) -> str:

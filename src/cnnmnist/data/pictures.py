@@ -1,5 +1,6 @@
 """Pictures: files of any common format, size and mode, read as pixels."""
 
+import contextlib
 import io
 import math
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from cnnmnist.errors import PictureError, reason
+from cnnmnist.errors import PictureError, raised_as
 from cnnmnist.files import open_file
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
@@ -36,34 +37,27 @@ class Picture:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read a picture file: upright, without transparency, reduced to about a million pixels.
-
-    Args:
-        path: a PNG, JPEG, BMP, TIFF, WebP, GIF or PNM file, or ``-`` for standard input.
+    """Read a picture file, or standard input for ``-``: upright, opaque, reduced to about a million pixels.
 
     Raises:
         PictureError: the file is missing, empty, damaged, animated, too large, or not a picture.
     """
     name = "Standard input" if path == STANDARD_INPUT else str(path)
     content = _read(path, name)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # Pillow's warnings of harmless defects
-            return _decode(content, name)
-    except PictureError:
-        raise
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
-        raise PictureError(f"{name} is a damaged picture: {reason(error)}.") from error
+    # Pillow raises nearly anything for a damaged file, and warns of harmless defects.
+    with (
+        raised_as(PictureError, f"{name} is a damaged picture", Exception),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        return _decode(content, name)
 
 
 def fit_picture(pixels: Pixels, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Make a picture grey, scale it with its aspect kept, and pad it with the median along its edge.
 
     Args:
-        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` reads them.
-        image_shape: height and width of the result in pixels.
-
-    Returns:
-        uint8 ``image_shape``.
+        pixels: as :func:`read_picture` reads them.
+        image_shape: height and width of the result, which is uint8, in pixels.
     """
     grey = Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).convert("L")
     height, width = image_shape
@@ -80,18 +74,13 @@ def prepare_whole(
     https://arxiv.org/abs/1708.07747.
 
     Args:
-        pixels: float32 (height, width, 3) in [0, 1], as :func:`read_picture` reads them.
-        image_shape: height and width of the result in pixels.
+        pixels: as :func:`read_picture` reads them.
+        image_shape: height and width of the result, which is uint8, in pixels.
         background: grey level of the training images' background, 0 to 255, or None to negate no picture.
-
-    Returns:
-        uint8 ``image_shape``.
     """
     image = fit_picture(pixels, image_shape)
-    if background is None:
-        return image
-    own = edge_level(image)
-    return 255 - image if min(own, background) < DARK and max(own, background) > LIGHT else image
+    levels = [edge_level(image), *([] if background is None else [background])]
+    return 255 - image if min(levels) < DARK and max(levels) > LIGHT else image
 
 
 def edge_level(values: NDArray[Any]) -> float:
@@ -100,14 +89,11 @@ def edge_level(values: NDArray[Any]) -> float:
 
 
 def _read(path: Path, name: str) -> bytes:
-    try:
-        if path == STANDARD_INPUT:
-            content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        else:
-            with open_file(path) as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise PictureError(f"Cannot read {name}: {reason(error)}.") from error
+    with (
+        raised_as(PictureError, f"Cannot read {name}"),
+        contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open_file(path) as file,
+    ):
+        content = file.read(MAX_FILE_BYTES + 1)
     if not content:
         raise PictureError(f"{name} is empty: a picture of a digit was expected.")
     if len(content) > MAX_FILE_BYTES:
@@ -139,17 +125,16 @@ def _decode(content: bytes, name: str) -> Picture:
 
 
 def _to_pixels(upright: Image.Image, factor: int) -> Pixels:
-    if upright.has_transparency_data:
-        return _composite(_to_floats(upright.convert("RGBA").reduce(factor)))
-    if upright.mode.startswith(("I", "F")):  # 16 or 32 bits for each pixel, which Pillow would clip at 255
+    transparent = upright.has_transparency_data
+    if not transparent and upright.mode.startswith(
+        ("I", "F")
+    ):  # 16 or 32 bits for each pixel, which Pillow would clip at 255
         values = np.nan_to_num(np.asarray(upright, np.float32), posinf=0, neginf=0)
         values -= values.min()
         upright = Image.fromarray((values / (values.max() or 1) * 255).astype(np.uint8))
-    return _to_floats(upright.convert("RGB").reduce(factor))
-
-
-def _to_floats(image: Image.Image) -> Pixels:
-    return np.asarray(image, np.float32) / np.float32(255)
+    image = upright.convert("RGBA" if transparent else "RGB").reduce(factor)
+    pixels = np.asarray(image, np.float32) / np.float32(255)
+    return _composite(pixels) if transparent else pixels
 
 
 def _composite(pixels: Pixels) -> Pixels:

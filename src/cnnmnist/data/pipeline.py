@@ -5,6 +5,7 @@ import numpy as np
 from cnnmnist.config import Recipe
 from cnnmnist.data.augmentation import augment
 from cnnmnist.data.loading import Dataset, Split
+from cnnmnist.data.registry import DIGITS
 from cnnmnist.errors import RecipeError
 from cnnmnist.runtime import tf
 
@@ -13,16 +14,10 @@ SHUFFLE_STREAM, AUGMENTATION_STREAM, DRAWN_STREAM = 1, 2, 4  # they distinguish 
 
 
 def batch_indices(seed: int, iteration: tf.Tensor | int, batch_size: int, size: int) -> tf.Tensor:
-    """Compute the indices of the images in the batch of an iteration, int64 (batch_size,), all below ``size``.
+    """Compute the indices of the images in the batch after an iteration, int64 (batch_size,), all below ``size``.
 
     Each epoch is a permutation of the images that depends on the seed and the number of the epoch alone. A batch
     may cross from one epoch to the next, so that each epoch has each image once.
-
-    Args:
-        seed: seed of the order.
-        iteration: number of iterations before this one, integer scalar.
-        batch_size: images per batch.
-        size: number of images.
     """
     positions = tf.cast(iteration, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
     parts = (tf.cast(each, tf.int64) for each in (seed, positions // size, SHUFFLE_STREAM))
@@ -45,7 +40,7 @@ def _drawn(dataset: Dataset, recipe: Recipe) -> list[Split]:
 
     from cnnmnist.data import strokes  # SciPy takes a third of a second to import
 
-    if dataset.class_names != tuple("0123456789") or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
+    if dataset.class_names != DIGITS or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
         raise RecipeError(
             f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or "
             "another size: set drawn.digits and drawn.others to 0."
@@ -57,12 +52,7 @@ def _drawn(dataset: Dataset, recipe: Recipe) -> list[Split]:
 
 
 class Batches:
-    """The batches of a training; the images stay in memory.
-
-    Args:
-        dataset: the data set.
-        recipe: seed, batch size and augmentation, and whether to train on the validation split, too.
-    """
+    """The batches of a training on a data set, and on what its recipe draws; the images stay in memory."""
 
     def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -75,12 +65,7 @@ class Batches:
     def batch(
         self, iteration: tf.Tensor | int, shard: tf.Tensor | int = 0, shards: int = 1
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Compute a slice of the batch after ``iteration`` iterations.
-
-        Args:
-            iteration: number of iterations before this one, integer scalar.
-            shard: number of the slice, integer scalar.
-            shards: number of equal slices of a batch.
+        """Compute slice number ``shard`` of the batch after ``iteration`` iterations, both integer scalars.
 
         Returns:
             Images, float32 (batch_size / shards, height, width, 1) in [0, 1], and labels, int32.
@@ -103,13 +88,10 @@ class Batches:
     def stream(
         self, start: int = 0, *, shards: int = 1, first_shard: int = 0, local_shards: int = 1
     ) -> tf.data.Dataset:
-        """Return the batches from iteration ``start`` on as an endless ``tf.data.Dataset``.
+        """Return the batches after ``start`` iterations as an endless ``tf.data.Dataset``.
 
-        Args:
-            start: number of iterations already done.
-            shards: number of equal slices of a batch, one for each replica.
-            first_shard: first slice of this process.
-            local_shards: number of slices of this process; each is an element of the data set.
+        A batch has ``shards`` equal slices, one for each replica. Each of the ``local_shards`` slices of this
+        process, from ``first_shard`` on, is an element of the data set.
         """
 
         def element(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -45,13 +45,7 @@ HAND = Hand()
 def draw_digits(
     count: int, rng: np.random.Generator, hand: Hand = HAND, styles: Mapping[str, Sequence[str]] = DIGITS
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draw digits, each style about equally often.
-
-    Args:
-        count: number of images.
-        rng: random numbers, which decide the images.
-        hand: ranges of the parameters.
-        styles: styles by digit.
+    """Draw digits by a hand, each style about equally often; the random numbers decide the images.
 
     Returns:
         Images, uint8 (count, 28, 28), and their labels, uint8 (count,).
@@ -64,11 +58,6 @@ def draw_digits(
 
 def draw_others(count: int, rng: np.random.Generator, hand: Hand = HAND) -> NDArray[np.uint8]:
     """Draw what is not one digit: letters and signs, scribbles, and two digits side by side, a third of each.
-
-    Args:
-        count: number of images.
-        rng: random numbers, which decide the images.
-        hand: ranges of the parameters.
 
     Returns:
         uint8 (count, 28, 28).
@@ -87,7 +76,6 @@ def draw_others(count: int, rng: np.random.Generator, hand: Hand = HAND) -> NDAr
 
 
 def _scribble(rng: np.random.Generator) -> str:
-    """Invent a style of random points."""
     points = rng.integers(0, 10, (rng.integers(5, 11), 2))
     joints = [*rng.choice(["-", ","], 4), *rng.choice(["-", ",", " "], 6)]  # the first stroke is not simple
     return "".join(f"{x}{y}{joint}" for (x, y), joint in zip(points, joints, strict=False))[:-1]

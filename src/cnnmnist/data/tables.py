@@ -1,6 +1,5 @@
 """Tables of images: CSV files as Kaggle has them, a line for each image with its label and its pixels."""
 
-import hashlib
 import io
 import math
 import os
@@ -10,17 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.data.layouts import (
-    SIDES,
-    TABLE_NAME,
-    FolderContent,
-    Images,
-    choose_files,
-    choose_test,
-    entries,
-    share_note,
-)
-from cnnmnist.errors import DataError, reason
+from cnnmnist.data.layouts import SIDES, Images
+from cnnmnist.errors import DataError, raised_as
 from cnnmnist.files import open_file
 
 MAX_BYTES = 1 << 32  # four times the size of EMNIST ByClass as a table
@@ -28,57 +18,29 @@ MAX_LINE = 1 << 20
 LABELS = {"label", "class"}
 
 
-def read_tables(folder: Path, name: str | None) -> FolderContent | None:
-    """Read ``train.csv`` and ``test.csv``, whose names may have a common prefix; None if there is no train.csv.
+def read_table(path: Path) -> tuple[Images, Images] | None:
+    """Read a table whose labels are in the column that the first line calls ``label``, by default the first.
 
-    The first line may name the columns; the labels are in the column ``label``, by default the first. If test.csv
-    is missing or has no labels, as in Kaggle's competition, the images of train.csv are divided by their content.
-
-    Args:
-        folder: absolute path.
-        name: the prefix to choose if there are several.
+    Returns:
+        Images, uint8 (n, side, side), and labels, uint8 (n,); None if no column has the name ``label``.
 
     Raises:
-        DataError: a table is damaged, or the folder holds several data sets.
+        DataError: the file is no such table.
     """
-    tables: dict[str, dict[str, Path]] = {}
-    for path in entries(folder):
-        if match := TABLE_NAME.fullmatch(path.name.lower()):
-            tables.setdefault(match[1] or "", {})[match[2]] = path
-    tables = {prefix: files for prefix, files in tables.items() if "train" in files}
-    if not tables:
-        return None
-    prefix, files = choose_files(folder, tables, name)
-    train = _read_table(files["train"])
-    if train is None:
-        raise DataError(f"{files['train']} has no column named label: it must hold the class of each image.")
-    test = _read_table(files["test"]) if "test" in files else None
-    if test:
-        return FolderContent([*train, *test], prefix or None)
-    images, labels = train
-    chosen = choose_test([hashlib.sha256(image.data).digest() for image in images], labels)
-    arrays = [images[~chosen], labels[~chosen], images[chosen], labels[chosen]]
-    return FolderContent(arrays, prefix or None, notes=(share_note(folder),))
-
-
-def _read_table(path: Path) -> tuple[Images, Images] | None:
-    """Read images, uint8 (n, side, side), and labels, uint8 (n,); None if no column is named label."""
-    try:
-        with io.TextIOWrapper(open_file(path), encoding="utf-8-sig") as file:
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
-            names = [name.strip(' "').lower() for name in file.readline(MAX_LINE).strip().split(",")]
-            column = 0
-            if not all(re.fullmatch(r"\d+", name) for name in names):
-                if not LABELS & set(names):
-                    return None
-                column = next(index for index, each in enumerate(names) if each in LABELS)
-            else:
-                file.seek(0)
-            with warnings.catch_warnings(action="ignore"):  # of a table without lines, which is refused below
-                values = np.loadtxt(iter(lambda: file.readline(MAX_LINE), ""), np.uint8, delimiter=",", ndmin=2)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no table of labels and pixels from 0 to 255: {reason(error)}.") from error
+    with (
+        raised_as(DataError, f"{path} is no table of labels and pixels from 0 to 255", Exception),
+        io.TextIOWrapper(open_file(path), encoding="utf-8-sig") as file,
+    ):
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+        names = [name.strip(' "').lower() for name in file.readline(MAX_LINE).strip().split(",")]
+        column = next((index for index, each in enumerate(names) if each in LABELS), 0)
+        if all(re.fullmatch(r"\d+", name) for name in names):
+            file.seek(0)
+        elif names[column] not in LABELS:
+            return None
+        with warnings.catch_warnings(action="ignore"):  # of a table without lines, which is refused below
+            values = np.loadtxt(iter(lambda: file.readline(MAX_LINE), ""), np.uint8, delimiter=",", ndmin=2)
     side = math.isqrt(max(len(names) - 1, 0))
     if side * side != len(names) - 1 or side not in SIDES:
         raise DataError(

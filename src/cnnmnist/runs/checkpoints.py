@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.errors import RunError, reason
+from cnnmnist.errors import RunError, raised_as, reason
 from cnnmnist.runs.metadata import MAX_SECONDS
 from cnnmnist.runs.npz import Arrays, numbered_files, read_numbered, save_numbered
 
@@ -13,11 +13,7 @@ KEPT = 2
 
 
 def save_checkpoint(folder: Path, state: Arrays) -> Path:
-    """Write a checkpoint, and remove all but the last two.
-
-    Args:
-        folder: folder of the checkpoints.
-        state: arrays by name; the number in ``iteration`` is the file's name.
+    """Write a checkpoint, whose name is the number in the array ``iteration``, and remove all but the last two.
 
     Raises:
         WriteError: the file cannot be written; older checkpoints are unchanged.
@@ -30,21 +26,15 @@ def save_checkpoint(folder: Path, state: Arrays) -> Path:
 
 
 def load_checkpoint(folder: Path, like: Arrays) -> Arrays | None:
-    """Read the newest valid checkpoint; return None if there are no checkpoints.
-
-    Args:
-        folder: folder of the checkpoints.
-        like: arrays with the names, shapes and dtypes that a checkpoint must have.
+    """Read the newest checkpoint with the names, shapes and dtypes of ``like``; None if there are no checkpoints.
 
     Raises:
         RunError: there are checkpoints, but each is damaged or belongs to another network; or the folder cannot be
             read.
     """
     failures = []
-    try:
+    with raised_as(RunError, f"Cannot read {folder}"):
         files = numbered_files(folder)
-    except OSError as error:
-        raise RunError(f"Cannot read {folder}: {reason(error)}.") from error
     for path in reversed(files):
         try:
             state = read_numbered(path, like)

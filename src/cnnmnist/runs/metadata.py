@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from cnnmnist.config import LEAST_TEMPERATURE, MOST_TEMPERATURE, Precision, Recipe
 from cnnmnist.data.registry import DATASETS, Preparation
@@ -23,6 +23,7 @@ MAX_SECONDS = 1e10
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 MAX_ITERATIONS = 100_000_000  # the limit of a recipe
 Iteration = Annotated[int, Field(ge=0, le=MAX_ITERATIONS)]
+Side = Annotated[int, Field(ge=8, le=64)]
 Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")]
 Status = Literal["running", "finished", "interrupted", "failed"]
 
@@ -41,15 +42,17 @@ class Rung(Metadata):
 
 
 class DatasetMetadata(Metadata):
-    """The data set of a training."""
+    """The data set of a training, with the fields of :class:`cnnmnist.data.loading.Dataset`."""
 
     name: Text
     source: Text
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    data_dir: Text | None
-    class_names: list[Annotated[Text, Field(max_length=255)]] = Field(min_length=2, max_length=100)
+    data_dir: Annotated[Text | None, BeforeValidator(lambda path: str(path) if isinstance(path, Path) else path)]
+    class_names: tuple[Annotated[Text, Field(max_length=255)], ...] = Field(
+        min_length=2, max_length=100, strict=False
+    )
     from_pictures: bool = False
-    image_shape: list[Annotated[int, Field(ge=8, le=64)]] = Field(min_length=2, max_length=2)
+    image_shape: tuple[Side, Side] = Field(strict=False)
     splits: dict[Literal["train", "validation", "test"], Annotated[int, Field(ge=1, le=2**32)]]
     preparation: Preparation
     background: int | None = Field(None, ge=0, le=255)
@@ -108,18 +111,7 @@ def new_metadata(recipe: Recipe, dataset: "Dataset", started: datetime) -> RunMe
         return RunMetadata(
             started=started.isoformat(timespec="milliseconds"),
             recipe=recipe,
-            dataset=DatasetMetadata(
-                name=dataset.name,
-                source=dataset.source,
-                digest=dataset.digest,
-                data_dir=str(dataset.data_dir) if dataset.data_dir else None,
-                class_names=list(dataset.class_names),
-                from_pictures=dataset.from_pictures,
-                image_shape=list(dataset.image_shape),
-                splits={name: len(dataset.split(name)) for name in ("train", "validation", "test")},
-                preparation=dataset.preparation,
-                background=dataset.background,
-            ),
+            dataset=DatasetMetadata.model_validate(dataset, from_attributes=True),
             versions=versions(),
             processor=f"{processor_name()}, {CORES} threads",
         )

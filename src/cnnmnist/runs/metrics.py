@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnmnist.errors import RunError, WriteError, reason
+from cnnmnist.errors import RunError, WriteError, raised_as
 from cnnmnist.files import open_file, replacing
 from cnnmnist.runs.metadata import MAX_ITERATIONS
 
@@ -29,14 +29,7 @@ class Metrics:
 def append_metrics(
     path: Path, last: int, losses: np.ndarray, accuracies: np.ndarray, iterations_per_second: float
 ) -> None:
-    """Append the metrics of the latest iterations.
-
-    Args:
-        path: the file of the metrics.
-        last: number of the last iteration, from 1.
-        losses: loss of each iteration, float32 (n,).
-        accuracies: accuracy of each iteration, float32 (n,).
-        iterations_per_second: speed of these iterations.
+    """Append the losses and accuracies, float32 (n,), of the latest iterations, of which the last has a number.
 
     Raises:
         WriteError: the file cannot be written.
@@ -46,43 +39,33 @@ def append_metrics(
     for iteration, (loss, accuracy) in enumerate(values, last - len(losses) + 1):
         rounded = {"loss": round(float(loss), 6), "accuracy": round(float(accuracy), 6)}
         lines.append(json.dumps({"iteration": iteration, **rounded, "iterations_per_second": speed}))
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
-    except OSError as error:
-        raise WriteError(f"Cannot write {path}: {reason(error)}.") from error
+    with raised_as(WriteError, f"Cannot write {path}"), path.open("a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
 
 
 def load_metrics(path: Path, iterations: int = MAX_ITERATIONS) -> Metrics:
-    """Read the metrics of a run, without a last line that a crash cut off.
-
-    Args:
-        path: the file of the metrics.
-        iterations: the most iterations that the run can have.
+    """Read the metrics of a run of at most so many iterations, without a last line that a crash cut off.
 
     Raises:
         RunError: the file is missing or damaged.
     """
     losses, accuracies = array("f"), array("f")
-    number = 0
-    try:
-        with open_file(path) as file:
-            for number in itertools.count(1):
-                line = file.readline(MAX_LINE)
-                if not line.endswith(b"\n") and len(line) < MAX_LINE:
-                    break
+    with raised_as(RunError, f"Cannot read {path}"), open_file(path) as file:
+        for number in itertools.count(1):
+            line = file.readline(MAX_LINE)
+            if not line.endswith(b"\n") and len(line) < MAX_LINE:
+                break
+            try:
                 values = json.loads(line)
                 loss, accuracy = float(values["loss"]), float(values["accuracy"])
                 if values["iteration"] != number or number > iterations:
                     raise ValueError("another iteration")
                 if not (abs(loss) <= LARGEST_LOSS and 0 <= accuracy <= 1):
                     raise ValueError("not finite, or no fraction")
-                losses.append(loss)
-                accuracies.append(accuracy)
-    except OSError as error:
-        raise RunError(f"Cannot read {path}: {reason(error)}.") from error
-    except Exception as error:  # there are many ways in which a stranger's file can be wrong
-        raise RunError(f"{path} is damaged in line {number}.") from error
+            except Exception as error:  # there are many ways in which a stranger's file can be wrong
+                raise RunError(f"{path} is damaged in line {number}.") from error
+            losses.append(loss)
+            accuracies.append(accuracy)
     return Metrics(np.array(losses, np.float32), np.array(accuracies, np.float32))
 
 

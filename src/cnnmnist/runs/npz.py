@@ -1,7 +1,6 @@
 """NumPy archives (.npz) with iterations as names: written whole or not at all, and read as a stranger's data."""
 
 import contextlib
-import io
 import zipfile
 from pathlib import Path
 
@@ -38,6 +37,9 @@ def read_numbered(path: Path, like: Arrays) -> Arrays:
     with open_zip(path, limit) as archive:
         if {member.filename for member in archive.infolist()} != {f"{name}.npy" for name in like}:
             raise ValueError("it belongs to another network")
+        for name, array in like.items():
+            if archive.getinfo(f"{name}.npy").file_size > array.nbytes + MEMBER_BYTES:
+                raise ValueError(f"{name} is larger than it can be")
         arrays = {name: _read_array(archive, name, array) for name, array in like.items()}
     if int(arrays["iteration"]) != int(path.stem):
         raise ValueError("it is of another iteration than its name says")
@@ -46,16 +48,10 @@ def read_numbered(path: Path, like: Arrays) -> Arrays:
 
 def _read_array(archive: zipfile.ZipFile, name: str, like: np.ndarray) -> np.ndarray:
     with archive.open(f"{name}.npy") as member:
-        content = io.BytesIO(member.read(like.nbytes + MEMBER_BYTES))
-        if member.read(1):
-            raise ValueError(f"{name} is larger than it can be")
-    # NumPy allocates what the header announces, so the header is checked first.
-    np.lib.format.read_magic(content)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(content)
-    if shape != like.shape or dtype != like.dtype:
+        # NumPy touches no more memory than it reads, whatever shape the header announces.
+        array: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
+    if array.shape != like.shape or array.dtype != like.dtype:
         raise ValueError(f"{name} has another shape or type")
-    content.seek(0)
-    array: np.ndarray = np.lib.format.read_array(content, allow_pickle=False)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has values that are not finite")
     return array

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import ModelConfig
-from cnnmnist.errors import DataError, PictureError, RunError, WriteError, reason, shell_quoted
+from cnnmnist.errors import DataError, PictureError, RunError, WriteError, raised_as, shell_quoted
 from cnnmnist.files import RUN_LOCK, locked, read_file, replacing
 from cnnmnist.runs.metadata import MAX_METADATA_BYTES, RunMetadata, Status, parse_metadata, versions
 
@@ -59,10 +59,8 @@ class Run:
             RunError: they are missing or damaged, or a part of the run is a symbolic link.
         """
         path = directory / "run.json"
-        try:
+        with raised_as(RunError, f"Cannot read {path}"):
             content = read_file(path, MAX_METADATA_BYTES)
-        except OSError as error:
-            raise RunError(f"Cannot read {path}: {reason(error)}.") from error
         run = cls(directory, parse_metadata(content, path, RunMetadata))
         run._stored = content
         for part in (RUN_LOCK, "model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
@@ -153,42 +151,41 @@ class Run:
         from cnnmnist.data.picture_folders import NetworkInput
 
         own = self.metadata.dataset
-        height, width = own.image_shape
-        expected = NetworkInput(own.preparation, (height, width), own.background, only_test)
-        if name or data_dir:
-            dataset = self._load_own_pictures(data_dir) if data_dir and own.from_pictures else None
-            dataset = dataset or load_dataset(name, data_dir, expected=expected, skip_damaged=skip_damaged)
-            dataset = with_classes(dataset, tuple(own.class_names), own.digest)
-        else:
-            if own.data_dir and not os.path.isdir(own.data_dir):  # noqa: PTH112 - Path.is_dir may raise
-                raise DataError(
-                    f"The data folder of the run {self.name}, {own.data_dir}, is not there any more: give its new "
-                    "place with --data-dir."
-                )
-            # Damaged pictures do not matter here: if the others are not those of the training, it is said below.
-            dataset = load_dataset(own.name, own.data_dir, skip_damaged=True)
-            dataset = with_classes(dataset, tuple(own.class_names), own.digest)
-            # Without a folder the name is enough, because some copies of MNIST differ in a few faint pixels.
-            if own.data_dir:
-                self.check_same(dataset)
-        if list(dataset.image_shape) != own.image_shape:
+        expected = NetworkInput(own.preparation, own.image_shape, own.background, only_test)
+        dataset = None
+        if not (name or data_dir):
+            dataset = self._load_own(own.data_dir)
+        elif data_dir and own.from_pictures:
+            with contextlib.suppress(DataError, PictureError):
+                dataset = self._load_own(data_dir)
+        if dataset is None:
+            dataset = load_dataset(name, data_dir, expected=expected, skip_damaged=skip_damaged)
+            dataset = with_classes(dataset, own.class_names, own.digest)
+        if dataset.image_shape != own.image_shape:
             raise DataError(
                 f"The run {self.name} is for images of {own.image_shape} pixels, which {dataset.source} does not "
                 "hold: choose other data with --data-dir or --dataset."
             )
         return dataset
 
-    def _load_own_pictures(self, data_dir: str | Path) -> "Dataset | None":
-        """Load the pictures of the training, as they were then, from a new place; None if others are there."""
+    def _load_own(self, data_dir: str | Path | None) -> "Dataset":
+        """Load the data set of the training, as it was then; DataError if there is another one."""
         from cnnmnist.data.classes import with_classes
         from cnnmnist.data.loading import load_dataset
 
-        with contextlib.suppress(DataError, PictureError):
-            dataset = load_dataset(None, data_dir, skip_damaged=True)
-            own = self.metadata.dataset
-            if with_classes(dataset, tuple(own.class_names), own.digest).digest == own.digest:
-                return dataset
-        return None
+        own = self.metadata.dataset
+        if data_dir and not os.path.isdir(data_dir):  # noqa: PTH112 - Path.is_dir may raise
+            raise DataError(
+                f"The data folder of the run {self.name}, {data_dir}, is not there any more: give its new "
+                "place with --data-dir."
+            )
+        # Damaged pictures do not matter here: if the others are not those of the training, it is said below.
+        dataset = load_dataset(own.name, data_dir, skip_damaged=True)
+        dataset = with_classes(dataset, own.class_names, own.digest)
+        # Without a folder the name is enough, because some copies of MNIST differ in a few faint pixels.
+        if data_dir:
+            self.check_same(dataset)
+        return dataset
 
     def check_same(self, dataset: "Dataset") -> None:
         """Refuse a data set that differs from the data set of the training.
@@ -249,5 +246,4 @@ class Run:
     def _network_description(self) -> tuple[ModelConfig, tuple[int, int], int]:
         """Configuration, height and width of the images, and number of classes."""
         dataset = self.metadata.dataset
-        height, width = dataset.image_shape
-        return self.metadata.recipe.model, (height, width), len(dataset.class_names)
+        return self.metadata.recipe.model, dataset.image_shape, len(dataset.class_names)

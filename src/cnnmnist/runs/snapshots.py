@@ -10,7 +10,9 @@ import numpy as np
 
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.registry import DATASETS
-from cnnmnist.errors import RunError, reason
+from cnnmnist.errors import RunError, raised_as
+from cnnmnist.layers import list_layers
+from cnnmnist.prediction import cross_entropies
 from cnnmnist.runs.npz import Arrays, numbered, numbered_files, read_numbered, save_numbered
 from cnnmnist.runs.run import Run
 
@@ -50,17 +52,8 @@ def snapshot_times(iterations: int) -> list[int]:
 def take_snapshot(
     iteration: int, accuracy: float, model: "keras.Model", logits: np.ndarray, labels: np.ndarray
 ) -> Snapshot:
-    """Take a snapshot of a network.
-
-    Args:
-        iteration: number of iterations done.
-        accuracy: accuracy on the test split.
-        model: the network, as :func:`cnnmnist.model.build_model` returns it.
-        logits: logits of the test split, float32 (n, classes).
-        labels: true classes of the test split, uint8 (n,).
-    """
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    """Take a snapshot; logits, float32 (n, classes), and labels, uint8 (n,), are those of the test split."""
+    losses = cross_entropies(logits, labels)
     hardest = np.argsort(-losses, kind="stable")[:HARDEST]
     convolutions = [layer for layer in model.layers if re.fullmatch(r"conv\d+", layer.name)]
     return Snapshot(
@@ -115,11 +108,7 @@ def snapshot_files(run: Run) -> list[Path]:
 
 
 def load_snapshots(run: Run, dataset: Dataset) -> Iterator[Snapshot]:
-    """Read the snapshots of a run in order, one at a time.
-
-    Args:
-        run: finished or not.
-        dataset: the data set of the training; a snapshot holds indices of its test images.
+    """Read the snapshots of a run in order, one at a time; they hold indices of the data set's test images.
 
     Raises:
         DataError: the run was trained on another data set.
@@ -130,10 +119,10 @@ def load_snapshots(run: Run, dataset: Dataset) -> Iterator[Snapshot]:
         run.check_same(dataset)
     like = _expected_arrays(run, len(dataset.test))
     for path in snapshot_files(run):
-        try:
-            yield _snapshot(read_numbered(path, like), dataset)
-        except Exception as error:  # zipfile and NumPy raise nearly anything for a damaged archive
-            raise RunError(f"{path} is damaged: {reason(error)}.") from error
+        # zipfile and NumPy raise nearly anything for a damaged archive.
+        with raised_as(RunError, f"{path} is damaged", Exception):
+            snapshot = _snapshot(read_numbered(path, like), dataset)
+        yield snapshot
 
 
 def _expected_arrays(run: Run, test_images: int) -> Arrays:
@@ -141,11 +130,10 @@ def _expected_arrays(run: Run, test_images: int) -> Arrays:
     indices = np.zeros(min(HARDEST, test_images), np.int64)
     arrays = {"iteration": np.array(0), "accuracy": np.array(0.0), "hardest": indices, "predicted": indices}
     arrays["losses"] = indices.astype(np.float32)
-    channels = 1
-    for number, layer in enumerate(run.metadata.recipe.model.convolutions):
-        kernel = np.broadcast_to(np.float32(0), (layer.filter_size, layer.filter_size, channels, layer.filters))
-        arrays |= {f"kernel_{number}": kernel, f"bias_{number}": kernel[0, 0, 0]}
-        channels = layer.filters
+    layers = list_layers(run.metadata.recipe.model, run.metadata.dataset.image_shape)
+    for number, layer in enumerate(each for each in layers if each.kind == "Conv2D"):
+        for part, shape in zip(("kernel", "bias"), layer.weight_shapes, strict=True):
+            arrays[f"{part}_{number}"] = np.broadcast_to(np.float32(0), shape)
     return arrays
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import itertools
-import operator
 import os
 import re
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnmnist.config import NAME_PATTERN, Recipe
-from cnnmnist.errors import MissingRunError, RunError, WriteError, reason
-from cnnmnist.files import is_temporary, remove_leftovers, temporary_folder
+from cnnmnist.errors import MissingRunError, RunError, WriteError, raised_as
+from cnnmnist.files import TEMPORARY_NAME, remove_leftovers, temporary
 from cnnmnist.layers import check_memory, list_layers
 from cnnmnist.runs.metadata import new_metadata
 from cnnmnist.runs.run import Run
@@ -42,11 +41,11 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
     check_new_name(runs_dir, name)
     default = f"{started.astimezone():%Y%m%d-%H%M%S}-{recipe.name.rstrip('.')}"
     names = [name] if name else itertools.chain([default], (f"{default}-{n}" for n in itertools.count(2)))
-    try:
+    with raised_as(WriteError, f"Cannot write to the runs directory {runs_dir}"):
         runs_dir.mkdir(parents=True, exist_ok=True)
         remove_leftovers(runs_dir)
         # A kill leaves no run directory without its metadata, because the directory gets its name last.
-        with temporary_folder(runs_dir / default) as folder:
+        with temporary(runs_dir / default, folder=True) as folder:
             run = Run(folder, metadata)
             run.figures.mkdir()
             run.checkpoints.mkdir()
@@ -60,8 +59,6 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
                         raise
                 else:
                     return Run.read(runs_dir / candidate)
-    except OSError as error:
-        raise WriteError(f"Cannot write to the runs directory {runs_dir}: {reason(error)}.") from error
     raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another --name.")
 
 
@@ -143,24 +140,26 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     """
     directories: list[Path] = []
     with contextlib.suppress(OSError):
-        directories = [path for path in runs_dir.iterdir() if is_run(path) and not is_temporary(path)]
-    runs: list[tuple[str, Run | DamagedRun]] = []
+        directories = [path for path in runs_dir.iterdir() if is_run(path)]
+    runs: list[Run | DamagedRun] = []
     for directory in directories:
         try:
-            run = Run.read(directory)
-            runs.append((run.metadata.started, run))
+            runs.append(Run.read(directory))
         except RunError as error:
             started = ""
             with contextlib.suppress(OSError):
                 changed = datetime.fromtimestamp((directory / "run.json").stat().st_mtime, UTC)
                 started = changed.isoformat(timespec="milliseconds")
-            runs.append((started, DamagedRun(directory, str(error), started)))
-    return [run for _, run in sorted(runs, key=operator.itemgetter(0), reverse=True)]
+            runs.append(DamagedRun(directory, str(error), started))
+    return sorted(
+        runs, key=lambda run: run.metadata.started if isinstance(run, Run) else run.started, reverse=True
+    )
 
 
 def is_run(directory: Path) -> bool:
-    """Whether a folder is a run directory."""
-    return os.path.isfile(directory / "run.json")  # noqa: PTH113 - Path.is_file raises for a name that is too long
+    """Whether a folder is a run directory, and none that a killed process left before it was whole."""
+    # Path.is_file raises for a name that is too long.
+    return os.path.isfile(directory / "run.json") and not TEMPORARY_NAME.fullmatch(directory.name)  # noqa: PTH113
 
 
 def is_sweep(directory: Path) -> bool:

@@ -80,10 +80,7 @@ class Trainer:
     def trained_model(self) -> keras.Model:
         """Return the trained network in float32, with the averages of the weights if the recipe asks for them."""
         if self._float32_model is not self.model:
-            for target, source in zip(
-                self._float32_model.trainable_variables, self.averages or self.variables, strict=True
-            ):
-                target.assign(source.numpy())
+            self._float32_model.set_weights([each.numpy() for each in self.averages or self.variables])
         return self._float32_model
 
     def state(self) -> dict[str, np.ndarray]:
@@ -98,14 +95,11 @@ class Trainer:
         self.iteration = int(state["iteration"])
 
     def iterate(self, stops: Iterable[int] = (), every: int = 0) -> Iterator[Progress]:
-        """Train to the recipe's last iteration, and yield several times a second, and at ``stops`` and multiples.
+        """Train to the recipe's last iteration, and yield several times a second, and after some iterations.
 
-        Args:
-            stops: numbers of iterations.
-            every: the number whose multiples are stops, too; 0 for none.
-
-        The number of iterations in a call of TensorFlow does not change the weights. All workers of a cluster need
-        the same stops, because they can only add up gradients within the same call.
+        These are ``stops`` and, if ``every`` is not 0, its multiples. The number of iterations in a call of
+        TensorFlow does not change the weights. All workers of a cluster need the same stops, because they can only
+        add up gradients within the same call.
 
         Raises:
             TrainingError: the loss is no longer a finite number.
@@ -163,7 +157,6 @@ class Trainer:
                 yield f"{group}_{number}", variable
 
     def _worker_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """Return the slices of the batches for the replicas of a worker."""
         local = self.replicas // context.num_input_pipelines
         first = context.input_pipeline_id * local
         return self.batches.stream(self.iteration, shards=self.replicas, first_shard=first, local_shards=local)

@@ -7,7 +7,6 @@ import os
 import platform
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -18,9 +17,10 @@ from matplotlib import colormaps
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from cnnmnist.data.loading import Dataset
-from cnnmnist.errors import RunError, WriteError, one_line
+from cnnmnist.errors import RunError, WriteError, raised_as
 from cnnmnist.evaluation import evaluate
 from cnnmnist.files import open_file, replacing
 from cnnmnist.model import build_model
@@ -63,13 +63,14 @@ class TensorBoardWriter:
     def __init__(self, run: Run, dataset: Dataset) -> None:
         self.run, self.dataset = run, dataset
         self._writer: Any = None
+        self._failure = f"Cannot write TensorBoard's events in {run.directory}"
         self._last_steps = collections.defaultdict[str, int](lambda: -1)  # by tag
 
     def __enter__(self) -> "TensorBoardWriter":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: BaseException | TracebackType | None) -> None:
-        with _as_write_error(self.run):
+        with raised_as(WriteError, self._failure):
             if kind is None and self.run.metadata.status == "finished":
                 self._open(self.run.metadata.iteration)
                 self._write_filters()
@@ -79,7 +80,7 @@ class TensorBoardWriter:
 
     def write(self, event: Progress | Rung | None) -> None:
         """Write an event of the training."""
-        with _as_write_error(self.run):
+        with raised_as(WriteError, self._failure):
             if isinstance(event, Progress):
                 last, count = event.iteration, len(event.losses)
                 self._open(last - count)
@@ -102,7 +103,7 @@ class TensorBoardWriter:
         for path in files:
             self._truncate(path, iteration)
         name = f"events.out.tfevents.{time.time_ns() // 1_000_000:013d}.{platform.node()}.{os.getpid()}"
-        self._writer = tf.io.TFRecordWriter(str(directory / name))
+        self._writer = RecordWriter((directory / name).open("wb"))
         self._write_event(file_version="brain.Event:2")
         if not files:
             self._write_graph()
@@ -209,13 +210,3 @@ def _tiles(grid: ImageGrid) -> np.ndarray:
     tiles = np.pad(colors.repeat(side, axis=1).repeat(side, axis=2), padding, constant_values=255)
     table = np.vstack([np.hstack([*row]) for row in np.split(tiles, rows)])
     return np.pad(table, [(0, GAP), (0, GAP), (0, 0)], constant_values=255)
-
-
-@contextlib.contextmanager
-def _as_write_error(run: Run) -> Iterator[None]:
-    try:
-        yield
-    except tf.errors.OpError as error:
-        # TensorFlow puts the operation's name in double braces first.
-        cause = one_line(error.message.rpartition("}} ")[2])
-        raise WriteError(f"Cannot write TensorBoard's events in {run.directory}: {cause}.") from error
