@@ -83,8 +83,10 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> NDArray[np.uint8]:
         complete = bool(cover >= COMPLETE and length > 0.3)
         if complete or min(length, widths[label] / width) >= PARTIAL:
             # Close to darker ink, the mask lacks the pixels of a pale line.
-            pale = (ink[band] <= FAINTER * level) & (FAINTER * level < PALE * dark)
-            pixels = np.append(rows[near], band[0][pale]), np.append(columns[near], band[1][pale])
+            is_pale = FAINTER * level < PALE * dark
+            pale = (ink[band] <= FAINTER * level) & is_pale
+            line = near & (~is_pale | (ink[rows, columns] <= FAINTER * level))
+            pixels = np.append(rows[line], band[0][pale]), np.append(columns[line], band[1][pale])
             rulings.append((complete, pixels, thickness))
             free &= ~near
     result = np.zeros(mask.shape, np.uint8)
