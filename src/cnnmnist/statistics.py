@@ -6,10 +6,9 @@ All intervals hold the true value with 95 % confidence.
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 EXACT = 200_000  # ways to divide values; where there are more, the permutation test draws so many at random
 Z = 1.959963984540054  # quantile 0.975 of the normal distribution
+LEVEL = 0.05  # of significance
 
 
 def wilson_interval(successes: int, total: int) -> tuple[float, float]:
@@ -87,11 +86,13 @@ def permutation_p_value(first: Sequence[float], second: Sequence[float]) -> floa
         return None
     from scipy.stats import permutation_test
 
-    def difference(left: np.ndarray, right: np.ndarray, axis: int) -> np.ndarray:
-        return np.asarray(left.mean(axis=axis) - right.mean(axis=axis))
-
-    random = np.random.default_rng(0)
-    test = permutation_test((first, second), difference, n_resamples=EXACT, vectorized=True, random_state=random)
+    test = permutation_test(
+        (first, second),
+        lambda left, right, axis: left.mean(axis=axis) - right.mean(axis=axis),
+        n_resamples=EXACT,
+        vectorized=True,
+        random_state=0,
+    )
     return float(test.pvalue)
 
 

@@ -100,16 +100,17 @@ def _text(value: Any) -> str:
 
 def _groups(name: str, runs_dir: Path) -> "list[tuple[str, list[cnnmnist.Run]]]":
     """A run, or the finished runs of each setting of a sweep, and what they are called."""
-    from cnnmnist.runs.sweep_results import sweep_results
-    from cnnmnist.runs.sweeps import describe, find_sweep
+    from cnnmnist.cli.sweep import describe
+    from cnnmnist.runs.sweeps import find_sweep, read_sweep, sweep_results
 
     try:
         run = cnnmnist.load_run(name, runs_dir)
     except MissingRunError as error:
         try:
-            rows = sweep_results(find_sweep(name, runs_dir))
+            folder = find_sweep(name, runs_dir)
         except MissingRunError:
             raise error from None
+        rows = sweep_results(read_sweep(folder).planned(folder))
         return [(describe(row.settings) or name, row.runs) for row in rows if row.runs]
     return [(run.directory.resolve().name, [run])]
 
