@@ -151,7 +151,7 @@ def show_calibration(shown: Evaluation) -> dict[str, float]:
 def show_robustness(shown: Evaluation, network: "cnnmnist.Network") -> list[dict[str, Any]]:
     """Corrupt and attack the images, print a table, draw a figure, and return the numbers."""
     from cnnmnist.robustness import PROJECTED_IMAGES, robustness
-    from cnnmnist.visualization.robustness import draw_robustness
+    from cnnmnist.visualization.charts import draw_robustness
 
     images, out = shown.dataset.split(shown.split), shown.terminal.out
     with shown.terminal.waiting("Corrupting and attacking the images, for a minute or two"):

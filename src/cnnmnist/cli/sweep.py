@@ -128,28 +128,24 @@ def _train(planned: "list[PlannedRun]", dataset: "cnnmnist.Dataset", terminal: T
         KeyboardInterrupt: Ctrl-C or SIGTERM; the run is saved.
     """
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-    failures: list[TrainingError] = []
-    left = planned
+    failures: dict[Path, TrainingError] = {}
     with Live(console=terminal.err, transient=True) if terminal.shows_progress else nullcontext() as live:
-        while left:
-            before, held = len(left), []
-            for each in left:
-                run = each.begin(dataset)
-                if run.metadata.status == "finished":
-                    continue
-                title = describe(each.settings | {"seed": each.recipe.training.seed})
-                try:
-                    cnnmnist.resume(run, dataset, progress=_watch(title, planned, live) if live else None)
-                except BusyRunError:  # another process trains it; should that one end, this one takes over
-                    held.append(each)
-                except TrainingError as error:  # other settings may be better
-                    terminal.warn(f"{title}: {error}")
-                    failures.append(error)
-                else:
-                    reached = run.metadata.ladder[-1].accuracy
-                    terminal.message(f"{title}: {reached:.2%} (of {len(planned)} runs)")
-            left = held if len(held) < before else []
-    return failures
+        for each in planned * 2:  # the second time, for the runs that other processes have left unfinished
+            run = each.begin(dataset)
+            if run.metadata.status == "finished" or each.directory in failures:
+                continue
+            title = describe(each.settings | {"seed": each.recipe.training.seed})
+            try:
+                cnnmnist.resume(run, dataset, progress=_watch(title, planned, live) if live else None)
+            except BusyRunError:
+                continue  # another process trains it
+            except TrainingError as error:  # other settings may be better
+                terminal.warn(f"{title}: {error}")
+                failures[each.directory] = error
+            else:
+                reached = run.metadata.ladder[-1].accuracy
+                terminal.message(f"{title}: {reached:.2%} (of {len(planned)} runs)")
+    return list(failures.values())
 
 
 def _watch(title: str, planned: "list[PlannedRun]", live: Live) -> Callable[[Any], None]:

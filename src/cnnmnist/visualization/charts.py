@@ -1,8 +1,8 @@
-"""Charts: confusion matrices, learning curves and embeddings."""
+"""Charts: confusion matrices, learning curves, embeddings, calibration and robustness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,18 +11,17 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import ScalarFormatter
 
 from cnnmnist.calibration import BINS, Calibration
-from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, text_width
+from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, style_axes, text_width
 from cnnmnist.visualization.grids import Array
+
+if TYPE_CHECKING:
+    from cnnmnist.robustness import Curve
 
 LARGEST_COUNTED_MATRIX = 20  # classes; in a larger matrix nobody could read the numbers
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 LOGIT_RANGE = (0.001, 0.9999)
 LOGIT_TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 LARGEST_CURVE = 1_000  # points
-
-
-def _percent(value: float, place: int | None = None) -> str:
-    return f"{100 * value:g} %"
 
 
 def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> Figure:
@@ -112,9 +111,7 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
     accuracy_axes.set_xlabel("Iterations", size=SMALL)
     accuracy_axes.xaxis.set_major_formatter("{x:,.0f}")
     for axes in (loss_axes, accuracy_axes):
-        axes.grid(color="0.9", linewidth=0.6)
-        axes.tick_params(labelsize=SMALL)
-        axes.spines[["top", "right"]].set_visible(False)
+        style_axes(axes)
     # legend() ignores a name that begins with an underscore, but text.set() takes it.
     lines = lines[1::2]  # those of the accuracies
     legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", fontsize=SMALL, frameon=False)
@@ -129,18 +126,15 @@ def draw_rate_test(rates: Array, losses: Array, smoothed: Array, marks: Mapping[
     axes = figure.add_subplot(xscale="log", yscale="log")
     axes.plot(rates, losses, color="0.75", linewidth=0.8)
     axes.plot(rates, smoothed, color="C0")
-    for number, (name, rate) in enumerate(marks.items(), 1):
-        axes.axvline(
-            rate, color=f"C{number}", linestyle=LINE_STYLES[number % len(LINE_STYLES)], label=f"{name}: {rate:.2g}"
-        )
+    for number, (name, rate) in enumerate(marks.items()):
+        label = f"{name}: {rate:.2g}"
+        axes.axvline(rate, color=f"C{number + 1}", linestyle=LINE_STYLES[number], label=label)
     axes.set_xlabel("Learning rate", size=SMALL)
     axes.set_ylabel("Training loss, and its running mean", size=SMALL)
     axes.set_ylim(0.7 * smoothed.min(), 1.3 * smoothed[np.isfinite(smoothed)].max())
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.tick_params(which="both", labelsize=SMALL)
-    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        formatted("{x:g}")
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    style_axes(axes)
     axes.legend(fontsize=SMALL, frameon=False)
     return figure
 
@@ -216,12 +210,41 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
     right.plot(covered[places], accuracies[places], color="C1")
     right.set(xlim=(0, 1), xlabel="Fraction of the images answered, the surest first", ylabel="Accuracy on them")
     for axes in (left, right):
-        axes.grid(color="0.9", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(labelsize=SMALL)
-        axes.spines[["top", "right"]].set_visible(False)
+        style_axes(axes)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(_percent)
+            axis.set_major_formatter(lambda value, place: f"{100 * value:g} %")
     error = f"expected calibration error {calibration.error:.2%}"
     figure.suptitle(f"{title}: {error}" if title else error, size=LARGE)
+    return figure
+
+
+def draw_robustness(curves: "Sequence[Curve]", class_names: Sequence[str], title: str = "") -> Figure:
+    """Draw a row for each curve: the accuracies, and one image at each severity.
+
+    Args:
+        curves: at least one, as :func:`cnnmnist.robustness.robustness` yields them.
+        class_names: one for each class; that of the answer is above each image, in red where the answer changed.
+        title: title of the figure.
+    """
+    figure = Figure(figsize=(9.5, 0.6 + 1.15 * len(curves)), dpi=DPI, layout="constrained")
+    figure.suptitle(title, size=LARGE, parse_math=False)
+    count = len(curves[0].examples)
+    for curve, (axes, *panels) in zip(
+        curves,
+        figure.subplots(len(curves), 1 + count, squeeze=False, width_ratios=[3.2, *[1] * count]),
+        strict=True,
+    ):
+        axes.plot(curve.accuracies, "o-", markersize=4, linewidth=1.2, clip_on=False)
+        axes.set_xticks(range(count), ["none", *(f"{amount:.3g}" for amount in curve.amounts)])
+        axes.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
+        axes.set_ylim(0, 1)
+        axes.set_title(f"{curve.name} ({curve.unit})", size=SMALL, loc="left", pad=5)
+        style_axes(axes)
+        axes.tick_params(labelsize=SMALL - 1, length=2)
+        for panel, image, answer in zip(panels, curve.examples, curve.predicted, strict=True):
+            panel.imshow(image, "binary", vmin=0, vmax=1, interpolation="none")
+            panel.set(xticks=[], yticks=[])
+            color = "black" if answer == curve.predicted[0] else "#c00000"
+            panel.set_title(class_names[answer], size=SMALL, pad=2, color=color, parse_math=False)
+            panel.spines[:].set(color="0.75")
     return figure
