@@ -113,16 +113,15 @@ def test_an_embedding_names_its_clusters_and_marks_what_is_misclassified(rng, na
     assert [text.get_text() for text in axes.texts] == names
     for number, text in enumerate(axes.texts):
         assert text.get_position() == pytest.approx(np.median(points[labels == number], axis=0))
-    drawn = [each for each in axes.collections if len(each.get_offsets())]
-    marked = [each for each in drawn if each.get_linewidth()[0] > 0]
-    offsets = np.concatenate([each.get_offsets() for each in marked])
-    np.testing.assert_allclose(offsets, points[[3, 45]])
-    assert sum(len(each.get_offsets()) for each in drawn) == len(points)
-    plain = [each for each in drawn if each not in marked]
-    assert len({tuple(each.get_facecolor()[0]) for each in plain}) == len(names)
-    true_colors = [tuple(plain[number].get_facecolor()[0][:3]) for number in (0, 2)]
-    assert [tuple(each.get_facecolor()[0][:3]) for each in marked] == true_colors
-    assert marked[0].get_sizes()[0] > plain[0].get_sizes()[0]
+    plain, marked = (each for each in axes.collections if len(each.get_offsets()))
+    np.testing.assert_allclose(marked.get_offsets(), points[[3, 45]])
+    assert len(plain.get_offsets()) == len(points) - 2
+    colors = plain.get_facecolor()[:, :3]
+    of_class = [colors[plain.get_offsets()[:, 0].tolist().index(points[20 * n, 0])] for n in range(len(names))]
+    assert len({tuple(color) for color in colors}) == len({tuple(color) for color in of_class}) == len(names)
+    np.testing.assert_allclose(marked.get_facecolor()[:, :3], [of_class[0], of_class[2]])
+    assert marked.get_linewidth()[0] > 0
+    assert marked.get_sizes()[0] > plain.get_sizes()[0]
     assert "misclassified, in the colour of the true class (2)" in figure.legends[0].get_texts()[0].get_text()
 
 

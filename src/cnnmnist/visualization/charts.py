@@ -85,28 +85,24 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
     loss_axes, accuracy_axes = figure.subplots(2, sharex=True)
     lines = []
     for number, curve in enumerate(curves):
-        color = f"C{number % 10}"
-        style: dict[str, Any] = {"color": color, "linestyle": LINE_STYLES[number // 10 % len(LINE_STYLES)]}
-        for axes, values, limits in (
-            (loss_axes, curve.losses, ()),
-            (accuracy_axes, curve.accuracies, LOGIT_RANGE),
-        ):
+        color, style = f"C{number % 10}", LINE_STYLES[number // 10 % len(LINE_STYLES)]
+        parts = (loss_axes, curve.losses, (0.0, np.inf)), (accuracy_axes, curve.accuracies, LOGIT_RANGE)
+        for axes, values, limits in parts:
             iterations, smoothed = _smoothed(np.atleast_2d(values), window)
-            smoothed = smoothed.clip(*limits) if limits else smoothed
-            lines += axes.plot(iterations, smoothed.mean(axis=0), linewidth=1, **style)
+            smoothed = smoothed.clip(*limits)
+            lines += axes.plot(iterations, smoothed.mean(axis=0), linewidth=1, color=color, linestyle=style)
             if len(smoothed) > 1:
                 low, high = smoothed.min(axis=0), smoothed.max(axis=0)
                 axes.fill_between(iterations, low, high, color=color, alpha=0.2, linewidth=0)
         iterations, accuracies = np.array(curve.ladder, float).reshape(-1, 2).T
-        style = {"color": color, "markersize": 6, "markeredgecolor": "white", "zorder": 3, "clip_on": False}
-        accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), "o", **style)
+        circle: dict[str, Any] = {"markersize": 6, "markeredgecolor": "white", "zorder": 3, "clip_on": False}
+        accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), "o", color=color, **circle)
     loss_axes.set_yscale("log")
     loss_axes.set_ylabel(f"Training loss{over}", size=SMALL)
-    accuracy_axes.set_yscale("logit")
     lowest = min((min(line.get_ydata(), default=1.0) for line in accuracy_axes.lines), default=1.0)
+    accuracy_axes.set(yscale="logit", ylim=(min(0.5, 0.8 * lowest), LOGIT_RANGE[1]))
     accuracy_axes.set_yticks(LOGIT_TICKS, [f"{100 * tick:g}%" for tick in LOGIT_TICKS])
     accuracy_axes.minorticks_off()
-    accuracy_axes.set_ylim(min(0.5, 0.8 * lowest), LOGIT_RANGE[1])
     accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)", size=SMALL)
     accuracy_axes.set_xlabel("Iterations", size=SMALL)
     accuracy_axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -162,21 +158,18 @@ def draw_embedding(
     """
     figure = Figure(figsize=(7, 7.4), dpi=DPI, layout="constrained")
     axes = figure.add_subplot(aspect="equal", xticks=[], yticks=[])
-    wrong = predicted != labels
-    size = min(60.0, 24_000 / len(points))
-    classes = len(class_names)
+    wrong, classes = predicted != labels, len(class_names)
     colors = colormaps["tab10" if classes <= 10 else "tab20" if classes <= 20 else "turbo"]
-    if classes > 20:
-        colors = colors.resampled(classes)
+    colors = colors.resampled(classes) if classes > 20 else colors
+    size = min(60.0, 24_000 / len(points))
     edge: dict[str, Any] = {"s": size + 14, "edgecolor": "black", "linewidth": 0.8}
-    for number in np.unique(labels):
-        right, missed = (points[(labels == number) & chosen] for chosen in (~wrong, wrong))
+    for chosen, look in ((~wrong, {"s": size, "linewidth": 0, "alpha": 0.7}), (wrong, edge)):
         # Rasterized, because viewers are slow with the outlines of thousands of points.
-        style: dict[str, Any] = {"color": colors(number), "rasterized": True, "clip_on": False}
-        axes.scatter(right[:, 0], right[:, 1], size, linewidth=0, alpha=0.7, zorder=1, **style)
-        axes.scatter(missed[:, 0], missed[:, 1], zorder=2, **style, **edge)
+        of_classes = colors(labels[chosen].astype(int))
+        axes.scatter(*points[chosen].T, color=of_classes, rasterized=True, clip_on=False, zorder=1, **look)
+    for number in np.unique(labels):
         x, y = np.median(points[labels == number], axis=0)
-        style = {"size": LARGE, "weight": "bold", "ha": "center", "va": "center", "zorder": 3}
+        style: dict[str, Any] = {"size": LARGE, "weight": "bold", "ha": "center", "va": "center", "zorder": 3}
         label = axes.text(x, y, class_names[number], parse_math=False, **style)
         label.set_path_effects([withStroke(linewidth=3, foreground="white")])
     mark = axes.scatter([], [], color="white", **edge)
