@@ -81,11 +81,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     if not np.isfinite(logits).all() or (logits.argmax(axis=1) == labels).all():
         return 1.0
 
-    def cross_entropy(exponent: float) -> float:
-        return float(cross_entropies(logits, labels, math.exp(exponent)).mean())
-
     found = minimize_scalar(
-        cross_entropy,
+        lambda exponent: cross_entropies(logits, labels, math.exp(exponent)).mean(),
         bounds=(math.log(LEAST_TEMPERATURE), math.log(MOST_TEMPERATURE)),
         method="bounded",
         options={"xatol": 1e-6},

@@ -83,7 +83,7 @@ def test_a_name_that_is_taken_or_could_do_harm_is_refused(tmp_path: Path) -> Non
 
 def test_a_run_is_found_made_and_refused_where_its_recipe_is_another(tmp_path: Path) -> None:
     planned = open_sweep(tmp_path / "rates", definition()).planned(tmp_path / "rates")[0]
-    assert planned.find() is None
+    assert planned.read() is None
     run = planned.begin(DATASET)
     assert planned.begin(DATASET).directory == run.directory
     assert load_run("rates/0.001-seed-0", tmp_path).directory == run.directory

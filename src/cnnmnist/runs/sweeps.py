@@ -36,34 +36,35 @@ class PlannedRun:
     """Values of the varied fields."""
     recipe: Recipe
     directory: Path
-    run: Run | None = None
-    """The run, as :meth:`find` found it last."""
+    _finished: Run | None = None
 
-    def find(self) -> Run | None:
+    def read(self) -> Run | None:
         """The run, as far as it is trained; None where nobody has begun it. A finished run is read once.
 
         Raises:
             RunError: its metadata are damaged, or it was trained with another recipe.
         """
-        if self.run is None or self.run.metadata.status != "finished":
-            self.run = Run.read(self.directory) if is_run(self.directory) else None
-        if self.run and self.run.metadata.recipe != self.recipe:
+        if self._finished or not is_run(self.directory):
+            return self._finished
+        run = Run.read(self.directory)
+        if run.metadata.recipe != self.recipe:
             raise RunError(
                 f"{self.directory} has another recipe than its sweep asks for: remove it, or choose another name."
             )
-        return self.run
+        self._finished = run if run.metadata.status == "finished" else None
+        return run
 
     def begin(self, dataset: "Dataset") -> Run:
         """The run, which is made where it does not exist.
 
         Raises:
-            RunError: as :meth:`find` does.
+            RunError: as :meth:`read` does.
             WriteError: the run directory cannot be written.
         """
         try:
-            return self.find() or create_run(self.directory.parent, self.directory.name, self.recipe, dataset)
+            return self.read() or create_run(self.directory.parent, self.directory.name, self.recipe, dataset)
         except RunError:
-            if run := self.find():  # another process was faster
+            if run := self.read():  # another process was faster
                 return run
             raise
 
@@ -200,7 +201,7 @@ def sweep_results(planned: Iterable[PlannedRun]) -> list[Row]:
     """
     table: dict[str, Row] = {}
     for each in planned:
-        row, run = table.setdefault(json.dumps(each.settings), Row(each.settings)), each.find()
+        row, run = table.setdefault(json.dumps(each.settings), Row(each.settings)), each.read()
         if run and run.metadata.status == "finished":
             row.seeds.append(each.recipe.training.seed)
             row.runs.append(run)
