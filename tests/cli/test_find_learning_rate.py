@@ -25,6 +25,8 @@ def test_the_sentence_the_figure_and_the_document_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cnnmnist.training.learning_rate.ITERATIONS", 60)
+    monkeypatch.setattr("cnnmnist.training.learning_rate.FALLEN", 1.0)
     find_rate(asked(*SMALL), DIGITS, Terminal(as_json=True))
     out, said = capsys.readouterr()
     report = json.loads(out)
