@@ -107,8 +107,7 @@ def command(**given: Any) -> None:
 
     folder = options.figures or run.figures
     shown = views.Evaluation(run, dataset, options.split, report, folder, terminal)
-    seen = run.has_seen(dataset, options.split)
-    views.show_report(shown, seen)
+    views.show_report(shown)
     errors, words, name = report.errors, "are misclassified", "errors"
     if pair:
         errors = errors[(report.labels[errors] == pair[0]) & (report.predicted[errors] == pair[1])]
@@ -136,7 +135,7 @@ def command(**given: Any) -> None:
             "interval": report.interval,
             "correct": report.correct,
             "total": len(report.labels),
-            "seen_in_training": seen,
+            "seen_in_training": run.has_seen(dataset, options.split),
             "confusion_matrix": report.confusion_matrix.tolist(),
             "errors": [
                 {

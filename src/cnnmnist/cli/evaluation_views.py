@@ -47,8 +47,8 @@ class Evaluation:
         cnnmnist.save_figure(figure, self.figures[-1])
 
 
-def show_report(shown: Evaluation, seen: bool) -> None:
-    """Print the accuracy, the confusion matrix and the scores of each class; ``seen``: in the training."""
+def show_report(shown: Evaluation) -> None:
+    """Print the accuracy, the confusion matrix and the scores of each class."""
     report, out, names = shown.report, shown.terminal.out, shown.dataset.class_names
     low, high = report.interval
     out.print(
@@ -56,7 +56,7 @@ def show_report(shown: Evaluation, seen: bool) -> None:
         f"{len(report.labels)}), 95 % interval {100 * low:.1f} to {100 * high:.1f} %",
         style="bold",
     )
-    if seen:
+    if shown.run.has_seen(shown.dataset, shown.split):
         warning = "The network was trained on these images: this accuracy says nothing about new ones."
         out.print(warning, style="yellow")
     table = _confusion_table(report.confusion_matrix, names)
