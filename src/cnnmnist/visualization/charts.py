@@ -97,14 +97,12 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
         iterations, accuracies = np.array(curve.ladder, float).reshape(-1, 2).T
         circle: dict[str, Any] = {"markersize": 6, "markeredgecolor": "white", "zorder": 3, "clip_on": False}
         accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), "o", color=color, **circle)
-    loss_axes.set_yscale("log")
-    loss_axes.set_ylabel(f"Training loss{over}", size=SMALL)
+    loss_axes.set(yscale="log", ylabel=f"Training loss{over}")
     lowest = min((min(line.get_ydata(), default=1.0) for line in accuracy_axes.lines), default=1.0)
-    accuracy_axes.set(yscale="logit", ylim=(min(0.5, 0.8 * lowest), LOGIT_RANGE[1]))
+    accuracy_axes.set(yscale="logit", ylim=(min(0.5, 0.8 * lowest), LOGIT_RANGE[1]), xlabel="Iterations")
     accuracy_axes.set_yticks(LOGIT_TICKS, [f"{100 * tick:g}%" for tick in LOGIT_TICKS])
     accuracy_axes.minorticks_off()
-    accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)", size=SMALL)
-    accuracy_axes.set_xlabel("Iterations", size=SMALL)
+    accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)")
     accuracy_axes.xaxis.set_major_formatter("{x:,.0f}")
     for axes in (loss_axes, accuracy_axes):
         style_axes(axes)
@@ -125,8 +123,7 @@ def draw_rate_test(rates: Array, losses: Array, smoothed: Array, marks: Mapping[
     for number, (name, rate) in enumerate(marks.items()):
         label = f"{name}: {rate:.2g}"
         axes.axvline(rate, color=f"C{number + 1}", linestyle=LINE_STYLES[number], label=label)
-    axes.set_xlabel("Learning rate", size=SMALL)
-    axes.set_ylabel("Training loss, and its running mean", size=SMALL)
+    axes.set(xlabel="Learning rate", ylabel="Training loss, and its running mean")
     axes.set_ylim(0.7 * smoothed.min(), 1.3 * smoothed[np.isfinite(smoothed)].max())
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")

@@ -152,6 +152,8 @@ def save_figure(figure: matplotlib.figure.Figure, path: str | Path) -> None:
 
 def style_axes(axes: Any) -> None:
     """Give a chart pale lines behind its curves, small labels, and axes on two sides only."""
+    axes.xaxis.label.set_size(SMALL)
+    axes.yaxis.label.set_size(SMALL)
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(which="both", labelsize=SMALL)
