@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, multinomial
 
-from cnnmnist.statistics import holm, mcnemar_test, paired_interval, wilson_interval
+from cnnmnist.statistics import (
+    holm,
+    mcnemar_test,
+    paired_interval,
+    permutation_p_value,
+    smallest_p_value,
+    wilson_interval,
+)
 
 
 # R. G. Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3.
@@ -67,3 +74,39 @@ def test_holms_correction_worked_by_hand() -> None:
     rng = np.random.default_rng(0)
     seldom = np.mean([min(holm(rng.random(6).tolist())) < 0.05 for _ in range(4_000)])
     assert 0.03 < seldom < 0.065, "one of six tests of nothing errs as seldom as a single test"
+
+
+def by_hand(first: list[float], second: list[float]) -> float:
+    """Twice the smaller tail over all divisions, by plain enumeration."""
+    pooled, observed = first + second, np.mean(first) - np.mean(second)
+    differences = []
+    for chosen in itertools.combinations(range(len(pooled)), len(first)):
+        left = [pooled[index] for index in chosen]
+        right = [value for index, value in enumerate(pooled) if index not in chosen]
+        differences.append(np.mean(left) - np.mean(right))
+    array = np.array(differences)
+    tails = (array <= observed + 1e-12).mean(), (array >= observed - 1e-12).mean()
+    return float(min(1.0, 2 * min(tails)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("sizes", [(5, 5), (3, 4), (2, 6)])
+def test_the_permutation_test_is_exact(seed: int, sizes: tuple[int, int]) -> None:
+    random = np.random.default_rng(seed)
+    first, second = ((0.98 + random.integers(0, 40, size) / 10_000).tolist() for size in sizes)
+    assert permutation_p_value(first, second) == pytest.approx(by_hand(first, second))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "smallest"), [((5, 5), 2 / 252), ((3, 3), 0.1), ((2, 2), 1 / 3), ((4, 5), 2 / 126)]
+)
+def test_the_smallest_p(sizes: tuple[int, int], smallest: float) -> None:
+    above, below = [0.99 + n / 1_000 for n in range(sizes[0])], [0.9 + n / 1_000 for n in range(sizes[1])]
+    assert permutation_p_value(above, below) == pytest.approx(smallest)
+    assert smallest_p_value(*sizes) == pytest.approx(smallest)
+
+
+def test_one_seed_has_no_p_value_and_equal_accuracies_have_one() -> None:
+    assert permutation_p_value([0.9], [0.8, 0.7]) is None
+    assert permutation_p_value([], [0.8, 0.7]) is None
+    assert permutation_p_value([0.9, 0.9], [0.9, 0.9]) == 1.0

@@ -37,11 +37,9 @@ class Calibration:
     def bins(self) -> list[tuple[int, float, float]]:
         """Number of answers, their mean probability and the fraction that is right, in ten bins of equal width."""
         numbers = np.minimum((self.probabilities * BINS).astype(int), BINS - 1)
-        counts = np.bincount(numbers, minlength=BINS)
-        means = [
-            np.bincount(numbers, each, BINS) / np.maximum(counts, 1) for each in (self.probabilities, self.right)
-        ]
-        return list(zip(counts.tolist(), *(each.tolist() for each in means), strict=True))
+        counts, *sums = (np.bincount(numbers, each, BINS) for each in (None, self.probabilities, self.right))
+        sure, right = (each / np.maximum(counts, 1) for each in sums)
+        return list(zip(counts.tolist(), sure.tolist(), right.tolist(), strict=True))
 
     @property
     def error(self) -> float:
@@ -80,12 +78,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     if not np.isfinite(logits).all() or (logits.argmax(axis=1) == labels).all():
         return 1.0
-
-    def cross_entropy(exponent: float) -> float:
-        return float(cross_entropies(logits, labels, math.exp(exponent)).mean())
-
     found = minimize_scalar(
-        cross_entropy,
+        lambda exponent: cross_entropies(logits, labels, math.exp(exponent)).mean(),
         bounds=(math.log(LEAST_TEMPERATURE), math.log(MOST_TEMPERATURE)),
         method="bounded",
         options={"xatol": 1e-6},

@@ -1,6 +1,5 @@
 """Evaluation: the predictions of a network for a split, and its scores."""
 
-import csv
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnmnist.data.loading import Split
-from cnnmnist.files import replacing
+from cnnmnist.files import write_csv
 from cnnmnist.network import Network
 from cnnmnist.prediction import cross_entropies, predict_logits, probabilities
 from cnnmnist.statistics import wilson_interval
@@ -105,10 +104,8 @@ def write_predictions(report: Report, class_names: Sequence[str], path: Path) ->
     Raises:
         WriteError: the file cannot be written.
     """
-    with replacing(path, make_folder=True) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        names = [f"probability_{name}" for name in class_names]
-        writer.writerow(["image", "label", "predicted", "correct", "loss", *names])
-        columns = (report.labels, report.predicted, report.labels == report.predicted, report.losses)
-        for number, (row, *values) in enumerate(zip(report.probabilities, *columns, strict=True)):
-            writer.writerow([number, *values, *row])
+    columns = ["image", "label", "predicted", "correct", "loss", *(f"probability_{name}" for name in class_names)]
+    facts = (report.labels, report.predicted, report.labels == report.predicted, report.losses)
+    images = range(len(report.labels))
+    rows = zip(images, *facts, report.probabilities, strict=True)
+    write_csv(path, columns, ((*values, *row) for *values, row in rows))

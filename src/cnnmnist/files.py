@@ -1,6 +1,7 @@
 """Files: opened with care, written whole or not at all. Folders: locked against other processes."""
 
 import contextlib
+import csv
 import errno
 import io
 import os
@@ -11,7 +12,7 @@ import stat
 import struct
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cnnmnist.errors import BusyRunError, RunError, WriteError, raised_as, reason
@@ -125,6 +126,16 @@ def _replace_folder(new: Path, path: Path) -> None:
             old.rename(path)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file with headings; its folder is made, and a file of that name is replaced.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    with replacing(path, make_folder=True) as new, new.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
 
 
 @contextlib.contextmanager

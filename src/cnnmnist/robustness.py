@@ -123,12 +123,17 @@ def _thicken(values: Array, amount: float, background: float, _: Any) -> Array:
     return values
 
 
+def _blur(values: Array, amount: float, fill: float, _: Any) -> Array:
+    blurred: Array = ndimage.gaussian_filter(values, (0, amount, amount), mode="constant", cval=fill)
+    return blurred
+
+
 def _rotation(degrees: float, _: float) -> Any:
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     return [[cos, -sin, 0], [sin, cos, 0]]
 
 
-FRACTIONS, PARTS = (0.1, 0.2, 0.3, 0.4, 0.5), (0.2, 0.4, 0.6, 0.8, 1)
+FRACTIONS, PARTS, KEPT = (0.1, 0.2, 0.3, 0.4, 0.5), (0.2, 0.4, 0.6, 0.8, 1), (0.8, 0.6, 0.4, 0.2, 0.1)
 # The unit of each corruption, its amount at each severity, and its function of images, float (n, height, width) in
 # [0, 1], an amount, the background and a generator of random numbers. Contrast is the differences from the mean.
 CORRUPTIONS: dict[str, tuple[str, tuple[float, ...], Callable[..., Array]]] = {
@@ -137,16 +142,8 @@ CORRUPTIONS: dict[str, tuple[str, tuple[float, ...], Callable[..., Array]]] = {
     "scale": ("fraction larger or smaller", FRACTIONS, partial(_warp, lambda a, _: np.eye(2, 3) / (1 + a))),
     "shear": ("pixels per pixel", PARTS, partial(_warp, lambda a, _: [[1, 0, 0], [a, 1, 0]])),
     "noise": ("standard deviation", FRACTIONS, lambda x, a, _, rng: rng.normal(x, a)),
-    "blur": (
-        "pixels",
-        (0.5, 1, 1.5, 2, 2.5),
-        lambda x, a, fill, _: ndimage.gaussian_filter(x, (0, a, a), mode="constant", cval=fill),
-    ),
-    "contrast": (
-        "fraction kept",
-        (0.8, 0.6, 0.4, 0.2, 0.1),
-        lambda x, a, *_: x.mean((1, 2), keepdims=True) * (1 - a) + a * x,
-    ),
+    "blur": ("pixels", (0.5, 1, 1.5, 2, 2.5), _blur),
+    "contrast": ("fraction kept", KEPT, lambda x, a, *_: x.mean((1, 2), keepdims=True) * (1 - a) + a * x),
     "thicker strokes": ("pixels", (0.4, 0.8, 1.2, 1.6, 2), _thicken),
     "thinner strokes": ("pixels", PARTS, lambda x, a, fill, _: _thicken(x, a, 1 - fill, _)),
     "inversion": ("fraction inverted", PARTS, lambda x, a, *_: (1 - a) * x + a * (1 - x)),

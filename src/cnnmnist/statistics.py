@@ -1,28 +1,20 @@
 """Statistics: how far an accuracy can be trusted, and whether two networks differ by more than luck.
 
-All intervals hold the true value with 95 % confidence.
+All intervals hold the true value with 95 % confidence; their ends are fractions of 1.
 """
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 EXACT = 200_000  # ways to divide values; where there are more, the permutation test draws so many at random
 Z = 1.959963984540054  # quantile 0.975 of the normal distribution
+LEVEL = 0.05  # of significance
 
 
 def wilson_interval(successes: int, total: int) -> tuple[float, float]:
-    """The interval of a proportion, such as an accuracy.
+    """The lower and upper end of a proportion, such as that of the right answers among ``total``, at least 1.
 
     E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-
-    Args:
-        successes: of ``total``, such as right answers.
-        total: at least 1.
-
-    Returns:
-        Lower and upper end, as fractions of 1.
     """
     share = successes / total
     middle = share + Z**2 / (2 * total)
@@ -32,20 +24,13 @@ def wilson_interval(successes: int, total: int) -> tuple[float, float]:
 
 
 def paired_interval(only_first: int, only_second: int, total: int) -> tuple[float, float]:
-    """The interval of the difference of two accuracies on the same images, first minus second.
+    """The lower and upper end of the difference of two accuracies on the same images, first minus second.
 
-    Wald's interval with Laplace's adjustment, one more image in each of the two counts: D. G. Bonett and
-    R. M. Price, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data",
-    2012. M. W. Fagerland et al., "Recommended tests and confidence intervals for paired binomial proportions",
-    2014, recommend it.
-
-    Args:
-        only_first: images that only the first network gets right.
-        only_second: images that only the second gets right.
-        total: all images.
-
-    Returns:
-        Lower and upper end, as fractions of 1.
+    ``only_first`` and ``only_second`` of all ``total`` images are those that only one network gets right. Wald's
+    interval with Laplace's adjustment, one more image in each of the two counts: D. G. Bonett and R. M. Price,
+    "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data", 2012. M. W.
+    Fagerland et al., "Recommended tests and confidence intervals for paired binomial proportions", 2014, recommend
+    it.
     """
     first, second = (only_first + 1) / (total + 2), (only_second + 1) / (total + 2)
     half = Z * math.sqrt((first + second - (first - second) ** 2) / (total + 2))
@@ -87,11 +72,13 @@ def permutation_p_value(first: Sequence[float], second: Sequence[float]) -> floa
         return None
     from scipy.stats import permutation_test
 
-    def difference(left: np.ndarray, right: np.ndarray, axis: int) -> np.ndarray:
-        return np.asarray(left.mean(axis=axis) - right.mean(axis=axis))
-
-    random = np.random.default_rng(0)
-    test = permutation_test((first, second), difference, n_resamples=EXACT, vectorized=True, random_state=random)
+    test = permutation_test(
+        (first, second),
+        lambda left, right, axis: left.mean(axis=axis) - right.mean(axis=axis),
+        n_resamples=EXACT,
+        vectorized=True,
+        random_state=0,
+    )
     return float(test.pvalue)
 
 

@@ -123,6 +123,22 @@ def test_table_json_and_csv(swept: tuple[Path, Result]) -> None:
     )
 
 
+def test_runs_lists_the_sweep_and_compare_draws_its_settings_as_bands(swept: tuple[Path, Result]) -> None:
+    folder, result = swept
+    rows = result.json["rows"]
+    (line,) = (entry for entry in run_cli("runs", "--json", cwd=folder).json if entry["name"] == "rates")
+    assert (line["status"], line["runs"], line["iterations"]) == ("finished", 4, 240)
+    assert line["accuracy"] == max(row["maximum"] for row in rows)
+    listed = run_cli("runs", "rates", "--json", cwd=folder).json
+    assert sorted(entry["name"] for entry in listed) == sorted(NAMES)
+    compared = run_cli("compare", "rates", "--json", "--output", "bands.png", cwd=folder)
+    assert compared.json["groups"] == [row["runs"] for row in rows]
+    assert compared.json["figures"] == ["bands.png"]
+    assert (folder / "bands.png").read_bytes().startswith(b"\x89PNG")
+    assert " ".join(compared.err.split()).count(f"60 {rows[0]['mean']:.2%} {rows[1]['mean']:.2%}") == 1
+    assert "learning_rate 0.01" in compared.err
+
+
 def test_each_run_has_the_bits_of_train(swept: tuple[Path, Result]) -> None:
     """The last run, too, before which the same process has trained three others."""
     folder, _ = swept

@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from cnnmnist.calibration import Calibration
 from cnnmnist.visualization.charts import (
     LearningCurve,
+    draw_calibration,
     draw_confusion_matrix,
     draw_embedding,
     draw_learning_curves,
+    draw_rate_test,
 )
 from cnnmnist.visualization.figures import save_figure
 from support.pixels import FASHION, overlapping, render
@@ -73,6 +76,37 @@ def test_learning_curves_are_means_over_the_iterations_around(rng):
     assert long.get_color() != short.get_color()
 
 
+def test_several_trainings_are_their_mean_in_a_band_from_the_lowest_to_the_highest():
+    losses = np.array([[0.4] * 40, [0.1] * 40, [0.1] * 40])
+    figure = draw_learning_curves([curve("seeds", losses, [(40, 0.6), (40, 0.9)]), curve("one", losses[0])])
+    axes = figure.axes[0]
+    assert axes.lines[0].get_ydata() == pytest.approx([0.2] * 40)
+    (band,) = axes.collections
+    assert {round(float(y), 6) for _, y in band.get_paths()[0].vertices} == {0.1, 0.4}
+
+
+def test_a_reliability_diagram_shows_the_bins_and_the_coverage():
+    sure, right = np.array([0.95, 0.93, 0.65, 0.55], np.float32), np.array([True, False, True, True])
+    figure = draw_calibration(Calibration(sure, right, 0.1, 0.2), "Calibration")
+    bins, coverage = figure.axes
+    assert [bar.get_height() for bar in bins.patches] == [1, 1, 0.5]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in bins.patches] == pytest.approx([0.55, 0.65, 0.95])
+    assert [text.get_text() for text in bins.texts] == ["1", "1", "2"]
+    assert coverage.lines[0].get_ydata() == pytest.approx([1, 1 / 2, 2 / 3, 3 / 4])
+    assert "expected calibration error 42.00%" in figure.get_suptitle()
+
+
+def test_a_rate_test_marks_its_rates_and_survives_a_loss_that_is_not_finite():
+    rates, losses = np.geomspace(1e-6, 1, 4), np.array([2.3, 1.0, 0.5, np.nan])
+    marks = {"steepest": 1e-4, "least": 1e-2, "try": 1e-3, "diverged": 1.0}
+    figure = draw_rate_test(rates, losses, np.array([2.3, 1.0, 0.5, np.inf]), marks)
+    render(figure)
+    (axes,) = figure.axes
+    assert [line.get_xdata()[0] for line in axes.lines[2:]] == list(marks.values())
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == [f"{name}: {rate:.2g}" for name, rate in marks.items()]
+
+
 def test_long_curves_are_thinned_and_empty_or_perfect_ones_drawn(tmp_path):
     perfect = LearningCurve("perfect", np.full(30_000, 1e-9), np.ones(30_000), [(30_000, 1.0)])
     figure = draw_learning_curves([perfect, curve("empty", [], [])])
@@ -113,16 +147,15 @@ def test_an_embedding_names_its_clusters_and_marks_what_is_misclassified(rng, na
     assert [text.get_text() for text in axes.texts] == names
     for number, text in enumerate(axes.texts):
         assert text.get_position() == pytest.approx(np.median(points[labels == number], axis=0))
-    drawn = [each for each in axes.collections if len(each.get_offsets())]
-    marked = [each for each in drawn if each.get_linewidth()[0] > 0]
-    offsets = np.concatenate([each.get_offsets() for each in marked])
-    np.testing.assert_allclose(offsets, points[[3, 45]])
-    assert sum(len(each.get_offsets()) for each in drawn) == len(points)
-    plain = [each for each in drawn if each not in marked]
-    assert len({tuple(each.get_facecolor()[0]) for each in plain}) == len(names)
-    true_colors = [tuple(plain[number].get_facecolor()[0][:3]) for number in (0, 2)]
-    assert [tuple(each.get_facecolor()[0][:3]) for each in marked] == true_colors
-    assert marked[0].get_sizes()[0] > plain[0].get_sizes()[0]
+    plain, marked = (each for each in axes.collections if len(each.get_offsets()))
+    np.testing.assert_allclose(marked.get_offsets(), points[[3, 45]])
+    assert len(plain.get_offsets()) == len(points) - 2
+    colors = plain.get_facecolor()[:, :3]
+    of_class = [colors[plain.get_offsets()[:, 0].tolist().index(points[20 * n, 0])] for n in range(len(names))]
+    assert len({tuple(color) for color in colors}) == len({tuple(color) for color in of_class}) == len(names)
+    np.testing.assert_allclose(marked.get_facecolor()[:, :3], [of_class[0], of_class[2]])
+    assert marked.get_linewidth()[0] > 0
+    assert marked.get_sizes()[0] > plain.get_sizes()[0]
     assert "misclassified, in the colour of the true class (2)" in figure.legends[0].get_texts()[0].get_text()
 
 

@@ -52,9 +52,8 @@ def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir:
         raise click.UsageError(
             "There is nothing to compare: name two runs or more, or a sweep of several settings."
         )
-    _check_distinct(titled)
-    groups = [group for _, group in titled]
-    runs, titles = [group[0] for group in groups], _titles(titled)
+    titles, groups = _titles(titled), [group for _, group in titled]
+    runs = [group[0] for group in groups]
     if tested:
         from cnnmnist.cli.paired_test import load_same_dataset, paired_test
 
@@ -62,7 +61,9 @@ def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir:
             raise click.UsageError("--test compares single runs: name runs of the sweep, such as SWEEP/RUN.")
         dataset = load_same_dataset(runs, titles)
     differing = differences([run.metadata for run in runs])
-    path = output or runs[0].figures / f"{_file_name(runs)}.png"
+    more = f"-and-{len(runs) - 2}-more" if len(runs) > 2 else ""
+    file_name = f"compared-with-{runs[1].directory.resolve().name[:LONGEST_NAME]}{more}.png"
+    path = output or runs[0].figures / file_name
     curves = [_curve(group, title, terminal) for group, title in zip(groups, titles, strict=True)]
     cnnmnist.save_figure(cnnmnist.draw_learning_curves(curves), path)
     if differing:
@@ -74,8 +75,8 @@ def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir:
         _show("Accuracy on Test-Set", "iterations", titles, ladders, terminal)
     figures, pairs = [path], {}
     if tested:
-        found, drawn = paired_test(runs, titles, dataset, path, terminal)
-        figures, pairs = [path, *drawn], {"pairs": found}
+        pairs["pairs"], drawn = paired_test(runs, titles, dataset, path, terminal)
+        figures += drawn
     for figure in figures:
         terminal.out.print(f"Figure: {figure}")
     terminal.result(
@@ -100,39 +101,32 @@ def _text(value: Any) -> str:
 
 def _groups(name: str, runs_dir: Path) -> "list[tuple[str, list[cnnmnist.Run]]]":
     """A run, or the finished runs of each setting of a sweep, and what they are called."""
-    from cnnmnist.runs.sweep_results import sweep_results
-    from cnnmnist.runs.sweeps import describe, find_sweep
+    from cnnmnist.cli.sweep import describe
+    from cnnmnist.runs.sweeps import find_sweep, read_sweep, sweep_results
 
     try:
         run = cnnmnist.load_run(name, runs_dir)
     except MissingRunError as error:
         try:
-            rows = sweep_results(find_sweep(name, runs_dir))
+            folder = find_sweep(name, runs_dir)
         except MissingRunError:
             raise error from None
+        rows = sweep_results(read_sweep(folder).planned(folder))
         return [(describe(row.settings) or name, row.runs) for row in rows if row.runs]
     return [(run.directory.resolve().name, [run])]
 
 
-def _check_distinct(titled: "list[tuple[str, list[cnnmnist.Run]]]") -> None:
-    places: set[Path] = set()
-    for title, runs in titled:
-        if not places.isdisjoint(own := {run.directory.resolve() for run in runs}):
-            raise click.UsageError(f"{title!r} is the same run as an earlier one: name each run once.")
-        places |= own
-
-
 def _titles(titled: "list[tuple[str, list[cnnmnist.Run]]]") -> list[str]:
     """The runs' own names and the settings of sweeps, or directories if two have the same name."""
+    places: set[Path] = set()
+    for title, runs in titled:
+        own = {run.directory.resolve() for run in runs}
+        if places & own:
+            raise click.UsageError(f"{title!r} is the same run as an earlier one: name each run once.")
+        places |= own
     names = [title for title, _ in titled]
     names = names if len(set(names)) == len(names) else [str(runs[0].directory) for _, runs in titled]
     return [printable(name) for name in names]
-
-
-def _file_name(runs: "list[cnnmnist.Run]") -> str:
-    others = len(runs) - 2
-    more = f"-and-{others}-more" if others else ""
-    return f"compared-with-{runs[1].directory.resolve().name[:LONGEST_NAME]}{more}"
 
 
 def _curve(runs: "list[cnnmnist.Run]", title: str, terminal: Terminal) -> "cnnmnist.LearningCurve":
@@ -142,8 +136,7 @@ def _curve(runs: "list[cnnmnist.Run]", title: str, terminal: Terminal) -> "cnnmn
     try:
         metrics = [run.load_metrics() for run in runs]
         least = min(len(each.losses) for each in metrics)
-        losses = np.array([each.losses[:least] for each in metrics])
-        accuracies = np.array([each.accuracies[:least] for each in metrics])
+        losses, accuracies = np.stack([(each.losses[:least], each.accuracies[:least]) for each in metrics], axis=1)
     except RunError as error:
         terminal.warn(f"{str(error).rstrip('.')}: the learning curve of {title} is left out.")
     short = title if len(title) <= LONGEST_NAME else f"…{title[1 - LONGEST_NAME :]}"

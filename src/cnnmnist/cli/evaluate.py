@@ -95,9 +95,7 @@ def command(**given: Any) -> None:
     pair = _pair(options.confused, dataset.class_names) if options.confused is not None else None
     network = run.load_network()
     terminal.warn_about(run)
-
-    split = options.split
-    report = cnnmnist.evaluate(network, dataset.split(split))
+    report = cnnmnist.evaluate(network, dataset.split(options.split))
 
     if options.predictions:
         from cnnmnist.evaluation import write_predictions
@@ -106,62 +104,38 @@ def command(**given: Any) -> None:
         terminal.message(f"Predictions: {options.predictions}")
 
     from cnnmnist.cli import evaluation_views as views
-    from cnnmnist.data.disputed import disputed_labels
 
-    disputed = disputed_labels(report.labels)
-    seen = run.has_seen(dataset, split)
-    views.show_report(report, dataset, split, seen, terminal)
-    errors, words, ending = report.errors, "are misclassified", ""
+    folder = options.figures or run.figures
+    shown = views.Evaluation(run, dataset, options.split, report, folder, terminal)
+    views.show_report(shown)
+    errors, words, name = report.errors, "are misclassified", "errors"
     if pair:
         errors = errors[(report.labels[errors] == pair[0]) & (report.predicted[errors] == pair[1])]
         true, predicted = (dataset.class_names[number] for number in pair)
-        words, ending = f"of class {true} are read as {predicted}", f"-{pair[0]}-{pair[1]}"
+        words, name = f"of class {true} are read as {predicted}", f"errors-{pair[0]}-{pair[1]}"
     if options.sort == "loss":
-        errors, ending = errors[(-report.losses[errors]).argsort(kind="stable")], f"{ending}-by-loss"
-    folder = options.figures or run.figures
-    figures = []
-    drawn = dataset
-    if options.show_errors or options.sort or pair or options.confusion_matrix:
-        drawn = terminal.with_drawable_names(dataset)
-    if options.show_errors or options.sort or pair:
-        path = folder / f"{split}-errors{ending}.png"
-        figures += views.show_errors(errors, words, report, disputed, dataset, drawn, split, path, terminal)
-    if options.confusion_matrix:
-        figures.append(folder / f"{split}-confusion-matrix.png")
-        title = f"Accuracy on {views.SPLIT_TITLES[split]}: {report.accuracy:.1%}"
-        figure = cnnmnist.draw_confusion_matrix(report.confusion_matrix, drawn.class_names, title)
-        cnnmnist.save_figure(figure, figures[-1])
+        errors, name = errors[(-report.losses[errors]).argsort(kind="stable")], f"{name}-by-loss"
     measures: dict[str, Any] = {}
+    if options.show_errors or options.sort or pair:
+        views.show_errors(shown, errors, words, name)
+    if options.confusion_matrix:
+        views.draw_confusions(shown)
     if options.calibration:
-        from cnnmnist.calibration import calibration
-
-        found = calibration(report)
-        figures.append(views.show_calibration(found, run, split, folder, terminal))
-        measures = {
-            "cross_entropy": found.cross_entropy,
-            "brier_score": found.brier_score,
-            "calibration_error": found.error,
-            "temperature": report.temperature,
-        }
+        measures |= views.show_calibration(shown)
     if options.robustness:
-        from cnnmnist.cli.robustness import show_robustness
-
-        figures.append(folder / f"{split}-robustness.png")
-        measures["robustness"] = show_robustness(
-            run, network, dataset, split, report.predicted, figures[-1], terminal
-        )
-    for path in figures:
+        measures["robustness"] = views.show_robustness(shown, network)
+    for path in shown.figures:
         terminal.out.print(f"Figure: {path}")
     terminal.result(
         {
             "run": str(run.directory),
             "dataset": dataset.name,
-            "split": split,
+            "split": options.split,
             "accuracy": report.accuracy,
             "interval": report.interval,
             "correct": report.correct,
             "total": len(report.labels),
-            "seen_in_training": seen,
+            "seen_in_training": run.has_seen(dataset, options.split),
             "confusion_matrix": report.confusion_matrix.tolist(),
             "errors": [
                 {
@@ -169,12 +143,12 @@ def command(**given: Any) -> None:
                     "label": int(report.labels[i]),
                     "predicted": int(report.predicted[i]),
                     "loss": float(report.losses[i]),
-                    "disputed": disputed[i]._asdict() if i in disputed else None,
+                    "disputed": shown.disputed[i]._asdict() if i in shown.disputed else None,
                 }
                 for i in errors
             ],
-            "undisputed_errors": sum(i not in disputed for i in report.errors),
-            "figures": [str(path) for path in figures],
+            "undisputed_errors": sum(i not in shown.disputed for i in report.errors),
+            "figures": [str(path) for path in shown.figures],
             **measures,
         }
     )

@@ -1,5 +1,6 @@
 """``cnnmnist train --find-learning-rate``: a short test that says which learning rate to try."""
 
+import math
 from pathlib import Path
 
 import click
@@ -30,9 +31,7 @@ def find_rate(options: TrainOptions, dataset: "cnnmnist.Dataset", terminal: Term
         f"{advice}: the loss was steepest at {marks['steepest']:.1e}, least at {marks['least']:.1e}, and {end}. "
         f"The recipe {recipe.name} has {recipe.training.learning_rate:.1e}.\nFigure: {path}"
     )
-    curve = [
-        {"rate": rate, "loss": loss} for rate, loss in zip(test.rates.tolist(), test.losses.tolist(), strict=True)
-    ]
-    curve = [point for point in curve if point["loss"] == point["loss"]]  # JSON has no NaN
+    points = zip(test.rates.tolist(), test.losses.tolist(), strict=True)
+    curve = [{"rate": rate, "loss": loss} for rate, loss in points if math.isfinite(loss)]  # JSON has no NaN
     document = {"recipe": recipe.name, "dataset": dataset.name, **marks}
     terminal.result(document | {"curve": curve, "figures": [str(path)]})

@@ -11,7 +11,6 @@ from cnnmnist.cli.tables import make_table
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import DataError
 
-LEVEL = 0.05  # of significance
 SHOWN = 36  # images in the figure
 CAUTION = (
     "This is about these networks and images like these. Each recipe was trained once: with another seed, its "
@@ -29,11 +28,11 @@ def load_same_dataset(runs: "list[cnnmnist.Run]", titles: list[str]) -> "cnnmnis
 
     first, *others = (run.load_dataset(only_test=True) for run in runs)
     for other, title in zip(others, titles[1:], strict=True):
-        if first.class_names != other.class_names:
-            raise DataError(f"{titles[0]} and {title} know other classes: no paired test can compare them.")
-        pairs = ((getattr(each.test, part) for each in (first, other)) for part in ("images", "labels"))
-        if not all(np.array_equal(*pair) for pair in pairs):
-            raise DataError(f"{titles[0]} and {title} have other test images: no paired test can compare them.")
+        same = (np.array_equal(getattr(first.test, x), getattr(other.test, x)) for x in ("images", "labels"))
+        known = first.class_names == other.class_names
+        if not known or not all(same):
+            what = "have other test images" if known else "know other classes"
+            raise DataError(f"{titles[0]} and {title} {what}: no paired test can compare them.")
     return first
 
 
@@ -45,54 +44,52 @@ def paired_test(
     Returns:
         The documents of the pairs, and the figure, unless there is no such image.
     """
-    from cnnmnist.statistics import holm, mcnemar_test, paired_interval
+    from cnnmnist.statistics import LEVEL, holm, mcnemar_test, paired_interval
 
     for run in runs:
         terminal.warn_about(run)
     test = dataset.test
     reports = [cnnmnist.evaluate(run.load_network(), test) for run in runs]
     right = [report.predicted == test.labels for report in reports]
-    places = list(itertools.combinations(range(len(runs)), 2))
-    counts = [tuple(int((right[i] & ~right[j]).sum()) for i, j in (pair, pair[::-1])) for pair in places]
-    p_values = holm([mcnemar_test(*only) for only in counts])
-    pairs = [
-        {
-            "first": str(runs[i].directory),
-            "second": str(runs[j].directory),
-            "only_first": first,
-            "only_second": second,
-            "difference": (first - second) / len(test),
-            "interval": paired_interval(first, second, len(test)),
-            "p_value": p_value,
-        }
-        for (i, j), (first, second), p_value in zip(places, counts, p_values, strict=True)
-    ]
     letters = [ascii_uppercase[i % 26] + str(i // 26 or "") for i in range(len(runs))]
-    terminal.out.print(f"Right answers on the same {len(test):,} test images", style="italic")
+    places = list(itertools.combinations(range(len(runs)), 2))
+    counts = [(int((right[i] & ~right[j]).sum()), int((right[j] & ~right[i]).sum())) for i, j in places]
+    p_values = holm([mcnemar_test(*only) for only in counts])
+    pairs, rows, verdicts = [], [], []
+    for (i, j), only, p_value in zip(places, counts, p_values, strict=True):
+        difference, interval = (only[0] - only[1]) / len(test), paired_interval(*only, len(test))
+        pairs.append(
+            {
+                "first": str(runs[i].directory),
+                "second": str(runs[j].directory),
+                "only_first": only[0],
+                "only_second": only[1],
+                "difference": difference,
+                "interval": interval,
+                "p_value": p_value,
+            }
+        )
+        low, high = (f"{100 * end:+.2f}" for end in interval)
+        numbers = [f"{only[0]:,}", f"{only[1]:,}", f"{100 * difference:+.2f}", f"{low} to {high}"]
+        rows.append([f"{letters[i]} and {letters[j]}", *numbers, f"{p_value:.2g}"])
+        verdict = f"{letters[i]} and {letters[j]} differ by no more than luck with the images can make."
+        if p_value < LEVEL:
+            better, worse = (i, j) if difference > 0 else (j, i)
+            verdict = (
+                f"{letters[better]} is better than {letters[worse]}: luck with the images seldom makes as much."
+            )
+        verdicts.append(verdict)
+
+    out = terminal.out
+    out.print(f"Right answers on the same {len(test):,} test images", style="italic")
     for letter, title in zip(letters, titles, strict=True):
-        terminal.out.print(f"  {letter}: {title}")
-    _show(pairs, [(letters[i], letters[j]) for i, j in places], terminal)
-    figure = path.with_name(f"{path.stem}-only-some-read{path.suffix}")
-    return pairs, _draw(reports, letters, dataset, figure)
-
-
-def _show(pairs: list[dict[str, Any]], names: list[tuple[str, str]], terminal: Terminal) -> None:
-    rows = []
-    for pair, (first, second) in zip(pairs, names, strict=True):
-        low, high = (f"{100 * end:+.2f}" for end in pair["interval"])
-        numbers = [f"{pair['only_first']:,}", f"{pair['only_second']:,}", f"{100 * pair['difference']:+.2f}"]
-        rows.append((f"{first} and {second}", *numbers, f"{low} to {high}", f"{pair['p_value']:.2g}"))
+        out.print(f"  {letter}: {title}")
     columns = ["pair", "only first", "only second", "difference", "95 % interval", "p"]
-    terminal.out.print(make_table(columns, rows))
+    out.print(make_table(columns, rows))
     corrected = f", corrected for {len(pairs)} pairs (Holm)" if len(pairs) > 1 else ""
-    terminal.out.print(f"The difference is in percentage points; p is McNemar's exact test{corrected}.")
-    for pair, (first, second) in zip(pairs, names, strict=True):
-        if pair["p_value"] < LEVEL:
-            better, worse = (first, second) if pair["difference"] > 0 else (second, first)
-            terminal.out.print(f"{better} is better than {worse}: luck with the images seldom makes as much.")
-        else:
-            terminal.out.print(f"{first} and {second} differ by no more than luck with the images can make.")
-    terminal.out.print(CAUTION)
+    out.print(f"The difference is in percentage points; p is McNemar's exact test{corrected}.")
+    out.print("\n".join([*verdicts, CAUTION]))
+    return pairs, _draw(reports, letters, dataset, path.with_name(f"{path.stem}-only-some-read{path.suffix}"))
 
 
 def _draw(

@@ -44,7 +44,7 @@ def command(sweep: str | None, sort: str, runs_dir: Path, as_json: bool) -> None
     from cnnmnist.runs.sweeps import find_sweep, list_sweeps
 
     terminal = Terminal(as_json)
-    runs_dir = find_sweep(sweep, runs_dir).directory if sweep else runs_dir
+    runs_dir = find_sweep(sweep, runs_dir) if sweep else runs_dir
     entries = [_entry(run) for run in list_runs(runs_dir)]
     sweeps = [_sweep_entry(each, [_entry(run) for run in list_runs(each)]) for each in list_sweeps(runs_dir)]
     entries = sorted([*entries, *sweeps], key=lambda entry: entry["started"] or "", reverse=True)
@@ -89,7 +89,7 @@ def _sweep_entry(directory: Path, entries: list[dict[str, Any]]) -> dict[str, An
         if values := [entry[key] for entry in entries if entry[key] is not None]:
             total[key] = join(values)
     try:
-        size = read_sweep(directory).definition.size
+        size = read_sweep(directory).size
     except RunError as error:
         return total | {"status": "damaged", "reason": str(error)}
     finished = sum(entry["status"] == "finished" for entry in entries)

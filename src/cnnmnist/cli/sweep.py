@@ -1,9 +1,10 @@
 """``cnnmnist sweep``."""
 
-import contextlib
-import csv
+import re
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +21,22 @@ from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train import load_training_data
 from cnnmnist.cli.train_options import TrainOptions, recipe_options
 from cnnmnist.errors import BusyRunError, TrainingError, shell_quoted
+from cnnmnist.files import write_csv
 
 if TYPE_CHECKING:
-    from cnnmnist.runs.sweep_results import Row
-    from cnnmnist.runs.sweeps import Sweep, SweepDefinition
+    from cnnmnist.runs.sweeps import PlannedRun, Row, Sweep
 
-INSTEAD = "choose the seeds with --seeds, and the data set, one for all runs, with --dataset."
+MOST_SEEDS = 10_000  # of a range
 
 
 def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     seeds: list[int] = []
-    try:
-        for part in value.split(","):
-            first, _, last = part.partition("-")
-            numbers = range(int(first), int(last or first) + 1)
-            seeds += {True: numbers}[0 < len(numbers) <= 10_000 and numbers[-1] < 2**31]
-    except (ValueError, LookupError, OverflowError):
-        raise click.BadParameter(f"{value!r} is not a list of seeds such as 0-4 or 0,3,7.") from None
+    for part in value.split(","):
+        digits = re.fullmatch(r"\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*", part)
+        first, last = map(int, (digits[1], digits[2] or digits[1])) if digits else (1, 0)
+        if not first <= last < min(first + MOST_SEEDS, 2**31):
+            raise click.BadParameter(f"{value!r} is not a list of seeds such as 0-4 or 0,3,7.")
+        seeds += range(first, last + 1)
     return seeds
 
 
@@ -68,124 +68,134 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
     cnnmnist sweep rates --vary training.learning_rate=1e-4,3e-4,1e-3 --vary model.dropout=0,0.3
     cnnmnist sweep recipes --vary config=tutorial,fast,best --seeds 0-4
     """
-    from cnnmnist.runs.sweep_results import sweep_results
-    from cnnmnist.runs.sweeps import Sweep, open_sweep
+    from cnnmnist.runs.sweeps import open_sweep, sweep_results
 
     options = TrainOptions.parse(**given)
     terminal = Terminal(options.as_json)
-    folder, definition = options.runs_dir / name, _definition(seeds, vary, options)
-    recipe = Sweep(folder, definition).planned()[0].recipe
-    dataset = load_training_data(recipe, options, terminal)
-    sweep = open_sweep(folder, definition.model_copy(update={"dataset": dataset.name, "digest": dataset.digest}))
+    folder, wanted = options.runs_dir / name, _sweep(seeds, vary, options)
+    dataset = load_training_data(wanted.planned(folder)[0].recipe, options, terminal)
+    wanted = wanted.model_copy(update={"dataset": dataset.name, "digest": dataset.digest})
+    planned = open_sweep(folder, wanted).planned(folder)
     try:
-        failures = _train(sweep, dataset, terminal)
+        failures = _train(planned, dataset, terminal)
     except KeyboardInterrupt:
         terminal.err.print(
             f"Interrupted. Continue with the same command: cnnmnist {' '.join(map(shell_quoted, sys.argv[1:]))}"
         )
         sys.exit(130)
-    rows = sweep_results(sweep)
-    _show(sweep, rows, terminal)
+    rows = sweep_results(planned)
+    _show(rows, folder, terminal)
     if csv_file:
-        _write_csv(rows, csv_file)
+        lines = (
+            [*row.settings.values(), seed, run.directory, run.metadata.iteration, accuracy, run.metadata.seconds]
+            for row in rows
+            for seed, run, accuracy in zip(row.seeds, row.runs, row.accuracies, strict=True)
+        )
+        write_csv(csv_file, [*rows[0].settings, "seed", "run", "iterations", "accuracy", "seconds"], lines)
     documents = [vars(row) | {"runs": [str(run.directory) for run in row.runs]} for row in rows]
     terminal.result({"sweep": name, "runs_dir": str(options.runs_dir), "rows": documents})
     if failures:
         raise TrainingError(f"{len(failures)} of the runs failed; the first: {failures[0]}")
 
 
-def _definition(seeds: list[int], vary: tuple[str, ...], options: TrainOptions) -> "SweepDefinition":
+def _sweep(seeds: list[int], vary: tuple[str, ...], options: TrainOptions) -> "Sweep":
     from cnnmnist.recipes import parse_yaml
-    from cnnmnist.runs.sweeps import SweepDefinition, union
+    from cnnmnist.runs.sweeps import Sweep, union
 
+    parts = [(field.strip(), values.strip()) for field, _, values in (each.partition("=") for each in vary)]
+    fields = [field for field, _ in parts]
+    if "dataset" in fields or "training.seed" in [*fields, *options.overrides]:
+        raise click.UsageError(
+            "A sweep has several seeds: choose the seeds with --seeds, and the data set, one for all runs, with "
+            "--dataset."
+        )
     varied: dict[str, list[Any]] = {}
-    for each in vary:
-        field, _, values = (part.strip() for part in each.partition("="))
+    for field, values in parts:
         if not values:
-            raise click.UsageError(f"--vary {each}: write it as KEY=VALUE,VALUE,...")
-        if field in ("training.seed", "dataset"):
-            raise click.UsageError(f"--vary {field}: {INSTEAD}")
+            raise click.UsageError(f"--vary {field}: write it as KEY=VALUE,VALUE,...")
         if field in varied or field in options.overrides or (field == "config" and options.config):
             raise click.UsageError(f"{field} is given twice: vary it or set it.")
         varied[field] = union([], parse_yaml(f"[{values}]", f"--vary {field}"))
-    if "training.seed" in options.overrides:
-        raise click.UsageError(f"--set training.seed: {INSTEAD}")
     config = None if "config" in varied else options.config or "tutorial"
-    fields: dict[str, Any] = {"config": config, "overrides": options.overrides, "vary": varied}
-    return SweepDefinition.model_construct(**fields, seeds=union([], seeds))  # the recipes check the values
+    # The recipes check the values.
+    return Sweep.model_construct(config=config, overrides=options.overrides, vary=varied, seeds=union([], seeds))
 
 
-def _train(sweep: "Sweep", dataset: "cnnmnist.Dataset", terminal: Terminal) -> list[TrainingError]:
+def _train(planned: "list[PlannedRun]", dataset: "cnnmnist.Dataset", terminal: Terminal) -> list[TrainingError]:
     """Train what is left, and return the errors of the runs that failed.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the run is saved.
     """
-    from cnnmnist.runs.sweep_results import sweep_results
-    from cnnmnist.runs.sweeps import describe
-
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-    failures: list[TrainingError] = []
-    left, planned = sweep.planned(), sweep.definition.size
-    with (
-        Live(console=terminal.err, transient=True) if terminal.shows_progress else contextlib.nullcontext() as live
-    ):
-        while left:
-            before, held = len(left), []
-            for each in left:
-                run = each.begin(dataset)
-                if run.metadata.status == "finished":
-                    continue
-                title = describe(each.settings | {"seed": each.recipe.training.seed})
-                table = _table(sweep_results(sweep), sweep.directory.name) if live else Table()
-                if live:
-                    live.update(table)
-
-                def show(event: Any, title: str = title, table: Table = table) -> None:
-                    if isinstance(event, cnnmnist.Progress):
-                        loss = f"iteration {event.iteration:,}, loss {event.losses.mean():.3f}"
-                        table.caption = f"{title}: {loss}"
-
-                try:
-                    cnnmnist.resume(run, dataset, progress=show)
-                except BusyRunError:  # another process trains it; should that one end, this one takes over
-                    held.append(each)
-                except TrainingError as error:  # other settings may be better
-                    terminal.warn(f"{title}: {error}")
-                    failures.append(error)
-                else:
-                    terminal.message(f"{title}: {run.metadata.ladder[-1].accuracy:.2%} (of {planned} runs)")
-            left = held if len(held) < before else []
-    return failures
+    failures: dict[Path, TrainingError] = {}
+    with Live(console=terminal.err, transient=True) if terminal.shows_progress else nullcontext() as live:
+        for each in planned * 2:  # the second time, for the runs that other processes have left unfinished
+            run = each.begin(dataset)
+            if run.metadata.status == "finished" or each.directory in failures:
+                continue
+            title = describe(each.settings | {"seed": each.recipe.training.seed})
+            try:
+                cnnmnist.resume(run, dataset, progress=_watch(title, planned, live) if live else None)
+            except BusyRunError:
+                continue  # another process trains it
+            except TrainingError as error:  # other settings may be better
+                terminal.warn(f"{title}: {error}")
+                failures[each.directory] = error
+            else:
+                reached = run.metadata.ladder[-1].accuracy
+                terminal.message(f"{title}: {reached:.2%} (of {len(planned)} runs)")
+    return list(failures.values())
 
 
-def _table(rows: "list[Row]", title: str) -> Table:
+def _watch(title: str, planned: "list[PlannedRun]", live: Live) -> Callable[[Any], None]:
+    """Show what the sweep has reached, and below it what the returned function hears of a training."""
+    from cnnmnist.runs.sweeps import sweep_results
+
+    table = _table(sweep_results(planned))
+    live.update(table)
+
+    def hear(event: Any) -> None:
+        if isinstance(event, cnnmnist.Progress):
+            table.caption = f"{title}: iteration {event.iteration:,}, loss {event.losses.mean():.3f}"
+
+    return hear
+
+
+def short_name(field: str) -> str:
+    """The name of a varied field in a table."""
+    return "recipe" if field == "config" else field.rpartition(".")[2]
+
+
+def describe(settings: dict[str, Any]) -> str:
+    """Settings in words, such as ``learning_rate 0.001, dropout 0.3``."""
+    return ", ".join(f"{short_name(field)} {value}" for field, value in settings.items())
+
+
+def _table(rows: "list[Row]", title: str = "") -> Table:
     """A row for each setting, the best first."""
-    from cnnmnist.runs.sweeps import short_name
-
-    fields = [*map(short_name, rows[0].settings)]
     cells = []
     for row in rows:
-        asked = len(row.seeds) + len(row.unfinished)
-        numbers = ["-"] * 3
+        numbers = ["-", "-", "-"]
         if row.runs:
             spread = "-" if row.standard_deviation is None else f"{100 * row.standard_deviation:.2f}"
-            numbers = [f"{row.mean:.2%}", spread, f"{row.minimum:.2%} to {row.maximum:.2%}".replace("% to", " to")]
-        seeds = f"{len(row.seeds)} of {asked}" if row.unfinished else str(asked)
+            lowest, highest = 100 * min(row.accuracies), max(row.accuracies)
+            numbers = [f"{row.mean:.2%}", spread, f"{lowest:.2f} to {highest:.2%}"]
+        done, left = len(row.runs), len(row.unfinished)
+        seeds = f"{done} of {done + left}" if left else str(done)
         p_value = "" if row.p_value is None else f"{row.p_value:.3f}"
         cells.append([*map(str, row.settings.values()), seeds, *numbers, p_value])
-    columns = [*fields, "seeds", "mean", "deviation", "range", "p"]
+    columns = [*map(short_name, rows[0].settings), "seeds", "mean", "deviation", "range", "p"]
     return make_table(columns, cells, title=title, left=0, compact=True)
 
 
-def _show(sweep: "Sweep", rows: "list[Row]", terminal: Terminal) -> None:
+def _show(rows: "list[Row]", folder: Path, terminal: Terminal) -> None:
     """The table, and what may be concluded from it."""
-    from cnnmnist.runs.sweep_results import SIGNIFICANT, clearly_worse
-    from cnnmnist.runs.sweeps import describe
-    from cnnmnist.statistics import smallest_p_value
+    from cnnmnist.runs.sweeps import clearly_worse
+    from cnnmnist.statistics import LEVEL, smallest_p_value
 
     out, tested = terminal.out, [row for row in rows if row.p_value is not None]
-    out.print(_table(rows, f"Accuracy on Test-Set, sweep {sweep.directory.name}"))
+    out.print(_table(rows, f"Accuracy on Test-Set, sweep {folder.name}"))
     if tested:
         counts = len(rows[0].seeds), len(tested[0].seeds)
         smallest = smallest_p_value(*counts)
@@ -195,25 +205,14 @@ def _show(sweep: "Sweep", rows: "list[Row]", terminal: Terminal) -> None:
         )
         level = f"at 5 % in all {len(tested)} comparisons, by Holm's method"
         worse = "; ".join(describe(row.settings) for row in clearly_worse(rows))
-        if not worse and smallest > SIGNIFICANT / len(tested):
+        if not worse and smallest > LEVEL / len(tested):
             out.print(f"So few seeds cannot show a difference ({level}): give more --seeds.")
         else:
             out.print(f"Below the first row by more than the seeds differ ({level}): {worse or 'none'}.")
     if unfinished := sum(len(row.unfinished) for row in rows):
+        asked = unfinished + sum(len(row.runs) for row in rows)
         out.print(
-            f"Not finished: {unfinished} of {sweep.definition.size} runs, which other processes train, or nobody; "
+            f"Not finished: {unfinished} of {asked} runs, which other processes train, or nobody; "
             "the same command continues those that nobody trains."
         )
-    out.print(f"Runs: {sweep.directory}")
-
-
-def _write_csv(rows: "list[Row]", path: Path) -> None:
-    from cnnmnist.files import replacing
-
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*rows[0].settings, "seed", "run", "iterations", "accuracy", "seconds"])
-        for row in rows:
-            for seed, run, accuracy in zip(row.seeds, row.runs, row.accuracies, strict=True):
-                facts = [seed, run.directory, run.metadata.iteration, accuracy, run.metadata.seconds]
-                writer.writerow([*row.settings.values(), *facts])
+    out.print(f"Runs: {folder}")

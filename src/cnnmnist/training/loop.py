@@ -1,11 +1,10 @@
 """Training loop: trains, evaluates and saves a run."""
 
-import contextlib
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 
@@ -83,8 +82,7 @@ def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | Non
     """
     dataset = dataset or run.load_dataset()
     run.check_same(dataset)
-    training = training_events(run, dataset)
-    with run.locked(), _deferred_interrupt() as interrupts, contextlib.closing(training) as events:
+    with run.locked(), _deferred_interrupt() as interrupts, closing(training_events(run, dataset)) as events:
         for event in events:
             if progress and event:
                 progress(event)
@@ -95,24 +93,19 @@ def resume(run: Run, dataset: Dataset | None = None, *, progress: Listener | Non
     return run
 
 
-@contextlib.contextmanager
+@contextmanager
 def _deferred_interrupt() -> Iterator[list[int]]:
     """Append the first interrupt to a list, instead of raising it within an iteration; raise the second one."""
     received: list[int] = []
 
-    def receive(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
+    def receive(number: int, frame: object) -> None:
         received.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():  # no other thread receives signals
+            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, receive))
         yield received
-        return
-    before = signal.signal(signal.SIGINT, receive)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def training_events(
@@ -148,18 +141,15 @@ def training_events(
             loop = _Loop(run, dataset, distribution)
             loop.restore()
             try:
-                yield from loop.events(checkpoint_every)
+                temperature = yield from loop.events(checkpoint_every)
             except GeneratorExit:
                 loop.save("interrupted")
                 raise
-            loop.save("finished")
+            loop.save("finished", temperature)
             distribution.barrier()
-    except KeyboardInterrupt:
-        # It may have come after the weights changed and before the iterations were counted: save neither.
-        run.save_status("interrupted")
-        raise
-    except Exception:
-        run.save_status("failed")
+    except (KeyboardInterrupt, Exception) as error:
+        # An interrupt may have come after the weights changed and before the iterations were counted.
+        run.save_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
 
 
@@ -179,16 +169,12 @@ def follower_events(
         trainer = Trainer(recipe, dataset, distribution.strategy)
         if state := distribution.broadcast_arrays(None):
             trainer.restore(state)
-        yield from trainer.iterate(_stops(recipe), checkpoint_every)
+        yield from trainer.iterate(_rungs(recipe).union(recipe.training.record_at), checkpoint_every)
         distribution.barrier()
 
 
-def _stops(recipe: Recipe) -> set[int]:
-    """Iterations after which the chief evaluates the test split or takes a snapshot."""
-    return _rungs(recipe) | set(recipe.training.record_at)
-
-
 def _rungs(recipe: Recipe) -> set[int]:
+    """Numbers of iterations after which the chief evaluates the test split."""
     last = recipe.training.iterations
     return {at for at in recipe.training.evaluate_at if at < last} | {last}
 
@@ -198,9 +184,10 @@ class _Loop:
 
     def __init__(self, run: Run, dataset: Dataset, distribution: Distribution) -> None:
         self.run, self.dataset, self.distribution = run, dataset, distribution
-        self.trainer = Trainer(run.metadata.recipe, dataset, distribution.strategy)
+        recipe = run.metadata.recipe
+        self.trainer = Trainer(recipe, dataset, distribution.strategy)
+        self.rungs, self.snapshots = _rungs(recipe), set(recipe.training.record_at)
         self.saved_at = -1
-        self.temperature = 1.0
 
     def restore(self) -> None:
         """Restore the newest checkpoint, and remove the later results from the run's files."""
@@ -216,60 +203,50 @@ class _Loop:
             metadata.seconds = float(state["seconds"])
         if trainer.iteration > metadata.recipe.training.iterations:
             raise RunError(
-                f"The run {self.run.name} has {trainer.iteration:,} iterations already, but its recipe asks for "
+                f"The run {run.name} has {trainer.iteration:,} iterations already, but its recipe asks for "
                 f"{metadata.recipe.training.iterations:,}: extend it with --iterations."
             )
         self.distribution.broadcast_arrays(state)
+        metadata.status, metadata.iteration, metadata.precision = "running", trainer.iteration, trainer.precision
         metadata.strategy, metadata.replicas = self.distribution.kind, trainer.replicas
         metadata.batch_per_replica = metadata.recipe.training.batch_size // trainer.replicas
-        metadata.iteration = trainer.iteration
-        metadata.status, metadata.precision = "running", trainer.precision
         metadata.ladder = [rung for rung in metadata.ladder if rung.iteration <= trainer.iteration]
-        truncate_metrics(self.run.metrics_file, trainer.iteration)
-        truncate_snapshots(self.run.snapshots, trainer.iteration)
-        self.run.save()
+        truncate_metrics(run.metrics_file, trainer.iteration)
+        truncate_snapshots(run.snapshots, trainer.iteration)
+        run.save()
 
-    def events(self, checkpoint_every: int) -> Iterator[Progress | Rung | None]:
-        """Train to the recipe's last iteration."""
+    def events(self, checkpoint_every: int) -> Generator[Progress | Rung | None, None, float]:
+        """Train to the recipe's last iteration, and return the temperature of the network."""
         trainer, metadata = self.trainer, self.run.metadata
-        rungs, snapshots = _rungs(metadata.recipe), set(metadata.recipe.training.record_at)
-        yield from self._evaluate(rungs, snapshots)
-        for progress in trainer.iterate(rungs | snapshots, checkpoint_every):
+        yield from self._evaluate()
+        for progress in trainer.iterate(self.rungs | self.snapshots, checkpoint_every):
             metadata.iteration = progress.iteration
             metadata.seconds = min(metadata.seconds + progress.seconds, MAX_SECONDS)
             speed = len(progress.losses) / progress.seconds
             append_metrics(self.run.metrics_file, progress.iteration, progress.losses, progress.accuracies, speed)
             yield progress
-            yield from self._evaluate(rungs, snapshots)
-            if (
-                trainer.iteration % checkpoint_every == 0
-                and trainer.iteration < metadata.recipe.training.iterations
-            ):
+            yield from self._evaluate()
+            if trainer.iteration % checkpoint_every == 0:
                 self._save_checkpoint()
-        yield from self._calibrate()
+        training, validation = metadata.recipe.training, self.dataset.validation
+        if training.include_validation:  # which says nothing about new images then
+            return training.temperature or 1.0
+        logits = yield from interruptible_logits(trainer.trained_model(), validation)
+        return fit_temperature(logits, validation.labels)
 
-    def save(self, status: Status) -> None:
+    def save(self, status: Status, temperature: float = 1.0) -> None:
         """Write the network, a checkpoint and the metadata."""
         if self.trainer.iteration != self.saved_at:
             self._save_checkpoint()
         save_model(self.trainer.trained_model(), self.run.model_file)
-        self.run.metadata.status, self.run.metadata.temperature = status, self.temperature
+        self.run.metadata.status, self.run.metadata.temperature = status, temperature
         self.run.save()
 
-    def _calibrate(self) -> Iterator[None]:
-        """Find the temperature on the validation split or, if that was trained on, in the recipe."""
-        training, split = self.run.metadata.recipe.training, self.dataset.validation
-        if training.include_validation:
-            self.temperature = training.temperature or 1.0
-        else:
-            logits = yield from interruptible_logits(self.trainer.trained_model(), split)
-            self.temperature = fit_temperature(logits, split.labels)
-
-    def _evaluate(self, rungs: set[int], snapshots: set[int]) -> Iterator[Rung | None]:
+    def _evaluate(self) -> Iterator[Rung | None]:
         """Classify the test split if the recipe asks for a rung or a snapshot after this iteration."""
         iteration, ladder, test = self.trainer.iteration, self.run.metadata.ladder, self.dataset.test
-        wants_rung = iteration in rungs and all(rung.iteration != iteration for rung in ladder)
-        wants_snapshot = iteration in snapshots and not has_snapshot(self.run.snapshots, iteration)
+        wants_rung = iteration in self.rungs and all(rung.iteration != iteration for rung in ladder)
+        wants_snapshot = iteration in self.snapshots and not has_snapshot(self.run.snapshots, iteration)
         if not (wants_rung or wants_snapshot):
             return
         model = self.trainer.trained_model()
@@ -279,10 +256,9 @@ class _Loop:
             self._check_finite([logits, *model.get_weights()])
             save_snapshot(self.run.snapshots, take_snapshot(iteration, accuracy, model, logits, test.labels))
         if wants_rung:
-            rung = Rung(iteration=iteration, accuracy=accuracy)
-            ladder.append(rung)
+            ladder.append(Rung(iteration=iteration, accuracy=accuracy))
             self.run.save()
-            yield rung
+            yield ladder[-1]
 
     def _state(self) -> dict[str, np.ndarray]:
         return self.trainer.state() | {"seconds": np.array(self.run.metadata.seconds)}

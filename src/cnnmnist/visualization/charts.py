@@ -1,8 +1,8 @@
-"""Charts: confusion matrices, learning curves and embeddings."""
+"""Charts: confusion matrices, learning curves, embeddings, calibration and robustness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,18 +11,17 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import ScalarFormatter
 
 from cnnmnist.calibration import BINS, Calibration
-from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, text_width
+from cnnmnist.visualization.figures import DPI, LARGE, SMALL, Figure, style_axes, text_width
 from cnnmnist.visualization.grids import Array
+
+if TYPE_CHECKING:
+    from cnnmnist.robustness import Curve
 
 LARGEST_COUNTED_MATRIX = 20  # classes; in a larger matrix nobody could read the numbers
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 LOGIT_RANGE = (0.001, 0.9999)
 LOGIT_TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 LARGEST_CURVE = 1_000  # points
-
-
-def _percent(value: float, place: int | None = None) -> str:
-    return f"{100 * value:g} %"
 
 
 def draw_confusion_matrix(matrix: Array, class_names: Sequence[str], title: str = "") -> Figure:
@@ -86,35 +85,27 @@ def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
     loss_axes, accuracy_axes = figure.subplots(2, sharex=True)
     lines = []
     for number, curve in enumerate(curves):
-        color = f"C{number % 10}"
-        style: dict[str, Any] = {"color": color, "linestyle": LINE_STYLES[number // 10 % len(LINE_STYLES)]}
-        for axes, values, limits in (
-            (loss_axes, curve.losses, ()),
-            (accuracy_axes, curve.accuracies, LOGIT_RANGE),
-        ):
+        color, style = f"C{number % 10}", LINE_STYLES[number // 10 % len(LINE_STYLES)]
+        parts = (loss_axes, curve.losses, (0.0, np.inf)), (accuracy_axes, curve.accuracies, LOGIT_RANGE)
+        for axes, values, limits in parts:
             iterations, smoothed = _smoothed(np.atleast_2d(values), window)
-            smoothed = smoothed.clip(*limits) if limits else smoothed
-            lines += axes.plot(iterations, smoothed.mean(axis=0), linewidth=1, **style)
+            smoothed = smoothed.clip(*limits)
+            lines += axes.plot(iterations, smoothed.mean(axis=0), linewidth=1, color=color, linestyle=style)
             if len(smoothed) > 1:
                 low, high = smoothed.min(axis=0), smoothed.max(axis=0)
                 axes.fill_between(iterations, low, high, color=color, alpha=0.2, linewidth=0)
         iterations, accuracies = np.array(curve.ladder, float).reshape(-1, 2).T
-        style = {"color": color, "markersize": 6, "markeredgecolor": "white", "zorder": 3, "clip_on": False}
-        accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), "o", **style)
-    loss_axes.set_yscale("log")
-    loss_axes.set_ylabel(f"Training loss{over}", size=SMALL)
-    accuracy_axes.set_yscale("logit")
+        circle: dict[str, Any] = {"markersize": 6, "markeredgecolor": "white", "zorder": 3, "clip_on": False}
+        accuracy_axes.plot(iterations, accuracies.clip(*LOGIT_RANGE), "o", color=color, **circle)
+    loss_axes.set(yscale="log", ylabel=f"Training loss{over}")
     lowest = min((min(line.get_ydata(), default=1.0) for line in accuracy_axes.lines), default=1.0)
+    accuracy_axes.set(yscale="logit", ylim=(min(0.5, 0.8 * lowest), LOGIT_RANGE[1]), xlabel="Iterations")
     accuracy_axes.set_yticks(LOGIT_TICKS, [f"{100 * tick:g}%" for tick in LOGIT_TICKS])
     accuracy_axes.minorticks_off()
-    accuracy_axes.set_ylim(min(0.5, 0.8 * lowest), LOGIT_RANGE[1])
-    accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)", size=SMALL)
-    accuracy_axes.set_xlabel("Iterations", size=SMALL)
+    accuracy_axes.set_ylabel(f"Batch accuracy{over}\nand test accuracy (circles)")
     accuracy_axes.xaxis.set_major_formatter("{x:,.0f}")
     for axes in (loss_axes, accuracy_axes):
-        axes.grid(color="0.9", linewidth=0.6)
-        axes.tick_params(labelsize=SMALL)
-        axes.spines[["top", "right"]].set_visible(False)
+        style_axes(axes)
     # legend() ignores a name that begins with an underscore, but text.set() takes it.
     lines = lines[1::2]  # those of the accuracies
     legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", fontsize=SMALL, frameon=False)
@@ -129,18 +120,14 @@ def draw_rate_test(rates: Array, losses: Array, smoothed: Array, marks: Mapping[
     axes = figure.add_subplot(xscale="log", yscale="log")
     axes.plot(rates, losses, color="0.75", linewidth=0.8)
     axes.plot(rates, smoothed, color="C0")
-    for number, (name, rate) in enumerate(marks.items(), 1):
-        axes.axvline(
-            rate, color=f"C{number}", linestyle=LINE_STYLES[number % len(LINE_STYLES)], label=f"{name}: {rate:.2g}"
-        )
-    axes.set_xlabel("Learning rate", size=SMALL)
-    axes.set_ylabel("Training loss, and its running mean", size=SMALL)
+    for number, (name, rate) in enumerate(marks.items()):
+        label = f"{name}: {rate:.2g}"
+        axes.axvline(rate, color=f"C{number + 1}", linestyle=LINE_STYLES[number], label=label)
+    axes.set(xlabel="Learning rate", ylabel="Training loss, and its running mean")
     axes.set_ylim(0.7 * smoothed.min(), 1.3 * smoothed[np.isfinite(smoothed)].max())
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.tick_params(which="both", labelsize=SMALL)
-    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        formatted("{x:g}")
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    style_axes(axes)
     axes.legend(fontsize=SMALL, frameon=False)
     return figure
 
@@ -168,21 +155,18 @@ def draw_embedding(
     """
     figure = Figure(figsize=(7, 7.4), dpi=DPI, layout="constrained")
     axes = figure.add_subplot(aspect="equal", xticks=[], yticks=[])
-    wrong = predicted != labels
-    size = min(60.0, 24_000 / len(points))
-    classes = len(class_names)
+    wrong, classes = predicted != labels, len(class_names)
     colors = colormaps["tab10" if classes <= 10 else "tab20" if classes <= 20 else "turbo"]
-    if classes > 20:
-        colors = colors.resampled(classes)
+    colors = colors.resampled(classes) if classes > 20 else colors
+    size = min(60.0, 24_000 / len(points))
     edge: dict[str, Any] = {"s": size + 14, "edgecolor": "black", "linewidth": 0.8}
-    for number in np.unique(labels):
-        right, missed = (points[(labels == number) & chosen] for chosen in (~wrong, wrong))
+    for chosen, look in ((~wrong, {"s": size, "linewidth": 0, "alpha": 0.7}), (wrong, edge)):
         # Rasterized, because viewers are slow with the outlines of thousands of points.
-        style: dict[str, Any] = {"color": colors(number), "rasterized": True, "clip_on": False}
-        axes.scatter(right[:, 0], right[:, 1], size, linewidth=0, alpha=0.7, zorder=1, **style)
-        axes.scatter(missed[:, 0], missed[:, 1], zorder=2, **style, **edge)
+        of_classes = colors(labels[chosen].astype(int))
+        axes.scatter(*points[chosen].T, color=of_classes, rasterized=True, clip_on=False, zorder=1, **look)
+    for number in np.unique(labels):
         x, y = np.median(points[labels == number], axis=0)
-        style = {"size": LARGE, "weight": "bold", "ha": "center", "va": "center", "zorder": 3}
+        style: dict[str, Any] = {"size": LARGE, "weight": "bold", "ha": "center", "va": "center", "zorder": 3}
         label = axes.text(x, y, class_names[number], parse_math=False, **style)
         label.set_path_effects([withStroke(linewidth=3, foreground="white")])
     mark = axes.scatter([], [], color="white", **edge)
@@ -216,12 +200,41 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
     right.plot(covered[places], accuracies[places], color="C1")
     right.set(xlim=(0, 1), xlabel="Fraction of the images answered, the surest first", ylabel="Accuracy on them")
     for axes in (left, right):
-        axes.grid(color="0.9", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(labelsize=SMALL)
-        axes.spines[["top", "right"]].set_visible(False)
+        style_axes(axes)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(_percent)
+            axis.set_major_formatter(lambda value, place: f"{100 * value:g} %")
     error = f"expected calibration error {calibration.error:.2%}"
     figure.suptitle(f"{title}: {error}" if title else error, size=LARGE)
+    return figure
+
+
+def draw_robustness(curves: "Sequence[Curve]", class_names: Sequence[str], title: str = "") -> Figure:
+    """Draw a row for each curve: the accuracies, and one image at each severity.
+
+    Args:
+        curves: at least one, as :func:`cnnmnist.robustness.robustness` yields them.
+        class_names: one for each class; that of the answer is above each image, in red where the answer changed.
+        title: title of the figure.
+    """
+    figure = Figure(figsize=(9.5, 0.6 + 1.15 * len(curves)), dpi=DPI, layout="constrained")
+    figure.suptitle(title, size=LARGE, parse_math=False)
+    count = len(curves[0].examples)
+    for curve, (axes, *panels) in zip(
+        curves,
+        figure.subplots(len(curves), 1 + count, squeeze=False, width_ratios=[3.2, *[1] * count]),
+        strict=True,
+    ):
+        axes.plot(curve.accuracies, "o-", markersize=4, linewidth=1.2, clip_on=False)
+        axes.set_xticks(range(count), ["none", *(f"{amount:.3g}" for amount in curve.amounts)])
+        axes.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
+        axes.set_ylim(0, 1)
+        axes.set_title(f"{curve.name} ({curve.unit})", size=SMALL, loc="left", pad=5)
+        style_axes(axes)
+        axes.tick_params(labelsize=SMALL - 1, length=2)
+        for panel, image, answer in zip(panels, curve.examples, curve.predicted, strict=True):
+            panel.imshow(image, "binary", vmin=0, vmax=1, interpolation="none")
+            panel.set(xticks=[], yticks=[])
+            color = "black" if answer == curve.predicted[0] else "#c00000"
+            panel.set_title(class_names[answer], size=SMALL, pad=2, color=color, parse_math=False)
+            panel.spines[:].set(color="0.75")
     return figure
