@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -44,13 +43,42 @@ def recording(run: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (run / "recording").iterdir()}
 
 
+class Forked:
+    """A command in a process with TensorFlow, to be treated as a ``subprocess.Popen``."""
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        self.files = folder / "out", folder / "err"
+        for file in self.files:
+            file.touch()
+        self.process = processes.start([*map(str, arguments)], folder, dict(os.environ), self.files)
+        self.kill = self.process.kill
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        assert self.process.pid
+        os.kill(self.process.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, ...]:
+        self.process.join(timeout)
+        return tuple(file.read_text() for file in self.files)
+
+
+Process = subprocess.Popen[str] | Forked
+
+
 def launched(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command(*arguments), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
-def wait_until(process: subprocess.Popen[str], reached: Callable[[], Any]) -> None:
+def wait_until(process: Process, reached: Callable[[], Any]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if reached():
@@ -60,9 +88,9 @@ def wait_until(process: subprocess.Popen[str], reached: Callable[[], Any]) -> No
     raise AssertionError(process.communicate())
 
 
-def started(folder: Path, *arguments: object, iterations: int) -> subprocess.Popen[str]:
+def started(folder: Path, *arguments: object, iterations: int) -> Forked:
     """A training in the background that has done some iterations."""
-    process = launched(folder, *arguments)
+    process = Forked(folder, *arguments)
 
     def reached() -> bool:
         return any(
@@ -73,9 +101,10 @@ def started(folder: Path, *arguments: object, iterations: int) -> subprocess.Pop
     return process
 
 
-def ended(process: subprocess.Popen[str]) -> Result:
+def ended(process: Process) -> Result:
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in err
+    assert process.returncode is not None
     return Result(process.returncode, out, err)
 
 
@@ -213,13 +242,6 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path, undisturb
     check_kills(tmp_path, undisturbed, kills=2)
 
 
-def background(folder: Path, *arguments: object) -> BaseProcess:
-    files = folder / "out", folder / "err"
-    for file in files:
-        file.touch()
-    return processes.start([*map(str, arguments)], folder, dict(os.environ), files)
-
-
 def points(run: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard shows of a run, without times and images."""
     events = EventAccumulator(str(run), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
@@ -249,9 +271,11 @@ def test_killed_100_times_inside_training_beside_an_export(tmp_path: Path) -> No
         for number in range(KILLS_OF_A_RUN):
             done = (run / "metrics.jsonl").read_bytes().count(b"\n")
             kind = "saved-model" if number % 4 == 3 else "weights"
-            export = background(folder, "export", "run", "--format", kind, "--output", run / f"exported-{kind}")
+            output = run / f"exported-{kind}"
+            export = Forked(folder, "export", "run", "--format", kind, "--output", output).process
             every = 50 if number % 2 else 1
-            training = background(folder, "train", "--resume", "run", "--tensorboard", "--checkpoint-every", every)
+            arguments = ["train", "--resume", "run", "--tensorboard", "--checkpoint-every", every]
+            training = Forked(folder, *arguments).process
             while training.is_alive() and (run / "metrics.jsonl").read_bytes().count(b"\n") < min(done + 1, 2_990):
                 time.sleep(0.005)
             time.sleep(random.uniform(0.0, 0.3))
