@@ -32,7 +32,7 @@ def metrics(run: Path) -> list[list[float]]:
 
 def test_two_workers_train_the_run_of_one_process_and_the_chief_alone_writes(tmp_path: Path) -> None:
     arguments = ["--iterations", 150, "--record-at", "7,150", "--precision", "float32", "--json"]
-    chief, other = run_cluster([command(*TRAIN, *arguments)] * 2, tmp_path)
+    chief, other = run_cluster([[*TRAIN, *arguments]] * 2, tmp_path)
     assert (chief.status, other.status) == (0, 0), (chief, other)
     assert "Strategy multi-worker: 2 x 8 images per iteration" in chief.err
     assert "Optimization Iteration:    101" in chief.err
@@ -75,9 +75,7 @@ def test_workers_that_would_train_something_else_all_stop_before_the_first_itera
     for part in ("images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"):
         for stem in ("train", "t10k"):
             shutil.copy(EMBEDDED / f"t10k-{part}", data / f"{stem}-{part}")
-    commands = [
-        command(*TRAIN, *(str(each).format(data=data) for each in arguments)) for arguments in (chiefs, others)
-    ]
+    commands = [[*TRAIN, *(str(each).format(data=data) for each in arguments)] for arguments in (chiefs, others)]
     results = run_cluster(commands, tmp_path)
     for number, result in enumerate(results):
         assert result.status == 1

@@ -1,7 +1,6 @@
 """``cnnmnist train`` stopped by signals, kills, full disks and vanishing directories, and what is left then."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import SMALL, Cli, Result, command, only_run, run_cli
-from support import processes
+from support.processes import Forked, Process
 
 resource = pytest.importorskip("resource", reason="Windows has no signals for other processes")
 
@@ -41,35 +40,6 @@ def iterations_in_metrics(run: Path) -> list[int]:
 
 def recording(run: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (run / "recording").iterdir()}
-
-
-class Forked:
-    """A command in a process with TensorFlow, to be treated as a ``subprocess.Popen``."""
-
-    def __init__(self, folder: Path, *arguments: object) -> None:
-        self.files = folder / "out", folder / "err"
-        for file in self.files:
-            file.touch()
-        self.process = processes.start([*map(str, arguments)], folder, dict(os.environ), self.files)
-        self.kill = self.process.kill
-
-    @property
-    def returncode(self) -> int | None:
-        return self.process.exitcode
-
-    def poll(self) -> int | None:
-        return self.process.exitcode
-
-    def send_signal(self, number: int) -> None:
-        assert self.process.pid
-        os.kill(self.process.pid, number)
-
-    def communicate(self, timeout: float | None = None) -> tuple[str, ...]:
-        self.process.join(timeout)
-        return tuple(file.read_text() for file in self.files)
-
-
-Process = subprocess.Popen[str] | Forked
 
 
 def launched(folder: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -272,23 +242,25 @@ def test_killed_100_times_inside_training_beside_an_export(tmp_path: Path) -> No
             done = (run / "metrics.jsonl").read_bytes().count(b"\n")
             kind = "saved-model" if number % 4 == 3 else "weights"
             output = run / f"exported-{kind}"
-            export = Forked(folder, "export", "run", "--format", kind, "--output", output).process
+            export = Forked(folder, "export", "run", "--format", kind, "--output", output)
             every = 50 if number % 2 else 1
             arguments = ["train", "--resume", "run", "--tensorboard", "--checkpoint-every", every]
-            training = Forked(folder, *arguments).process
-            while training.is_alive() and (run / "metrics.jsonl").read_bytes().count(b"\n") < min(done + 1, 2_990):
+            training = Forked(folder, *arguments)
+            while training.poll() is None and (run / "metrics.jsonl").read_bytes().count(b"\n") < min(
+                done + 1, 2_990
+            ):
                 time.sleep(0.005)
             time.sleep(random.uniform(0.0, 0.3))
             training.kill()
-            training.join()
+            training.communicate()
             trained = (run / "metrics.jsonl").read_bytes().count(b"\n")
-            hit = training.exitcode == -signal.SIGKILL and status(run) == "running" and 0 < trained < 3_000
+            hit = training.returncode == -signal.SIGKILL and status(run) == "running" and 0 < trained < 3_000
             hits, missed = hits + hit, missed + (not hit)
             if number % 3:
                 export.kill()
-            export.join()
-            exports += export.exitcode == 0
-            assert export.exitcode in (0, -signal.SIGKILL), (folder / "err").read_text()
+            printed = export.communicate()
+            exports += export.returncode == 0
+            assert export.returncode in (0, -signal.SIGKILL), printed
             left = [path.name for path in run.rglob(".*.tmp*")]
             in_training += any("exported" not in name for name in left)
             in_export += any("exported" in name for name in left)
