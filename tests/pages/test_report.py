@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -49,10 +48,12 @@ def test_it_tells_what_the_run_did_and_names_no_place(written: Path, trained: tu
 def test_command_and_recipe_train_the_same_run_again(
     written: Path, trained: tuple[Path, Result], tmp_path: Path
 ) -> None:
-    page = written.read_text("utf-8")
-    assert "<pre>cnnmnist train --config recipe.yaml --dataset mnist5k</pre>" in page
-    (link,) = re.findall(r'<a download="recipe.yaml" href="data:text/yaml,([^"]*)">', page)
-    (tmp_path / "recipe.yaml").write_text(unquote(link), "utf-8")
+    assert "<pre>cnnmnist train --config recipe.yaml --dataset mnist5k</pre>" in written.read_text("utf-8")
+    with started() as browser, visited(browser, written) as page:
+        with page.expect_download() as download:
+            page.get_by_role("link", name="recipe.yaml").click()
+        assert download.value.suggested_filename == "recipe.yaml"
+        download.value.save_as(tmp_path / "recipe.yaml")
     assert load_recipe(tmp_path / "recipe.yaml") == load_run("latest", trained[0] / "runs").metadata.recipe
 
 

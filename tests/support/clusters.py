@@ -27,7 +27,7 @@ def started(
     """Start command i in the folder ``worker-i``; no process is left when the block ends.
 
     The arguments of ``cnnmnist`` alone, such as ["train", ...], start in a process that has TensorFlow already. Only
-    a command with its program does what Python does at its end, such as to tell others why a worker refuses.
+    a command with a program does what Python does at its end, such as to tell others why it refuses.
     """
     workers: list[Process] = []
     try:
