@@ -26,7 +26,7 @@ def started(
 ) -> Iterator[list[Process]]:
     """Start command i in the folder ``worker-i``; no process is left when the block ends.
 
-    The arguments of ``cnnmnist`` alone, such as ["train", ...], start in a process that has TensorFlow already. Only
+    The arguments of ``cnnmnist`` alone, such as ["train", ...], start in a process with TensorFlow. Only
     a command with a program does what Python does at its end, such as to tell others why it refuses.
     """
     workers: list[Process] = []
