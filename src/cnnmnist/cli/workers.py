@@ -57,6 +57,7 @@ def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
         return None
     with terminal.waiting("Starting TensorFlow"):
         from cnnmnist.distributed.strategy import distribute
+        from cnnmnist.runs.metadata import versions
     if not cluster:
         return distribute(options.strategy)
     named = " that TF_CONFIG names" if options.cluster == "tf-config" else ""
@@ -65,7 +66,8 @@ def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
     with _ended_after(options.cluster_timeout, cluster):
         distribution = distribute(options.strategy, cluster, options.cluster_timeout)
         same = {"--resume": options.resume is not None, "--checkpoint-every": options.checkpoint_every}
-        distribution.check_same_start(same | (options.overrides if options.resume else {}))
+        programs = {f"the version of {name}": version for name, version in versions().items()}
+        distribution.check_same(programs | same | (options.overrides if options.resume else {}))
     return distribution
 
 
@@ -120,10 +122,12 @@ def check_same_training(
 ) -> None:
     """Refuse, before anything is written, what the replicas could not train together."""
     if distribution:
+        from cnnmnist.recipes import flatten
         from cnnmnist.training.step import check_divisible
 
         check_divisible(recipe.training.batch_size, distribution.replicas)
-        distribution.check_same_training(recipe, dataset)
+        facts = {"the data set's digest": dataset.digest} | flatten(recipe.model_dump(mode="json"))
+        distribution.check_same(facts)
 
 
 def follow_chief(options: TrainOptions, cluster: "Cluster", terminal: Terminal) -> None:
