@@ -7,11 +7,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cnnmnist.data.loading import EMBEDDED
+from cnnmnist.data.loading import EMBEDDED, load_dataset
 from cnnmnist.distributed.cluster import Cluster
-from cnnmnist.runs.store import SHIPPED
+from cnnmnist.runs.store import SHIPPED, load_run
+from cnnmnist.training.step import Trainer
 from conftest import SMALL, Cli, command, only_run
 from support.addresses import free_addresses, tf_config
 from support.clusters import LONG, cluster, ended, run_cluster, started, wait_for_iterations, weights
@@ -28,9 +30,9 @@ def metrics(run: Path) -> list[list[float]]:
     return [[line[key] for key in ("iteration", "loss", "accuracy")] for line in lines]
 
 
-def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -> None:
-    arguments = ["--iterations", 150, "--record-at", "7,150", "--json"]
-    chief, other = run_cluster([command(*TRAIN, *arguments)] * 2, tmp_path)
+def test_two_workers_train_the_run_of_one_process_and_the_chief_alone_writes(tmp_path: Path) -> None:
+    arguments = ["--iterations", 150, "--record-at", "7,150", "--precision", "float32", "--json"]
+    chief, other = run_cluster([[*TRAIN, *arguments]] * 2, tmp_path)
     assert (chief.status, other.status) == (0, 0), (chief, other)
     assert "Strategy multi-worker: 2 x 8 images per iteration" in chief.err
     assert "Optimization Iteration:    101" in chief.err
@@ -45,6 +47,9 @@ def test_two_workers_train_one_run_that_the_chief_alone_writes(tmp_path: Path) -
     ]  # fmt: skip
     assert [line[0] for line in metrics(run)] == list(range(1, 151))
     assert sorted(path.name for path in (run / "recording").iterdir()) == ["000000007.npz", "000000150.npz"]
+    alone = Trainer(load_run(str(run), tmp_path).metadata.recipe, load_dataset("mnist5k"))
+    losses = np.concatenate([progress.losses for progress in alone.iterate([150])])
+    np.testing.assert_allclose(np.array(metrics(run))[:, 1], losses, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +75,7 @@ def test_workers_that_would_train_something_else_all_stop_before_the_first_itera
     for part in ("images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"):
         for stem in ("train", "t10k"):
             shutil.copy(EMBEDDED / f"t10k-{part}", data / f"{stem}-{part}")
-    commands = [
-        command(*TRAIN, *(str(each).format(data=data) for each in arguments)) for arguments in (chiefs, others)
-    ]
+    commands = [[*TRAIN, *(str(each).format(data=data) for each in arguments)] for arguments in (chiefs, others)]
     results = run_cluster(commands, tmp_path)
     for number, result in enumerate(results):
         assert result.status == 1

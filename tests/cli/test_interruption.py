@@ -1,14 +1,12 @@
 """``cnnmnist train`` stopped by signals, kills, full disks and vanishing directories, and what is left then."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -18,7 +16,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import SMALL, Cli, Result, command, only_run, run_cli
-from support import processes
+from support.processes import Forked, Process
 
 resource = pytest.importorskip("resource", reason="Windows has no signals for other processes")
 
@@ -50,7 +48,7 @@ def launched(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(process: subprocess.Popen[str], reached: Callable[[], Any]) -> None:
+def wait_until(process: Process, reached: Callable[[], Any]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if reached():
@@ -60,9 +58,9 @@ def wait_until(process: subprocess.Popen[str], reached: Callable[[], Any]) -> No
     raise AssertionError(process.communicate())
 
 
-def started(folder: Path, *arguments: object, iterations: int) -> subprocess.Popen[str]:
+def started(folder: Path, *arguments: object, iterations: int) -> Forked:
     """A training in the background that has done some iterations."""
-    process = launched(folder, *arguments)
+    process = Forked(folder, *arguments)
 
     def reached() -> bool:
         return any(
@@ -73,9 +71,10 @@ def started(folder: Path, *arguments: object, iterations: int) -> subprocess.Pop
     return process
 
 
-def ended(process: subprocess.Popen[str]) -> Result:
+def ended(process: Process) -> Result:
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in err
+    assert process.returncode is not None
     return Result(process.returncode, out, err)
 
 
@@ -213,13 +212,6 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path: Path, undisturb
     check_kills(tmp_path, undisturbed, kills=2)
 
 
-def background(folder: Path, *arguments: object) -> BaseProcess:
-    files = folder / "out", folder / "err"
-    for file in files:
-        file.touch()
-    return processes.start([*map(str, arguments)], folder, dict(os.environ), files)
-
-
 def points(run: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard shows of a run, without times and images."""
     events = EventAccumulator(str(run), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
@@ -249,22 +241,26 @@ def test_killed_100_times_inside_training_beside_an_export(tmp_path: Path) -> No
         for number in range(KILLS_OF_A_RUN):
             done = (run / "metrics.jsonl").read_bytes().count(b"\n")
             kind = "saved-model" if number % 4 == 3 else "weights"
-            export = background(folder, "export", "run", "--format", kind, "--output", run / f"exported-{kind}")
+            output = run / f"exported-{kind}"
+            export = Forked(folder, "export", "run", "--format", kind, "--output", output)
             every = 50 if number % 2 else 1
-            training = background(folder, "train", "--resume", "run", "--tensorboard", "--checkpoint-every", every)
-            while training.is_alive() and (run / "metrics.jsonl").read_bytes().count(b"\n") < min(done + 1, 2_990):
+            arguments = ["train", "--resume", "run", "--tensorboard", "--checkpoint-every", every]
+            training = Forked(folder, *arguments)
+            while training.poll() is None and (run / "metrics.jsonl").read_bytes().count(b"\n") < min(
+                done + 1, 2_990
+            ):
                 time.sleep(0.005)
             time.sleep(random.uniform(0.0, 0.3))
             training.kill()
-            training.join()
+            training.communicate()
             trained = (run / "metrics.jsonl").read_bytes().count(b"\n")
-            hit = training.exitcode == -signal.SIGKILL and status(run) == "running" and 0 < trained < 3_000
+            hit = training.returncode == -signal.SIGKILL and status(run) == "running" and 0 < trained < 3_000
             hits, missed = hits + hit, missed + (not hit)
             if number % 3:
                 export.kill()
-            export.join()
-            exports += export.exitcode == 0
-            assert export.exitcode in (0, -signal.SIGKILL), (folder / "err").read_text()
+            printed = export.communicate()
+            exports += export.returncode == 0
+            assert export.returncode in (0, -signal.SIGKILL), printed
             left = [path.name for path in run.rglob(".*.tmp*")]
             in_training += any("exported" not in name for name in left)
             in_export += any("exported" in name for name in left)

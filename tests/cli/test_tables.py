@@ -63,15 +63,18 @@ cells = st.text("ab \u65e5\u00e4-", max_size=6) | st.builds(
     st.integers(0, 3),
     st.sampled_from(["", "A title"]),
     st.integers(10, 60),
+    st.booleans(),
 )
 def test_many_rows_look_as_rich_draws_them(
-    rows: list[tuple[tables.Cell, ...]], left: int, title: str, width: int
+    rows: list[tuple[tables.Cell, ...]], left: int, title: str, width: int, compact: bool
 ) -> None:
     def drawn(many: int) -> list[str]:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(tables, "MANY", many)
             text = printed(
-                make_table(["one", "two", "three"], rows, left=left, title=title), width=width, soft_wrap=False
+                make_table(["one", "two", "three"], rows, left=left, title=title, compact=compact),
+                width=width,
+                soft_wrap=False,
             )
         return [line.rstrip() for line in text.splitlines()]
 
@@ -104,3 +107,11 @@ def test_a_table_that_fits_with_shorter_headings_or_folded_names_keeps_to_the_wi
     monkeypatch.setenv("COLUMNS", str(width))
     table = make_table(["name", "a long heading", "another long heading"], [["n" * 50, "12.5%", "1,000"]] * 2)
     assert all(len(line) <= width for line in printed(table).splitlines())
+
+
+def test_headings_are_shortened_before_names_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = ["20261126-000000-tutorial", "tutorial", "mnist5k", "10,000", "98.50%", "0:01:23", "finished"]
+    shown = printed(make_table([f"{cell} of a run" for cell in row], [row], left=3, compact=True)).splitlines()
+    assert shown[-2].split() == row
+    assert max(map(len, shown)) <= 80

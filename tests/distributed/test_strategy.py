@@ -31,7 +31,7 @@ tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceCo
 if cluster := cluster_from_environment():
     cluster.wait(120)
 distribution = distribute(kind, cluster, 120)
-digits = load_dataset(data_dir=Path(data_dir)) if data_dir else load_dataset("mnist5k")
+digits = load_dataset(data_dir=Path(data_dir))
 trainer = Trainer(load_recipe(overrides={"training.iterations": int(iterations)}), digits, distribution.strategy)
 
 def bits():
@@ -51,27 +51,27 @@ predicted = training_logits(trainer.trained_model(), digits.test.images).argmax(
 found = float((predicted == digits.test.labels).mean())
 print(json.dumps({"replicas": distribution.replicas, "digests": digests, "accuracy": found}))
 """
-FEW, MANY = 30, 300
+ITERATIONS = 300
 MOST_DIFFERENCE = 5e-3  # of a weight, after 300 iterations
 MOST_ACCURACY = 0.002
 
 
-def command(kind: str, devices: int, iterations: int, data_dir: str, out: str) -> list[str]:
-    return [sys.executable, "-c", SCRIPT, kind, str(devices), str(iterations), data_dir, out]
+def command(kind: str, devices: int, data_dir: Path, out: str) -> list[str]:
+    return [sys.executable, "-c", SCRIPT, kind, str(devices), str(ITERATIONS), str(data_dir), out]
 
 
-def train(name: str, iterations: int, folder: Path, data_dir: str = "") -> list[dict[str, Any]]:
+def train(name: str, folder: Path, data_dir: Path) -> list[dict[str, Any]]:
     """What each process of the single, mirrored or multi-worker training printed."""
     kind, _, count = name.partition("-")
     own = folder / name
     own.mkdir()
     if kind == "workers":
-        commands = [command("multi-worker", 1, iterations, data_dir, f"../{i}") for i in range(int(count))]
+        commands = [command("multi-worker", 1, data_dir, f"../{i}") for i in range(int(count))]
         with cluster(commands, own) as workers:
             results = [ended(worker) for worker in workers]
     else:
         done = subprocess.run(
-            command(kind, int(count or 1), iterations, data_dir, "0"),
+            command(kind, int(count or 1), data_dir, "0"),
             cwd=own, capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
         results = [Result(done.returncode, done.stdout, done.stderr)]
@@ -79,8 +79,21 @@ def train(name: str, iterations: int, folder: Path, data_dir: str = "") -> list[
     return [json.loads(each.out) for each in results]
 
 
-def check_same_network(name: str, folder: Path, single: list[dict[str, Any]], iterations: int, data: str) -> None:
-    processes = train(name, iterations, folder, data)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> tuple[Path, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("alone")
+    return folder, train("single", folder, mnist_dir)
+
+
+@pytest.mark.long
+@pytest.mark.full
+@pytest.mark.xdist_group("clusters")
+@pytest.mark.parametrize("name", ["mirrored-2", "mirrored-4", "workers-1", "workers-2", "workers-4"])
+def test_after_300_iterations_on_mnist_it_is_the_network_of_a_single_process(
+    name: str, alone: tuple[Path, list[dict[str, Any]]], mnist_dir: Path
+) -> None:
+    folder, single = alone
+    processes = train(name, folder, mnist_dir)
     assert all(each["replicas"] == int(name[-1]) for each in processes)
     for process in processes:
         for iteration, digests in process["digests"].items():
@@ -101,25 +114,3 @@ def check_same_network(name: str, folder: Path, single: list[dict[str, Any]], it
     assert worst <= 3e-6, "an array of few small numbers, such as a bias, has less to average over"
     assert difference <= MOST_DIFFERENCE
     assert points <= MOST_ACCURACY
-
-
-@pytest.mark.xdist_group("clusters")
-def test_two_workers_train_the_network_of_a_single_process(tmp_path: Path) -> None:
-    check_same_network("workers-2", tmp_path, train("single", FEW, tmp_path), FEW, "")
-
-
-@pytest.fixture(scope="module")
-def after_many(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> tuple[Path, list[dict[str, Any]]]:
-    folder = tmp_path_factory.mktemp("many")
-    return folder, train("single", MANY, folder, str(mnist_dir))
-
-
-@pytest.mark.long
-@pytest.mark.full
-@pytest.mark.xdist_group("clusters")
-@pytest.mark.parametrize("name", ["mirrored-2", "mirrored-4", "workers-1", "workers-2", "workers-4"])
-def test_after_300_iterations_on_mnist_it_is_still_that_network(
-    name: str, after_many: tuple[Path, list[dict[str, Any]]], mnist_dir: Path
-) -> None:
-    folder, single = after_many
-    check_same_network(name, folder, single, MANY, str(mnist_dir))

@@ -34,7 +34,11 @@ LAYERS = """images => images.map(image => Object.fromEntries(
     Object.entries(cnnmnist.read(Uint8Array.from(image)).layers).map(([name, values]) => [name, [...values]])))"""
 DRAW = """strokes => {
     const {text, digits} = cnnmnist.draw(strokes);
-    return {text, images: digits.map(({pixels}) => [...pixels])};
+    return {
+        text, shown: document.getElementById("text").textContent, doubts: digits.map(({doubtful}) => doubtful),
+        explained: getComputedStyle(document.getElementById("doubt")).visibility === "visible",
+        images: digits.map(({pixels}) => [...pixels]),
+    };
 }"""
 # Every kind of layer, in every order, with strides and odd sides.
 MODELS = {
@@ -170,18 +174,70 @@ def painted(strokes: list[Any], side: int = 560, fine: int = 4) -> Image.Image:
     return picture.reduce(fine)
 
 
-def test_drawings_are_read_as_predict_reads_their_pictures(browser: Any, pretrained: Path, tmp_path: Path) -> None:
-    pictures = [tmp_path / f"{number}.png" for number in range(len(DRAWINGS))]
-    for drawing, picture in zip(DRAWINGS, pictures, strict=True):
-        painted(drawing["strokes"]).save(picture)
-    said = run_cli("predict", "--run", "pretrained", "--json", *pictures, cwd=tmp_path).json
+def beside(numbers: tuple[int, int], gap: float, *between: Any) -> list[Any]:
+    """Two of the drawings beside each other, and strokes between them."""
+    strokes: list[Any] = [[[0.5 + x, 0.5 + y] for x, y in stroke] for stroke in between]
+    for number, place in zip(numbers, (-1, 1), strict=True):
+        own = [np.array(stroke) for stroke in DRAWINGS[number]["strokes"]]
+        low, high = np.min([stroke.min(axis=0) for stroke in own], axis=0), np.max(np.concatenate(own), axis=0)
+        edge = np.array([(high if place < 0 else low)[0], (low + high)[1] / 2])
+        scale = 0.3 / (high - low)[1]
+        strokes += [((stroke - edge) * scale + [0.5 + place * gap / 2, 0.5]).tolist() for stroke in own]
+    return strokes
+
+
+@pytest.fixture(scope="module")
+def readings(
+    browser: Any, pretrained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[tuple[Any, Any]]]:
+    """What the page reads in drawings, and what ``predict`` reads in pictures of them."""
+    single = [number for number, drawing in enumerate(DRAWINGS) if len(drawing["text"]) == 1]
+    pairs = list(zip(single[:12], single[12:24], strict=True))
+    minus, bow = [(-0.05, 0), (0.05, 0)], [(-0.05, 0.02), (0, 0), (0.05, 0.02)]
+    drawings = {
+        "recorded": [drawing["strokes"] for drawing in DRAWINGS],
+        "touching": [beside(pair, 0.02) for pair in pairs],
+        "signs": [beside(pair, 0.36, sign) for pair in pairs[:3] for sign in (minus, bow)],
+    }
+    folder = tmp_path_factory.mktemp("drawings")
+    pictures = []
+    for kind, each in drawings.items():
+        for number, strokes in enumerate(each):
+            pictures.append(folder / f"{kind}-{number}.png")
+            painted(strokes).save(pictures[-1])
+    predicted = iter(run_cli("predict", "--run", "pretrained", "--json", *pictures, cwd=folder).json)
     with visited(browser, pretrained) as page:
-        read = [page.evaluate(DRAW, drawing["strokes"])["text"] for drawing in DRAWINGS]
-    assert len(DRAWINGS) == 100
-    expected = ["".join(digit["name"] for digit in each.get("digits", [each])) for each in said]
-    same = sum(ours.replace("\n", "") == theirs for ours, theirs in zip(read, expected, strict=True))
-    assert same >= 98
-    assert sum(ours == drawing["text"] for ours, drawing in zip(read, DRAWINGS, strict=True)) >= 96
+        return {
+            kind: [(page.evaluate(DRAW, strokes), next(predicted)) for strokes in each]
+            for kind, each in drawings.items()
+        }
+
+
+def test_drawings_are_read_as_predict_reads_their_pictures(readings: dict[str, list[tuple[Any, Any]]]) -> None:
+    recorded = readings["recorded"]
+    assert len(recorded) == 100
+    same = [(page, predicted) for page, predicted in recorded if page["text"] == predicted["text"]]
+    assert len(same) >= 98
+    right = [page["text"] == drawing["text"] for (page, _), drawing in zip(recorded, DRAWINGS, strict=True)]
+    assert sum(right) >= 96
+    marks = [(page["doubts"], [digit["doubtful"] for digit in predicted["digits"]]) for page, predicted in same]
+    assert all(ours >= theirs for page, predicted in marks for ours, theirs in zip(page, predicted, strict=True))
+    assert sum(page == predicted for page, predicted in marks) >= 94  # the page also marks what is broad
+    for page, _ in recorded:
+        assert page["shown"].count("?") == sum(page["doubts"])
+        assert page["explained"] == any(page["doubts"])
+
+
+def test_digits_that_predict_splits_are_marked(readings: dict[str, list[tuple[Any, Any]]]) -> None:
+    unsplit = [page for page, predicted in readings["touching"] if len(page["text"]) < len(predicted["text"])]
+    assert len(unsplit) >= 3
+    assert all(any(page["doubts"]) for page in unsplit)
+
+
+def test_digits_beside_a_sign_are_marked(readings: dict[str, list[tuple[Any, Any]]]) -> None:
+    for page, predicted in readings["signs"]:
+        assert page["doubts"] == [digit["doubtful"] for digit in predicted["digits"]] == [True, True]
+        assert page["explained"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.evaluation import evaluate
 from cnnmnist.pages.report import report_page
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.store import load_run
 from conftest import Result, run_cli
 from support.pages import outside, started, visited
@@ -35,7 +36,6 @@ def test_it_tells_what_the_run_did_and_names_no_place(written: Path, trained: tu
     assert f"{100 * report.accuracy:.2f} %" in page
     assert run.metadata.dataset.digest in page
     assert run.metadata.processor in page
-    assert "cnnmnist train --config tutorial" in page
     assert page.count("<li><svg") == min(1_000, len(report.errors))
     assert page.count('class="line"') == 2
     assert page.count("data-label=") == np.count_nonzero(report.confusion_matrix)
@@ -45,10 +45,16 @@ def test_it_tells_what_the_run_did_and_names_no_place(written: Path, trained: tu
     assert "while it learned" in page
 
 
-def test_the_command_repeats_the_recipe(written: Path) -> None:
-    (command,) = re.findall(r"<pre>(cnnmnist train [^<]*)</pre>", written.read_text("utf-8"))
-    assert "--set training.iterations=120" in command
-    assert "--dataset mnist5k" in command
+def test_command_and_recipe_train_the_same_run_again(
+    written: Path, trained: tuple[Path, Result], tmp_path: Path
+) -> None:
+    assert "<pre>cnnmnist train --config recipe.yaml --dataset mnist5k</pre>" in written.read_text("utf-8")
+    with started() as browser, visited(browser, written) as page:
+        with page.expect_download() as download:
+            page.get_by_role("link", name="recipe.yaml").click()
+        assert download.value.suggested_filename == "recipe.yaml"
+        download.value.save_as(tmp_path / "recipe.yaml")
+    assert load_recipe(tmp_path / "recipe.yaml") == load_run("latest", trained[0] / "runs").metadata.recipe
 
 
 def test_cells_and_snapshots_can_be_opened(written: Path) -> None:

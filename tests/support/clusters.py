@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 from conftest import SMALL, Result
 from support.addresses import free_addresses, tf_config
+from support.processes import Forked, Process
 
 PATIENCE = 480  # seconds for a cluster to start or end, also on a busy machine
 # Long enough to be interrupted.
@@ -22,18 +23,26 @@ LONG += ["--evaluate-at", "1000"]
 @contextlib.contextmanager
 def started(
     commands: list[list[str]], folder: Path, environments: list[dict[str, str]] | None = None
-) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start command i in the folder ``worker-i``; no process is left when the block ends."""
-    workers = []
+) -> Iterator[list[Process]]:
+    """Start command i in the folder ``worker-i``; no process is left when the block ends.
+
+    The arguments of ``cnnmnist`` alone, such as ["train", ...], start in a process with TensorFlow. Only
+    a command with a program does what Python does at its end, such as to tell others why it refuses.
+    """
+    workers: list[Process] = []
     try:
         for index, command in enumerate(commands):
             own = folder / f"worker-{index}"
             own.mkdir(exist_ok=True)
+            environment = environments[index] if environments else {}
+            if command[0] == "train":
+                workers.append(Forked(own, *command, environment=environment))
+                continue
             workers.append(
                 subprocess.Popen(
                     command,
                     cwd=own,
-                    env=os.environ | (environments[index] if environments else {}),
+                    env=os.environ | environment,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
@@ -44,12 +53,15 @@ def started(
     finally:
         for worker in workers:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL) if hasattr(os, "killpg") else worker.kill()
+                if isinstance(worker, subprocess.Popen) and hasattr(os, "killpg"):
+                    os.killpg(worker.pid, signal.SIGKILL)
+                else:
+                    worker.kill()
             worker.communicate()
 
 
 @contextlib.contextmanager
-def cluster(commands: list[list[str]], folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
+def cluster(commands: list[list[str]], folder: Path) -> Iterator[list[Process]]:
     """Start commands as the workers of one ``TF_CONFIG``."""
     addresses = free_addresses(len(commands))
     environments = [{"TF_CONFIG": tf_config(addresses, index)} for index in range(len(commands))]
@@ -57,9 +69,10 @@ def cluster(commands: list[list[str]], folder: Path) -> Iterator[list[subprocess
         yield workers
 
 
-def ended(worker: subprocess.Popen[str]) -> Result:
+def ended(worker: Process) -> Result:
     out, err = worker.communicate(timeout=PATIENCE)
     assert "Traceback" not in err, err
+    assert worker.returncode is not None
     return Result(worker.returncode, out, err)
 
 

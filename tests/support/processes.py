@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 import runpy
+import subprocess
 import sys
+import tempfile
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,36 @@ def call(arguments: list[str], folder: Path, environment: dict[str, str], files:
         process.kill()
         pytest.fail(f"{arguments} did not end")
     return process.exitcode
+
+
+class Forked:
+    """A command that runs in the background, to be treated as a ``subprocess.Popen``."""
+
+    def __init__(self, folder: Path, *arguments: object, environment: dict[str, str] | None = None) -> None:
+        self._written = tempfile.TemporaryDirectory()
+        self._files = Path(self._written.name, "out"), Path(self._written.name, "err")
+        for file in self._files:
+            file.touch()
+        self._process = start([*map(str, arguments)], folder, os.environ | (environment or {}), self._files)
+        self.kill = self._process.kill
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        assert self._process.pid
+        os.kill(self._process.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, ...]:
+        self._process.join(timeout)
+        return tuple(file.read_text() for file in self._files)
+
+
+Process = subprocess.Popen[str] | Forked
 
 
 def _child(arguments: list[str], folder: Path, environment: dict[str, str], files: tuple[Path, Path]) -> None:

@@ -1,7 +1,8 @@
-"""``cnnmnist draw``."""
+"""``cnnmnist draw``, and what it shares with ``cnnmnist report``."""
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,6 @@ from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError
 from cnnmnist.files import replacing
 
-
-@dataclass(frozen=True, kw_only=True)
-class PageOptions(CommonOptions):
-    """What was asked of ``cnnmnist draw`` or ``cnnmnist report``."""
-
-    run_name: str | None
-    output: Path | None
-    open: bool
-
-
 page_options = options(
     click.argument("run_name", required=False, type=RUN, metavar="[RUN]"),
     output_option("File to write.  [default: in the run's directory]"),
@@ -35,6 +26,15 @@ page_options = options(
     runs_dir_option,
     json_option,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageOptions(CommonOptions):
+    """What was asked of ``cnnmnist draw`` or ``cnnmnist report``."""
+
+    run_name: str | None
+    output: Path | None
+    open: bool
 
 
 @click.command(cls=Command)
@@ -49,18 +49,16 @@ def command(**given: Any) -> None:
     cnnmnist draw
     cnnmnist draw pretrained --output draw.html --no-open
     """
-    options = PageOptions(**given)
-    terminal = Terminal(options.as_json)
-    run = choose_run(options.run_name, options.runs_dir, terminal)
-    tests = load_tests(run, options, terminal)
-
     from cnnmnist.pages.page import draw_page
 
-    finish(draw_page(run, tests), "draw.html", run, options, terminal)
+    write_page("draw.html", draw_page, PageOptions(**given))
 
 
-def finish(page: str, name: str, run: "cnnmnist.Run", options: PageOptions, terminal: Terminal) -> None:
-    """Write a page, say where it is, and open it."""
+def write_page(name: str, make: Callable[["cnnmnist.Run", Any], str], options: PageOptions) -> None:
+    """Make a page from a run and its test images, write it, say where it is, and open it."""
+    terminal = Terminal(options.as_json)
+    run = choose_run(options.run_name, options.runs_dir, terminal)
+    page = make(run, _load_tests(run, options, terminal))
     terminal.warn_about(run)
     path = options.output or run.figures.parent / name
     with replacing(path, make_folder=True) as temporary:
@@ -74,8 +72,8 @@ def finish(page: str, name: str, run: "cnnmnist.Run", options: PageOptions, term
     terminal.result({"run": str(run.directory), "file": str(path)})
 
 
-def load_tests(run: "cnnmnist.Run", options: PageOptions, terminal: Terminal) -> "cnnmnist.Dataset | None":
-    """The data whose test images the page offers: the run's own, if this machine has them."""
+def _load_tests(run: "cnnmnist.Run", options: PageOptions, terminal: Terminal) -> "cnnmnist.Dataset | None":
+    """The data whose test images the page shows: the run's own, if this machine has them."""
     from cnnmnist.data.loading import locate
 
     if options.dataset or options.data_dir:

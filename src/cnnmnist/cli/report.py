@@ -5,9 +5,7 @@ from typing import Any
 import click
 
 from cnnmnist.cli.command import Command
-from cnnmnist.cli.draw import PageOptions, finish, load_tests, page_options
-from cnnmnist.cli.terminal import Terminal, choose_run
-from cnnmnist.errors import DataError
+from cnnmnist.cli.draw import PageOptions, page_options, write_page
 
 
 @click.command(cls=Command)
@@ -22,13 +20,6 @@ def command(**given: Any) -> None:
     cnnmnist report
     cnnmnist report 20260723-120000-tutorial --output report.html --no-open
     """
-    options = PageOptions(**given)
-    terminal = Terminal(options.as_json)
-    run = choose_run(options.run_name, options.runs_dir, terminal)
-    dataset = load_tests(run, options, terminal)
-    if dataset is None:
-        raise DataError(f"The report of {run.name} needs the test images of its data: name them with --data-dir.")
-
     from cnnmnist.pages.report import report_page
 
-    finish(report_page(run, dataset), "report.html", run, options, terminal)
+    write_page("report.html", report_page, PageOptions(**given))

@@ -111,7 +111,7 @@ def _show(entries: list[dict[str, Any]], terminal: Terminal) -> None:
         )
         rows.append([styled(cell, "red" if entry["reason"] else "") for cell in cells])
     columns = ["run", "recipe", "data", "iterations", "accuracy", "time", "status"]
-    terminal.out.print(make_table(columns, rows, left=3))
+    terminal.out.print(make_table(columns, rows, left=3, compact=True))
     for entry in entries:
         if entry["reason"]:
             terminal.warn(entry["reason"])

@@ -1,9 +1,9 @@
 """``cnnmnist summary``."""
 
-import dataclasses
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from rich.table import Table
@@ -24,7 +24,7 @@ COUNTS = ("parameters", "multiplications")
 NAMED_SHAPE = (28, 28)  # of the images of all data sets that have a name
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SummaryOptions(CommonOptions):
     """What was asked of ``cnnmnist summary``."""
 
@@ -76,9 +76,9 @@ def command(**given: Any) -> None:
             from cnnmnist.summary import time_layers  # imports TensorFlow
 
             timing = time_layers(*subject.network)
-    height, width = subject.image_shape
+    _, (height, width), classes = subject.network
     title = f"The network of the {subject.kind} {subject.name}"
-    terminal.out.print(f"{title}, for images of {height}x{width} pixels, {len(subject.class_names)} classes")
+    terminal.out.print(f"{title}, for images of {height}x{width} pixels, {classes} classes")
     documents = [
         {key: getattr(layer, key) for key in ("name", "kind", "output_shape", *COUNTS)} for layer in layers
     ]
@@ -92,13 +92,16 @@ def command(**given: Any) -> None:
             f"alone; the fastest of {timing.passes:,} passes counts."
         )
     if output:
-        _draw(subject, printable(f"{title}: {total['parameters']:,} parameters"), output)
+        shows_digit = subject.reads_digits and (height, width) == NAMED_SHAPE
+        image = cnnmnist.load_dataset("mnist5k").test.images[0] if shows_digit else None
+        heading = printable(f"{title}: {total['parameters']:,} parameters")
+        cnnmnist.save_figure(cnnmnist.draw_network(*subject.network, title=heading, image=image), output)
         terminal.out.print(f"Figure: {output}")
     terminal.result(
         {
             subject.kind: subject.place,
             "image_shape": [height, width],
-            "classes": len(subject.class_names),
+            "classes": classes,
             **total,
             "layers": documents,
             "figures": [str(output)] if output else [],
@@ -106,23 +109,15 @@ def command(**given: Any) -> None:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Subject:
-    """The owner of the network, and the data that the network is for."""
+class _Subject(NamedTuple):
+    """The owner of a network, a ``run`` or a ``recipe``: its kind, its name, and its directory or its name."""
 
     kind: str
-    """``run`` or ``recipe``."""
     name: str
     place: str
-    """The run directory, or the recipe's name."""
-    config: "ModelConfig"
-    image_shape: tuple[int, int]
-    class_names: tuple[str, ...]
-
-    @property
-    def network(self) -> "tuple[ModelConfig, tuple[int, int], int]":
-        """What the functions take that describe or build a network."""
-        return self.config, self.image_shape, len(self.class_names)
+    network: "tuple[ModelConfig, tuple[int, int], int]"
+    """What the functions take that describe or build a network."""
+    reads_digits: bool
 
 
 def _run(options: SummaryOptions) -> _Subject | None:
@@ -143,8 +138,8 @@ def _run(options: SummaryOptions) -> _Subject | None:
         )
     dataset = run.metadata.dataset
     height, width = dataset.image_shape
-    place, config = str(run.directory), run.metadata.recipe.model
-    return _Subject("run", run.name, place, config, (height, width), tuple(dataset.class_names))
+    network = run.metadata.recipe.model, (height, width), len(dataset.class_names)
+    return _Subject("run", run.name, str(run.directory), network, tuple(dataset.class_names) == DIGITS)
 
 
 def _recipe(options: SummaryOptions) -> _Subject:
@@ -154,7 +149,8 @@ def _recipe(options: SummaryOptions) -> _Subject:
     if options.data_dir or name not in (None, *DATASETS):
         dataset = cnnmnist.load_dataset(name, options.data_dir)
         shape, class_names = dataset.image_shape, dataset.class_names
-    return _Subject("recipe", recipe.name, recipe.name, recipe.model, shape, class_names)
+    network = recipe.model, shape, len(class_names)
+    return _Subject("recipe", recipe.name, recipe.name, network, class_names == DIGITS)
 
 
 def _table(documents: list[dict[str, Any]], total: dict[str, int], *, timed: bool) -> Table:
@@ -166,10 +162,3 @@ def _table(documents: list[dict[str, Any]], total: dict[str, int], *, timed: boo
     rows = [cells(each["name"], each["output_shape"], each) for each in documents]
     columns = ["layer", "output", *COUNTS, *(["time"] if timed else [])]
     return make_table(columns, rows, total=cells("total", (), total))
-
-
-def _draw(subject: _Subject, title: str, path: Path) -> None:
-    """Draw the network, with a digit in its first square if it reads digits."""
-    reads_digits = (subject.image_shape, subject.class_names) == (NAMED_SHAPE, DIGITS)
-    image = cnnmnist.load_dataset("mnist5k").test.images[0] if reads_digits else None
-    cnnmnist.save_figure(cnnmnist.draw_network(*subject.network, title=title, image=image), path)

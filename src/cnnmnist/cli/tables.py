@@ -1,5 +1,6 @@
 """Tables: one function makes those of all commands."""
 
+import math
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
@@ -24,47 +25,49 @@ class NumberTable(Table):
 
     def full_width(self, least: bool = False) -> int:
         """The width in characters or, with ``least``, that with shortened headings and folded names."""
-        return sum(self._widths(least)) + self._space()
+        return sum(self._widths(0 if least else math.inf)) + self._space()
 
-    def _widths(self, least: bool = False) -> list[int]:
-        widths = []
+    def _widths(self, room: float) -> list[int]:
+        """The widths of the columns in so much room: headings are shortened before names are folded."""
+        widths, shortened, folded = [], [], []
         for column in self.columns:
             cells = max((cell_len(cast(Text, cell).plain) for cell in column.cells), default=0)
-            whole = max(cells, cell_len(cast(Text, column.header).plain))
-            shortest = max(cells, min(whole, SHORTENED)) if column.no_wrap else min(whole, FOLDED)
-            widths.append(shortest if least else whole)
+            widths.append(max(cells, cell_len(cast(Text, column.header).plain)))
+            shortened.append(max(cells, min(widths[-1], SHORTENED)))
+            folded.append(shortened[-1] if column.no_wrap else min(widths[-1], FOLDED))
+        for least in (shortened, folded):
+            while sum(widths) > max(room, sum(least)):
+                widths[max(range(len(widths)), key=lambda i: widths[i] if widths[i] > least[i] else -1)] -= 1
         return widths
 
     def _space(self) -> int:
-        """The width of the space between the columns."""
-        return len(self.columns) * (1 + self.padding[1] + self.padding[3]) + 1
+        """The width of the space around and between the columns."""
+        return len(self.columns) * (1 + self.padding[1] + self.padding[3]) + self.pad_edge
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = [[cast(Text, cell) for cell in column.cells] for column in self.columns]
-        widths, least = self._widths(), self._widths(least=True)
-        excess = sum(widths) + self._space() - options.max_width
-        for _ in range(min(excess, sum(widths) - sum(least))):
-            widths[max(range(len(widths)), key=lambda i: widths[i] if widths[i] > least[i] else -1)] -= 1
+        widths = self._widths(options.max_width - self._space())
         options = options.update(max_width=max(options.max_width, sum(widths) + self._space()))
         fitted = copy(self)
         fitted.columns = [replace(each, width=width) for each, width in zip(self.columns, widths, strict=True)]
         plain = not any(
-            cell.spans or "\n" in cell.plain or cell.plain != cell.plain.strip()
-            for cells in columns
+            cell.spans or "\n" in cell.plain or cell.plain != cell.plain.strip() or cell_len(cell.plain) > width
+            for cells, width in zip(columns, widths, strict=True)
             for cell in cells
         )
-        if self.row_count < MANY or not plain or excess > 0:
+        if self.row_count < MANY or not plain:
             yield from super(NumberTable, fitted).__rich_console__(console, options)
             return
         fitted.rows, fitted.columns = [], [replace(each, _cells=[]) for each in fitted.columns]
         *lines, bottom, end = super(NumberTable, fitted).__rich_console__(console, options)
         yield from lines
+        before, after = " " * self.padding[3], " " * (1 + self.padding[1])
         for row in zip(*columns, strict=True):
-            yield Segment(" ")
+            yield Segment(" " * self.pad_edge)
             for cell, column, width in zip(row, self.columns, widths, strict=True):
                 space = " " * (width - cell_len(cell.plain))
-                text = f" {space}{cell.plain}  " if column.justify == "right" else f" {cell.plain}{space}  "
-                yield Segment(text, console.get_style(cell.style))
+                text = f"{space}{cell.plain}" if column.justify == "right" else f"{cell.plain}{space}"
+                yield Segment(before + text + after, console.get_style(cell.style))
             yield Segment.line()
         yield from (bottom, end)
 
@@ -90,7 +93,9 @@ def make_table(
         compact: whether columns stand closer.
     """
     padding = (0, 0, 0, 1) if compact else (0, 1)
-    table = NumberTable(title=title or None, title_justify="left", box=box.SIMPLE, padding=padding)
+    table = NumberTable(
+        title=title or None, title_justify="left", box=box.SIMPLE, padding=padding, pad_edge=not compact
+    )
     for number, column in enumerate(columns):
         if number < left:
             table.add_column(_cell(column), overflow="fold")

@@ -17,7 +17,7 @@ from cnnmnist.cli.resume import resume_run
 from cnnmnist.cli.signals import Signals, resume_hint
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
-from cnnmnist.errors import ClusterError, shell_quoted
+from cnnmnist.errors import ClusterError, CnnMnistError, shell_quoted
 
 if TYPE_CHECKING:
     from cnnmnist.distributed.cluster import Cluster
@@ -49,8 +49,11 @@ def train(options: TrainOptions) -> None:
         return
     cluster = workers.find_cluster(options)
     if cluster and not cluster.is_chief:
-        with workers.naming_failures(cluster):
+        try:
             workers.follow_chief(options, cluster, terminal)
+        except CnnMnistError as error:
+            error.args = (f"{cluster.names[cluster.rank]}: {error}",)
+            raise
         return
     start = resume_run if options.resume else _new_run
     run, dataset, distribution = start(options, cluster, terminal)
@@ -62,7 +65,7 @@ def train(options: TrainOptions) -> None:
         finally:
             if (
                 metadata.status == "running" and not options.resume
-            ):  # nobody reads the output any more, for example
+            ):  # for example, nobody reads the output any more
                 shutil.rmtree(run.directory, ignore_errors=True)
     if stopped_by:
         with contextlib.suppress(OSError):  # the terminal may be closed

@@ -57,6 +57,7 @@ def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
         return None
     with terminal.waiting("Starting TensorFlow"):
         from cnnmnist.distributed.strategy import distribute
+        from cnnmnist.runs.metadata import versions
     if not cluster:
         return distribute(options.strategy)
     named = " that TF_CONFIG names" if options.cluster == "tf-config" else ""
@@ -65,7 +66,8 @@ def connect(options: TrainOptions, cluster: "Cluster | None", terminal: Terminal
     with _ended_after(options.cluster_timeout, cluster):
         distribution = distribute(options.strategy, cluster, options.cluster_timeout)
         same = {"--resume": options.resume is not None, "--checkpoint-every": options.checkpoint_every}
-        distribution.check_same_start(same)
+        programs = {f"the version of {name}": version for name, version in versions().items()}
+        distribution.check_same(programs | same | (options.overrides if options.resume else {}))
     return distribution
 
 
@@ -107,16 +109,6 @@ def refusals_told(cluster: "Cluster | None") -> Iterator[None]:
         raise
 
 
-@contextlib.contextmanager
-def naming_failures(cluster: "Cluster") -> Iterator[None]:
-    """Put the name of this worker before its errors."""
-    try:
-        yield
-    except CnnMnistError as error:
-        error.args = (f"{cluster.names[cluster.rank]}: {error}",)
-        raise
-
-
 def send_to_followers(distribution: "Distribution | None", run: "cnnmnist.Run") -> None:
     """Send the recipe and data set of a resumed run to the other workers, which may not see the chief's files."""
     if distribution and distribution.cluster:
@@ -130,14 +122,18 @@ def check_same_training(
 ) -> None:
     """Refuse, before anything is written, what the replicas could not train together."""
     if distribution:
+        from cnnmnist.recipes import flatten
         from cnnmnist.training.step import check_divisible
 
         check_divisible(recipe.training.batch_size, distribution.replicas)
-        distribution.check_same_training(recipe, dataset)
+        facts = {"the data set's digest": dataset.digest} | flatten(recipe.model_dump(mode="json"))
+        distribution.check_same(facts)
 
 
 def follow_chief(options: TrainOptions, cluster: "Cluster", terminal: Terminal) -> None:
     """Take part in the chief's training, and write nothing."""
+    from cnnmnist.recipes import validate_recipe
+
     with refusals_told(cluster):
         recipe = options.load_recipe()
         dataset = (
@@ -152,7 +148,7 @@ def follow_chief(options: TrainOptions, cluster: "Cluster", terminal: Terminal) 
         signal.signal(number, signal.SIG_DFL)
     if dataset is None:
         received = distribution.broadcast()
-        recipe = _with_overrides(received["recipe"], recipe, options)
+        recipe = validate_recipe(received["recipe"], "the chief's recipe")
         chiefs = received["data_dir"]
         own = Path(chiefs) if chiefs and not options.data_dir and Path(chiefs).is_dir() else options.data_dir
         dataset = cnnmnist.load_dataset(received["dataset"], own, skip_damaged=options.skip_damaged)
@@ -164,13 +160,3 @@ def follow_chief(options: TrainOptions, cluster: "Cluster", terminal: Terminal) 
     for progress in follower_events(recipe, dataset, distribution, checkpoint_every=options.checkpoint_every):
         iteration = progress.iteration
     terminal.result({"worker": cluster.rank, "iterations": iteration})
-
-
-def _with_overrides(chiefs: dict[str, object], own: "cnnmnist.Recipe", options: TrainOptions) -> "cnnmnist.Recipe":
-    """The chief's recipe with the overrides of this worker: if they differ, the comparison will say so."""
-    from cnnmnist.recipes import get_field, set_field, validate_recipe
-
-    values = own.model_dump()
-    for field in options.overrides:
-        set_field(chiefs, field, get_field(values, field))
-    return validate_recipe(chiefs, "the chief's recipe")

@@ -16,12 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnnmnist.config import Recipe
-from cnnmnist.data.loading import Dataset
 from cnnmnist.distributed.cluster import Cluster, Task, alone_hint
 from cnnmnist.errors import ClusterError, one_line
-from cnnmnist.recipes import flatten
-from cnnmnist.runs.metadata import versions
 from cnnmnist.runtime import tf
 
 Kind = Literal["single", "mirrored", "multi-worker"]
@@ -46,21 +42,23 @@ class Distribution:
         """Number of copies of the network in all processes together."""
         return self.strategy.num_replicas_in_sync if self.strategy else 1
 
-    def check_same_start(self, options: dict[str, Any]) -> None:
-        """Check that all processes have the same versions and options.
+    def check_same(self, facts: dict[str, Any]) -> None:
+        """Check that all processes have the same facts, a JSON document.
 
         Raises:
             ClusterError: they differ; the message, the same in every process, names the first difference.
         """
-        self._compare(options | {f"the version of {name}": each for name, each in versions().items()})
-
-    def check_same_training(self, recipe: Recipe, dataset: Dataset) -> None:
-        """Check that all processes will train the same network on the same data set.
-
-        Raises:
-            ClusterError: they differ; the message, the same in every process, names the first difference.
-        """
-        self._compare({"the data set's digest": dataset.digest} | flatten(recipe.model_dump(mode="json")))
+        if not self.cluster:
+            return
+        chief, *others = [json.loads(each) for each in self._all_gather(json.dumps(facts).encode())]
+        chief_name, *names = self.cluster.names
+        for name, worker in zip(names, others, strict=True):
+            for key in chief | worker:
+                if worker.get(key) != chief.get(key):
+                    raise ClusterError(
+                        f"The workers differ in {key}: {worker.get(key)} on {name}, but {chief.get(key)} on "
+                        f"{chief_name}; start all of them with the same command, program and data."
+                    )
 
     def broadcast(self, message: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send the chief's message, a JSON document, to all workers and return it; only the chief passes it."""
@@ -109,19 +107,6 @@ class Distribution:
         named = {name for task, name in names.items() if re.search(rf"{task}\b", str(error))}
         lost = [name for task, name in names.items() if not _is_healthy(task)] or sorted(named)
         return ", ".join(lost) or f"a worker ({_last_line(error)})"
-
-    def _compare(self, facts: dict[str, Any]) -> None:
-        if not self.cluster:
-            return
-        chief, *others = [json.loads(each) for each in self._all_gather(json.dumps(facts).encode())]
-        chief_name, *names = self.cluster.names
-        for name, worker in zip(names, others, strict=True):
-            for key in chief | worker:
-                if worker.get(key) != chief.get(key):
-                    raise ClusterError(
-                        f"The workers differ in {key}: {worker.get(key)} on {name}, but {chief.get(key)} on "
-                        f"{chief_name}; start all of them with the same command, program and data."
-                    )
 
     def _all_gather(self, payload: bytes) -> list[bytes]:
         """Gather the payloads of all processes, the chief's first; they may differ in length."""

@@ -1,6 +1,7 @@
 """A page that holds the network of a run, and computes it in the browser."""
 
 import base64
+import copy
 import dataclasses
 import hashlib
 import io
@@ -12,15 +13,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnmnist.data.loading import Dataset, Split
+from cnnmnist.data.loading import Dataset
 from cnnmnist.data.pictures import DARK
 from cnnmnist.network import Network
-from cnnmnist.prediction import predict_logits, probabilities
+from cnnmnist.prediction import in_batches, predict_logits, probabilities
 from cnnmnist.runs.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("network.js", "prepare.js", "images.js", "inspect.js", "pen.js", "answer.js", "draw.js")
-PARTS = (*SCRIPTS, "style.css", "draw.css")
+SCRIPTS = ("network", "prepare", "images", "inspect", "pen", "answer", "doubt", "draw")
 TESTS = 100  # images on the page
 LARGEST_ROUNDING = 5e-4  # of a probability, by which float16 may change an answer
 
@@ -38,7 +38,7 @@ def draw_page(run: Run, tests: Dataset | None) -> str:
     Raises:
         RunError: the run has no trained network, its file is damaged, or it computes no finite numbers.
     """
-    return render("draw.html", PARTS, **content(run, run.load_network(), tests))
+    return render("draw.html", SCRIPTS, ("style", "draw"), **content(run, run.load_network(), tests))
 
 
 def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]:
@@ -48,16 +48,18 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
     more than 0.0005 or a weight does not fit.
     """
     own = run.metadata.dataset
-    samples = Split(tests.test.images[:TESTS], tests.test.labels[:TESTS]) if tests else None
-    weights = [array for pair in network.weights.values() for array in pair]
-    with np.errstate(over="ignore"):
-        halves = [array.astype(np.float16) for array in weights]
-    change = np.inf
-    if all(np.isfinite(array).all() for array in halves):
-        change = _change(run, network, halves, samples) if samples else 0.0
-    type_ = "float16" if change <= LARGEST_ROUNDING else "float32"
-    stored = halves if type_ == "float16" else weights
-    little_endian = b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in stored)
+    images = tests.test.images[:TESTS] if tests else np.zeros((1, *network.image_shape), np.uint8)
+    halved = copy.copy(network)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a weight that does not fit
+        halved.weights = {
+            name: (kernel.astype(np.float16), bias.astype(np.float16))
+            for name, (kernel, bias) in network.weights.items()
+        }
+        logits = predict_logits(network, images), in_batches(halved, halved.logits, images)
+        rows = [probabilities(each, network.temperature) for each in logits]
+        change = float(np.abs(rows[0] - rows[1]).max())
+    type_, stored = ("float16", halved) if change <= LARGEST_ROUNDING else ("float32", network)
+    arrays = [array for pair in stored.weights.values() for array in pair]
     return {
         "run": run,
         "change": change,
@@ -66,65 +68,44 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
             "classes": own.class_names,
             "layers": [dataclasses.asdict(layer) for layer in network.layers],
             "type": type_,
-            "numbers": _base64(little_endian),
+            "numbers": _base64(
+                b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays)
+            ),
             "temperature": network.temperature,
             "whole": own.preparation == "whole",
             "negated": own.background is not None and own.background < DARK,
             "tests": tests
-            and samples
             and {
                 "dataset": tests.name,
                 "seen": run.has_seen(tests, "test"),
-                "labels": samples.labels.tolist(),
-                "sprite": sprite(samples.images, 10),
+                "labels": tests.test.labels[:TESTS].tolist(),
+                "sprite": sprite(images, 10),
             },
         },
     }
 
 
-def _change(run: Run, network: Network, halves: list[NDArray[np.float16]], samples: Split) -> float:
-    """The largest difference that float16 makes to a probability of a test image."""
-    classes = len(run.metadata.dataset.class_names)
-    rounded = [array.astype(np.float32) for array in halves]
-    other = Network(run.metadata.recipe.model, network.image_shape, classes, rounded)
-    rows = [probabilities(predict_logits(each, samples.images), network.temperature) for each in (network, other)]
-    return float(np.abs(rows[0] - rows[1]).max())
-
-
-def sprite(images: NDArray[np.uint8], columns: int, bits: int = 8) -> str:
-    """Lay images, uint8 (n, height, width), on a grid, as a PNG picture in a data URI.
-
-    Args:
-        images: n at least 1.
-        columns: images in a row.
-        bits: of a pixel, 4 or 8; with 4 there are 16 levels of grey, which suffice for looking.
-    """
+def sprite(images: NDArray[np.uint8], columns: int) -> str:
+    """Lay images, uint8 (n, height, width), on a grid with this many in a row, as a PNG picture in a data URI."""
     count, height, width = images.shape
-    rows = -(-count // columns)
-    cells = np.zeros((rows * columns, height, width), np.uint8)
-    cells[:count] = images if bits == 8 else np.rint(images / 17)
-    grid = cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
-    picture = Image.fromarray(grid)
-    if bits == 4:
-        picture = Image.frombytes("P", picture.size, picture.tobytes())
-        picture.putpalette([17 * level for level in range(16) for _ in range(3)])
-    return png(picture, bits=bits)
+    cells = np.pad(images, [(0, -count % columns), (0, 0), (0, 0)])
+    return png(cells.reshape(-1, columns, height, width).swapaxes(1, 2).reshape(-1, columns * width))
 
 
-def png(picture: Image.Image, **options: Any) -> str:
-    """A picture as PNG in a data URI."""
+def png(pixels: NDArray[np.uint8]) -> str:
+    """A picture, uint8 (height, width) or (height, width, 3), as PNG in a data URI."""
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True, **options)
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
     return f"data:image/png;base64,{_base64(file.getvalue())}"
 
 
-def render(template: str, parts: tuple[str, ...], **values: Any) -> str:
+def render(template: str, scripts: tuple[str, ...], styles: tuple[str, ...], **values: Any) -> str:
     """Fill a template; the page's policy allows exactly its own script and style, and pictures in the file."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    for kind in ("js", "css"):
-        text = "".join((TEMPLATES / part).read_text("utf-8") for part in parts if part.endswith(kind))
+    for kind, names in {"js": scripts, "css": styles}.items():
+        text = "".join((TEMPLATES / f"{name}.{kind}").read_text("utf-8") for name in names)
         values |= {kind: text, f"{kind}_digest": _base64(hashlib.sha256(text.encode()).digest())}
     return environment.get_template(template).render(values)
 

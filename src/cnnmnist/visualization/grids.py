@@ -5,7 +5,7 @@ An :class:`ImageGrid` describes them; :mod:`cnnmnist.visualization.figures` draw
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,14 +73,7 @@ def image_grid(
     titles = [f"True: {name(label)}" for label in labels]
     if predicted is not None:
         titles = [f"{true}, Pred: {name(label)}" for true, label in zip(titles, predicted, strict=True)]
-    return ImageGrid(
-        images=tuple(images),
-        titles=tuple(titles),
-        value_ranges=((0, 255),) * len(images),
-        colormap="binary",
-        columns=_square(len(images)),
-        title=title,
-    )
+    return replace(_numbered(images, [(0, 255)] * len(images)), titles=tuple(titles), title=title)
 
 
 def filter_grid(weights: Array, input_channel: int = 0, title: str = "") -> ImageGrid:
@@ -91,16 +84,9 @@ def filter_grid(weights: Array, input_channel: int = 0, title: str = "") -> Imag
         input_channel: number from 0.
         title: title of the whole figure.
     """
-    filters = weights.shape[-1]
-    return ImageGrid(
-        images=tuple(np.moveaxis(weights[:, :, input_channel], -1, 0)),
-        titles=tuple(map(str, range(filters))),
-        value_ranges=(_range(weights),) * filters,
-        colormap="seismic",
-        columns=_square(filters),
-        title=title,
-        scale="Weight",
-    )
+    filters = np.moveaxis(weights[:, :, input_channel], -1, 0)
+    ranges = [_range(weights)] * len(filters)
+    return replace(_numbered(filters, ranges), colormap="seismic", title=title, scale="Weight")
 
 
 def activation_grid(activations: Array, image: Array, title: str = "") -> ImageGrid:
@@ -111,32 +97,19 @@ def activation_grid(activations: Array, image: Array, title: str = "") -> ImageG
         image: uint8 (height, width), which the grid shows, too.
         title: title of the whole figure.
     """
-    outputs = tuple(np.moveaxis(activations, -1, 0))
-    return ImageGrid(
-        images=outputs,
-        titles=tuple(map(str, range(len(outputs)))),
-        value_ranges=tuple(map(_range, outputs)),
-        colormap="binary",
-        columns=_square(len(outputs)),
-        title=title,
-        beside=ImageGrid((image,), ("Input image",), ((0, 255),), "binary", columns=1),
-    )
+    outputs = np.moveaxis(activations, -1, 0)
+    beside = ImageGrid((image,), ("Input image",), ((0, 255),), "binary", columns=1)
+    return replace(_numbered(outputs, map(_range, outputs)), title=title, beside=beside)
 
 
 def maximization_grid(images: Array, title: str = "") -> ImageGrid:
     """Show the inputs that excite filters most, by number of the filter; ink is dark.
 
     Args:
-        images: float (filters, height, width) in [0, 1], at most 256 filters, as
-            :func:`cnnmnist.interpretation.maximize` returns them.
+        images: float (filters, height, width) in [0, 1], as :func:`cnnmnist.interpretation.maximize` returns them.
         title: title of the whole figure.
-
-    Raises:
-        SelectionError: there are more than 256 filters.
     """
-    grid = image_grid(images, range(len(images)), title=title)
-    numbers = tuple(map(str, range(len(images))))
-    return replace(grid, titles=numbers, value_ranges=((0, 1),) * len(images))
+    return replace(_numbered(images, [(0, 1)] * len(images)), title=title)
 
 
 def saliency_grid(image: ImageGrid, gradient: Array, occlusion: Array, patch: int) -> ImageGrid:
@@ -169,8 +142,11 @@ def symmetric_range(values: Array) -> tuple[float, float]:
     return -largest, largest
 
 
-def _square(images: int) -> int:
-    return math.isqrt(images - 1) + 1
+def _numbered(images: Array, value_ranges: Iterable[tuple[float, float]]) -> ImageGrid:
+    """Images in a square, dark where their values are large, with their numbers as titles."""
+    titles = tuple(map(str, range(len(images))))
+    columns = math.isqrt(len(images) - 1) + 1
+    return ImageGrid(tuple(images), titles, tuple(value_ranges), "binary", columns)
 
 
 def _range(values: Array) -> tuple[float, float]:

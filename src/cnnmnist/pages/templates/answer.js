@@ -18,17 +18,19 @@ function show(next) {
   answer = next;
   const digits = answer?.digits ?? [];
   if (digits.length !== before) chosen = Math.max(0, digits.length - 1);
-  by("text").textContent = answer?.text ?? "–";
+  by("text").textContent = answer?.marked ?? "–";
   const words = digits.some((digit) => digit.name.length > 1);
   by("text").classList.toggle("words", words);
-  by("text").classList.toggle("long", !words && digits.length > 2);
+  by("text").classList.toggle("long", !words && answer?.marked.length > 2);
   by("text").parentElement.classList.toggle("empty", !digits.length);
   by("detail").textContent = digits.length ? detail() : "nothing yet";
+  const doubtful = digits.some((digit) => digit.doubtful);
+  by("doubt").classList.toggle("doubtful", doubtful);
   by("seen-caption").textContent = digits.length > 1 ? `${digits.length} digits` : "what it gets";
   showImages(digits);
   showDigit(digits[chosen]);
   showHow();
-  if (digits.length) sayLater(`${answer.text}, ${detail()}.`);
+  if (digits.length) sayLater(`${answer.text}, ${detail()}${doubtful ? ", may well be wrong" : ""}.`);
 }
 
 function detail() {

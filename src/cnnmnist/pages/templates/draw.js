@@ -32,16 +32,16 @@ function read(since = 0) {
 
 function answered() {
   const images = test ? [{ strokes, line: 0, pixels: overTest() }] : prepare(strokes, network);
-  known = images.map((image) => {
+  known = withDoubts(images.map((image) => {
     const same = known.find(({ pixels }) => pixels.every((value, index) => value === image.pixels[index]));
     const reading = same?.reading ?? readImage(network, image.pixels);
     const label = reading.probabilities.indexOf(Math.max(...reading.probabilities));
     return { ...image, reading, label, name: network.classes[label] };
-  });
+  }));
   const separator = network.classes.every((name) => name.length === 1) ? "" : " ";
-  const text = known.reduce((text, { name, line }, index) =>
-    text + (index ? (line === known[index - 1].line ? separator : "\n") : "") + name, "");
-  return { text, digits: known, truth: test && !strokes.length ? network.tests.labels[test.number] : undefined };
+  const joined = (mark) => known.reduce((text, { name, line, doubtful }, index) =>
+    text + (index ? (line === known[index - 1].line ? separator : "\n") : "") + name + (doubtful ? mark : ""), "");
+  return { text: joined(""), marked: joined("?"), digits: known, truth: test && !strokes.length ? network.tests.labels[test.number] : undefined };
 }
 
 /** The test image with the strokes on it. */

@@ -10,6 +10,7 @@ const MEASURED = 0.15; // pixels of 28x28 by which a picture's strokes measure w
 const GAP = 0.03; // of the tallest digit's height; strokes with a smaller gap belong to one digit
 const LARGEST_GAP = 0.3; // of the height of both, between strokes above each other
 const LEAST_HEIGHT = 0.25; // of the tallest digit
+const SIGN = 0.3; // of its height is the width of a sign, such as a minus, at least
 const LEAST_COMMON = 0.35; // of the lower of two digits that stand beside each other in a line
 const SMALL = 0.35; // of the tallest digit's height; a lower part near a digit belongs to it, unless it is a dot
 const DOT = 0.2;
@@ -18,11 +19,11 @@ const CRACK = 0.08; // of the height of both; a smaller gap between two parts ab
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-/** The images of all digits, from left to right, line by line: [{strokes, pixels, line}]. */
+/** The images of all digits, from left to right, line by line: [{strokes, pixels, line}], and what findLines found. */
 function prepare(strokes, network) {
   if (network.whole) return [{ strokes, line: 0, pixels: paperImage(strokes, network) }];
   return findLines(strokes).flatMap((line, number) =>
-    line.map((part) => ({ strokes: part.strokes, line: number, pixels: digitImage(part.strokes, network.image_shape) })));
+    line.map((digit) => ({ ...digit, line: number, pixels: digitImage(digit.strokes, network.image_shape) })));
 }
 
 /** The paper as a whole, scaled; ink is dark on light unless the images of the training are light on dark. */
@@ -118,16 +119,22 @@ function findLines(strokes) {
     if (index < 0) digits.push(part);
     else digits[index] = makePart([...digits[index].strokes, ...part.strokes]);
   }
+  const isLow = (digit) => digit.height < LEAST_HEIGHT * tallest;
+  const signs = digits.filter((digit) => isLow(digit) && digit.width >= SIGN * tallest);
   const middle = (line) => line.reduce((sum, digit) => sum + digit.top + digit.bottom, 0) / line.length;
   const lines = [];
   for (const digit of digits.sort((one, other) => one.left + one.right - other.left - other.right)) {
-    if (digit.height < LEAST_HEIGHT * tallest) continue;
+    if (isLow(digit)) continue;
     const common = lines.map((line) => beside(line.at(-1), digit));
     const best = common.indexOf(Math.max(...common));
     if (common[best] > LEAST_COMMON) lines[best].push(digit);
     else lines.push([digit]);
   }
-  return lines.sort((one, other) => middle(one) - middle(other));
+  return lines.sort((one, other) => middle(one) - middle(other)).map((line) => {
+    const { left, top, right, bottom } = bounds(line.flatMap((digit) => digit.strokes));
+    const besideSign = signs.some((sign) => left < sign.left && sign.right < right && top < sign.top && sign.bottom < bottom);
+    return line.map((digit) => ({ ...digit, besideSign }));
+  });
 }
 
 /** Join all parts that a chain of joined pairs connects. */

@@ -1,0 +1,20 @@
+"use strict";
+// Which answers may well be wrong. reading.py marks the same ones, and explains the numbers; it also splits broad ink,
+// which stays one doubtful digit here.
+
+const SURE = 0.7; // least probability of a digit that is not doubtful
+const SURE_WHOLE = 0.9; // and of a broad one
+const BROAD = 0.95; // times its height is the width of a broad digit
+const TOO_WIDE = 1.35; // times its height; no digit is as wide
+const NO_DIGIT = 0.35; // with a lower probability, a line holds something else than digits
+
+/** The digits with their doubts. The bounds hold for the temperature 1. */
+function withDoubts(digits) {
+  const sure = (digit) => Math.max(...softmax(digit.reading.logits, 1));
+  const others = digits.filter((digit) => digit.besideSign || sure(digit) < NO_DIGIT).map((digit) => digit.line);
+  return digits.map((digit) => {
+    const shape = digit.width / digit.height; // test images and whole papers have none
+    const doubtful = shape > TOO_WIDE || sure(digit) < (shape >= BROAD ? SURE_WHOLE : SURE) || others.includes(digit.line);
+    return { ...digit, doubtful };
+  });
+}
