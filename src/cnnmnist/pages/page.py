@@ -55,7 +55,8 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
             name: (kernel.astype(np.float16), bias.astype(np.float16))
             for name, (kernel, bias) in network.weights.items()
         }
-        logits = predict_logits(network, images), in_batches(halved, halved.logits, images)
+        rounded = in_batches(halved, lambda batch: halved.outputs(batch)["logits"], images)
+        logits = predict_logits(network, images), rounded
         rows = [probabilities(each, network.temperature) for each in logits]
         change = float(np.abs(rows[0] - rows[1]).max())
     type_, stored = ("float16", halved) if change <= LARGEST_ROUNDING else ("float32", network)

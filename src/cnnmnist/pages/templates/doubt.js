@@ -4,7 +4,7 @@
 
 const SURE = 0.7; // least probability of a digit that is not doubtful
 const SURE_WHOLE = 0.9; // and of a broad one
-const BROAD = 0.95; // times its height is the width of a broad digit
+const BROAD = 1.1; // times its height is the width of a broad digit
 const TOO_WIDE = 1.35; // times its height; no digit is as wide
 const NO_DIGIT = 0.35; // with a lower probability, a line holds something else than digits
 
