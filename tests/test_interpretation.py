@@ -8,7 +8,6 @@ import pytest
 
 from cnnmnist.config import ConvLayer, ModelConfig
 from cnnmnist.data.loading import load_dataset
-from cnnmnist.data.pipeline import scale
 from cnnmnist.interpretation import (
     embed,
     gradient,
@@ -22,6 +21,7 @@ from cnnmnist.interpretation import (
 from cnnmnist.model import build_model
 from cnnmnist.runs.store import load_run
 from cnnmnist.runtime import keras, tf
+from cnnmnist.training.evaluation import scale
 from support.networks import build_network, linear_network
 
 TEST = load_dataset("mnist5k").test

@@ -90,7 +90,7 @@ def open_zip(path: Path, limit: int) -> Iterator[zipfile.ZipFile]:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, folder: bool = False, make_folder: bool = False) -> Iterator[Path]:
-    """Yield a new, empty, locked file, which replaces ``path`` when the block ends without an error.
+    """Yield a new, empty, locked file or folder, which replaces ``path`` when the block ends without an error.
 
     Args:
         path: the file or folder.

@@ -40,6 +40,10 @@ def test_a_folder_of_handwriting_is_read_by_evaluate_as_by_predict(cli: Cli, all
     assert evaluated.json["total"] == 10 * DRAWN
     assert evaluated.json["accuracy"] >= 0.95
     assert "passed over" not in evaluated.err
+    paths = sorted((all_digits / "test").rglob("*.png"))
+    read = cli("predict", "--run", "pretrained", "--json", *paths).json
+    right = [each["text"] == path.parent.name for path, each in zip(paths, read, strict=True)]
+    assert sum(right) == evaluated.json["correct"]
 
 
 @pytest.mark.parametrize("splits", [("train", "test"), ("",)], ids=["with splits", "without splits"])
@@ -124,6 +128,10 @@ def test_pictures_of_another_size_and_polarity_are_made_like_the_training_images
     evaluated = cli("evaluate", "--data-dir", "photographs", "--json")
     assert evaluated.status == 0, evaluated.err
     assert evaluated.json["accuracy"] > 0.95
+    paths = sorted((tmp_path / "photographs" / "test").rglob("*.jpg"))
+    read = cli("predict", "--json", *paths).json
+    right = [each["text"] == path.parent.name for path, each in zip(paths, read, strict=True)]
+    assert sum(right) == evaluated.json["correct"], "a bar is no handwriting, and predict reads the whole picture"
 
 
 @pytest.mark.long

@@ -42,11 +42,13 @@ def test_the_order_depends_on_the_seed_and_looks_random() -> None:
 
 @pytest.mark.parametrize("start", [0, 1, 57])
 def test_the_stream_starts_at_any_iteration(start: int) -> None:
-    batches = Batches(DATASET, recipe(augmentation__rotation=5.0))
-    for iteration, (images, labels) in enumerate(batches.stream(start).take(3), start):
-        expected_images, expected_labels = batches.batch(iteration)
-        np.testing.assert_array_equal(images, expected_images)
-        np.testing.assert_array_equal(labels, expected_labels)
+    for rotation in (0.0, 5.0):
+        batches = Batches(DATASET, recipe(augmentation__rotation=rotation))
+        for iteration, element in enumerate(batches.stream(start).take(102), start):
+            images, labels = element if rotation else batches.load(*element)
+            expected_images, expected_labels = batches.batch(iteration)
+            np.testing.assert_array_equal(images, expected_images)
+            np.testing.assert_array_equal(labels, expected_labels)
 
 
 def test_pixels_are_the_images_scaled() -> None:
@@ -67,6 +69,16 @@ def test_slices_of_a_batch_make_the_whole(shards: int) -> None:
     np.testing.assert_allclose(np.concatenate([x for w in workers for x, _ in w]), whole, atol=1e-6)
     together = batches.stream(3, shards=shards, local_shards=shards).take(shards)
     np.testing.assert_allclose(np.concatenate([x for x, _ in together]), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_slices_of_indices_make_the_whole(shards: int) -> None:
+    batches = Batches(DATASET, recipe())
+    whole = batch_indices(0, 3, 64, 3_500)
+    workers = [batches.stream(3, shards=shards, first_shard=shard).take(1) for shard in range(shards)]
+    np.testing.assert_array_equal(np.concatenate([x for w in workers for (x,) in w]), whole)
+    together = batches.stream(3, shards=shards, local_shards=shards).take(shards)
+    np.testing.assert_array_equal(np.concatenate([x for (x,) in together]), whole)
 
 
 def test_training_on_the_validation_split_is_a_choice() -> None:

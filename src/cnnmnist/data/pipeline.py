@@ -10,26 +10,28 @@ from cnnmnist.errors import RecipeError
 from cnnmnist.runtime import tf
 
 ROUNDS = 8  # of RandomIndexShuffle; with its default of 4, the orders of two epochs correlate measurably
+ITERATIONS_AT_ONCE = 100  # whose indices are computed together, which costs hardly more than those of one
 SHUFFLE_STREAM, AUGMENTATION_STREAM, DRAWN_STREAM = 1, 2, 4  # they distinguish the random numbers of one seed
 
 
-def batch_indices(seed: int, iteration: tf.Tensor | int, batch_size: int, size: int) -> tf.Tensor:
-    """Compute the indices of the images in the batch after an iteration, int64 (batch_size,), all below ``size``.
+def batch_indices(
+    seed: int, iteration: tf.Tensor | int, batch_size: int, size: int, batches: int = 1
+) -> tf.Tensor:
+    """Compute the indices, all below ``size``, of the images in the batches after ``iteration`` iterations.
 
     Each epoch is a permutation of the images that depends on the seed and the number of the epoch alone. A batch
     may cross from one epoch to the next, so that each epoch has each image once.
+
+    Returns:
+        int64 (batches * batch_size,).
     """
-    positions = tf.cast(iteration, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
+    count = batches * batch_size
+    positions = tf.cast(iteration, tf.int64) * batch_size + tf.range(count, dtype=tf.int64)
     parts = (tf.cast(each, tf.int64) for each in (seed, positions // size, SHUFFLE_STREAM))
-    seeds = tf.stack([tf.broadcast_to(part, [batch_size]) for part in parts], axis=1)
+    seeds = tf.stack([tf.broadcast_to(part, [count]) for part in parts], axis=1)
     return tf.raw_ops.RandomIndexShuffle(
         index=positions % size, seed=seeds, max_index=tf.constant(size - 1, tf.int64), rounds=ROUNDS
     )
-
-
-def scale(images: np.ndarray | tf.Tensor) -> tf.Tensor:
-    """Scale images, uint8 (n, height, width), to the network's input, float32 (n, height, width, 1) in [0, 1]."""
-    return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
 
 
 def _drawn(dataset: Dataset, recipe: Recipe) -> list[Split]:
@@ -61,6 +63,13 @@ class Batches:
         self.size = sum(map(len, splits))
         self._images = tf.constant(np.concatenate([split.images for split in splits]))
         self._labels = tf.constant(np.concatenate([split.labels for split in splits]))
+        # TensorFlow multiplies by the reciprocal of a constant that it sees, which changes the last bit.
+        self._white = tf.constant(255.0)
+
+    def load(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return images, float32 (n, height, width, 1) in [0, 1], and labels, int32 (n,), from indices (n,)."""
+        images = tf.cast(tf.gather(self._images, indices), tf.float32)[..., tf.newaxis] / self._white
+        return images, tf.cast(tf.gather(self._labels, indices), tf.int32)
 
     def batch(
         self, iteration: tf.Tensor | int, shard: tf.Tensor | int = 0, shards: int = 1
@@ -73,8 +82,7 @@ class Batches:
         training, augmentation = self.recipe.training, self.recipe.augmentation
         size = training.batch_size // shards
         rows = slice(shard * size, (shard + 1) * size)
-        indices = batch_indices(training.seed, iteration, training.batch_size, self.size)[rows]
-        images = scale(tf.gather(self._images, indices))
+        images, labels = self.load(batch_indices(training.seed, iteration, training.batch_size, self.size)[rows])
         if augmentation.enabled:
             seed = tf.stack([training.seed + AUGMENTATION_STREAM * 2**32, tf.cast(iteration, tf.int64)])
             strength = 1.0
@@ -83,7 +91,7 @@ class Batches:
                 faded = tf.minimum(1.0, left / augmentation.fade)
                 strength = augmentation.fade_to + (1.0 - augmentation.fade_to) * faded
             images = augment(images, augmentation, seed, training.batch_size, rows, strength)
-        return images, tf.cast(tf.gather(self._labels, indices), tf.int32)
+        return images, labels
 
     def stream(
         self, start: int = 0, *, shards: int = 1, first_shard: int = 0, local_shards: int = 1
@@ -91,15 +99,28 @@ class Batches:
         """Return the batches after ``start`` iterations as an endless ``tf.data.Dataset``.
 
         A batch has ``shards`` equal slices, one for each replica. Each of the ``local_shards`` slices of this
-        process, from ``first_shard`` on, is an element of the data set.
+        process, from ``first_shard`` on, is an element of the data set: the indices of its images, int64, for
+        :meth:`load`; or images and labels, if they are distorted, which takes a while and so is done ahead.
         """
+        training, last = self.recipe.training, np.iinfo(np.int64).max
 
-        def element(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def distorted(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self.batch(number // local_shards, first_shard + number % local_shards, shards)
 
+        def indices(iteration: tf.Tensor) -> tuple[tf.Tensor]:
+            several = training.seed, iteration, training.batch_size, self.size, ITERATIONS_AT_ONCE
+            slices = tf.reshape(batch_indices(*several), [ITERATIONS_AT_ONCE, shards, -1])
+            own = slices[:, first_shard : first_shard + local_shards]
+            return (tf.reshape(own, [ITERATIONS_AT_ONCE * local_shards, training.batch_size // shards]),)
+
+        if self.recipe.augmentation.enabled:
+            numbers = tf.data.Dataset.range(start * local_shards, last)
+            elements = numbers.map(tf.autograph.experimental.do_not_convert(distorted)).prefetch(4 * local_shards)
+        else:
+            iterations = tf.data.Dataset.range(start, last, ITERATIONS_AT_ONCE)
+            elements = iterations.map(tf.autograph.experimental.do_not_convert(indices)).prefetch(1).unbatch()
         options = tf.data.Options()
         options.deterministic = True
         options.autotune.enabled = False
-        numbers = tf.data.Dataset.range(start * local_shards, np.iinfo(np.int64).max)
-        elements = numbers.map(tf.autograph.experimental.do_not_convert(element))
-        return elements.prefetch(4 * local_shards).with_options(options)
+        options.threading.private_threadpool_size = 1  # the cores have enough to do
+        return elements.with_options(options)

@@ -167,7 +167,7 @@ class Trainer:
         """Take ``count`` steps after ``start`` steps, and return losses and accuracies, float32 (count,)."""
 
         def another(number: tf.Tensor, *results: tf.TensorArray) -> tuple[tf.Tensor | tf.TensorArray, ...]:
-            inputs = (*next(batches), start + tf.cast(number, tf.int64))
+            inputs = (start + tf.cast(number, tf.int64), *next(batches))
             values = self.strategy.experimental_local_results(self.strategy.run(self._step, inputs))[0]
             return number + 1, *(each.write(number, value) for each, value in zip(results, values, strict=True))
 
@@ -175,8 +175,9 @@ class Trainer:
         _, losses, accuracies = tf.while_loop(lambda number, *_: number < count, another, (0, losses, accuracies))
         return losses.stack(), accuracies.stack()
 
-    def _step(self, images: tf.Tensor, labels: tf.Tensor, iteration: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _step(self, iteration: tf.Tensor, *part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Take a step on this replica's part of the batch, and return loss and accuracy of the whole batch."""
+        images, labels = part if len(part) == 2 else self.batches.load(*part)
         share = self.recipe.training.batch_size // self.replicas
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         bounds = np.linspace(0, share, min(self.towers, share) + 1).astype(int).tolist()
