@@ -82,11 +82,11 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> NDArray[np.uint8]:
         length = np.unique(columns[near]).size / len(x)
         complete = bool(cover >= COMPLETE and length > 0.3)
         if complete or min(length, widths[label] / width) >= PARTIAL:
-            # Close to darker ink, the mask lacks the pixels of a pale line.
-            is_pale = FAINTER * level < PALE * dark
-            pale = (ink[band] <= FAINTER * level) & is_pale
-            line = near & (~is_pale | (ink[rows, columns] <= FAINTER * level))
-            pixels = np.append(rows[line], band[0][pale]), np.append(columns[line], band[1][pale])
+            pixels = rows[near], columns[near]
+            if FAINTER * level < PALE * dark:
+                # Along a pale line, darker ink is a stroke; close to it, the mask lacks pixels of the line.
+                line, more = near & (ink[rows, columns] <= FAINTER * level), ink[band] <= FAINTER * level
+                pixels = np.append(rows[line], band[0][more]), np.append(columns[line], band[1][more])
             rulings.append((complete, pixels, thickness))
             free &= ~near
     result = np.zeros(mask.shape, np.uint8)
