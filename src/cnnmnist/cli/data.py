@@ -83,10 +83,8 @@ def info(name: str | None, data_dir: Path | None, skip_damaged: bool, as_json: b
 
 
 def _document(dataset: "cnnmnist.Dataset") -> dict[str, Any]:
-    classes, labels = (
-        range(len(dataset.class_names)),
-        {name: dataset.split(name).labels for name in dataset.splits},
-    )
+    classes = range(len(dataset.class_names))
+    labels = {name: dataset.split(name).labels for name in dataset.splits}
     return {
         "name": dataset.name,
         "source": dataset.source,

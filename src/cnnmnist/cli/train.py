@@ -63,9 +63,8 @@ def train(options: TrainOptions) -> None:
             _describe(run, dataset, terminal)
             stopped_by = _train(run, dataset, distribution, options, terminal)
         finally:
-            if (
-                metadata.status == "running" and not options.resume
-            ):  # for example, nobody reads the output any more
+            # For example, nobody reads the output any more.
+            if metadata.status == "running" and not options.resume:
                 shutil.rmtree(run.directory, ignore_errors=True)
     if stopped_by:
         with contextlib.suppress(OSError):  # the terminal may be closed

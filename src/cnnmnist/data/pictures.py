@@ -126,9 +126,8 @@ def _decode(content: bytes, name: str) -> Picture:
 
 def _to_pixels(upright: Image.Image, factor: int) -> Pixels:
     transparent = upright.has_transparency_data
-    if not transparent and upright.mode.startswith(
-        ("I", "F")
-    ):  # 16 or 32 bits for each pixel, which Pillow would clip at 255
+    # 16 or 32 bits for each pixel, which Pillow would clip at 255.
+    if not transparent and upright.mode.startswith(("I", "F")):
         values = np.nan_to_num(np.asarray(upright, np.float32), posinf=0, neginf=0)
         values -= values.min()
         upright = Image.fromarray((values / (values.max() or 1) * 255).astype(np.uint8))

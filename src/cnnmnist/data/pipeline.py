@@ -66,8 +66,15 @@ class Batches:
         # TensorFlow multiplies by the reciprocal of a constant that it sees, which changes the last bit.
         self._white = tf.constant(255.0)
 
-    def load(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return images, float32 (n, height, width, 1) in [0, 1], and labels, int32 (n,), from indices (n,)."""
+    def load(self, *element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return what an element of :meth:`stream` stands for.
+
+        Returns:
+            Images, float32 (n, height, width, 1) in [0, 1], and labels, int32 (n,).
+        """
+        if len(element) == 2:
+            return element
+        (indices,) = element
         images = tf.cast(tf.gather(self._images, indices), tf.float32)[..., tf.newaxis] / self._white
         return images, tf.cast(tf.gather(self._labels, indices), tf.int32)
 
@@ -99,8 +106,8 @@ class Batches:
         """Return the batches after ``start`` iterations as an endless ``tf.data.Dataset``.
 
         A batch has ``shards`` equal slices, one for each replica. Each of the ``local_shards`` slices of this
-        process, from ``first_shard`` on, is an element of the data set: the indices of its images, int64, for
-        :meth:`load`; or images and labels, if they are distorted, which takes a while and so is done ahead.
+        process, from ``first_shard`` on, is an element of the data set, for :meth:`load`: the indices of its
+        images, int64; or images and labels, if they are distorted, which takes a while and so is done ahead.
         """
         training, last = self.recipe.training, np.iinfo(np.int64).max
 

@@ -177,7 +177,7 @@ class Trainer:
 
     def _step(self, iteration: tf.Tensor, *part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Take a step on this replica's part of the batch, and return loss and accuracy of the whole batch."""
-        images, labels = part if len(part) == 2 else self.batches.load(*part)
+        images, labels = self.batches.load(*part)
         share = self.recipe.training.batch_size // self.replicas
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         bounds = np.linspace(0, share, min(self.towers, share) + 1).astype(int).tolist()
