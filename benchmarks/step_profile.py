@@ -3,7 +3,7 @@
     python benchmarks/step_profile.py --data-dir DIR [--precision auto|float32|mixed_bfloat16]
 
 The times of all threads are added up, so their sum is more than the time of an iteration. TensorFlow fuses some
-operations: conv1 and conv2 include their biases, and fc1_activation includes the product of fc1.
+operations: a convolution includes its bias and its ReLU.
 """
 
 import argparse
@@ -22,24 +22,23 @@ from cnnmnist.runtime import tf
 from cnnmnist.training.step import Trainer
 
 WARM_UP, PROFILED = 500, 300
-OPERATION = re.compile(r"while/(?P<layer>(?:conv|fc|flatten|logits)\w*?)(?:_\d+)?/.*:(?P<kind>\w+)")
+PARTS = {  # the first pattern in the name of an operation decides
+    "conv1, gradient of its filters": r"conv1.*BackpropFilter",
+    "conv2, gradient of its filters": r"conv2.*BackpropFilter",
+    "conv2, gradient of its input": r"conv2.*BackpropInput",
+    "conv1": r"/Relu:.*FusedConv2D",
+    "conv2": r"/Relu_1:.*FusedConv2D",
+    "dense layers, forward and gradients": r"/(fc1|logits)",
+    "pooling, forward and gradients": r"Pool|ReluGrad",
+    "Adam": r":ResourceApplyAdam",
+    "next batch": r"Gather|Iterator::Root::Unbatch::Prefetch::Map$",
+    "other": r"^while/",
+}
 
 
 def part(event: str) -> str | None:
     """The part that an event belongs to; None if it is not an operation, or only waits for other operations."""
-    if event == "Iterator::Root::Prefetch::Map":
-        return "next batch"
-    if not event.startswith("while/"):
-        return None
-    if event.endswith(":ResourceApplyAdam"):
-        return "Adam"
-    match = OPERATION.search(event)
-    if match is None:
-        return "other"
-    if "gradient_tape/" not in event:
-        return match["layer"]
-    of = {"Filter": " of filters", "Input": " of input"}
-    return f"{match['layer']}, gradient{next((text for key, text in of.items() if key in match['kind']), '')}"
+    return next((name for name, pattern in PARTS.items() if re.search(pattern, event)), None)
 
 
 def profiled(trainer: Trainer) -> tuple[dict[str, float], float]:
@@ -78,8 +77,8 @@ def main() -> None:
     trainer = Trainer(recipe, load_dataset(data_dir=options.data_dir))
     times, step = profiled(trainer)
     total = sum(times.values())
-    title = f"{trainer.precision}, {trainer.towers} towers: {step:.2f} ms per iteration, {total:.2f} ms of threads"
-    table = Table("part", "ms", "share", title=title)
+    print(f"{trainer.precision}, {trainer.towers} towers: {step:.2f} ms per iteration, {total:.2f} ms of threads")
+    table = Table("part", "ms", "share")
     for name, milliseconds in sorted(times.items(), key=lambda item: -item[1]):
         table.add_row(name, f"{milliseconds:.3f}", f"{milliseconds / total:.1%}")
     Console(width=160).print(table)

@@ -15,9 +15,9 @@ from cnnmnist.layers import check_memory, list_layers
 from cnnmnist.model import build_model
 from cnnmnist.runtime import TOWERS, keras, resolve_precision, tf
 from cnnmnist.training.evaluation import training_logits
+from cnnmnist.training.forward import forward
 from cnnmnist.training.optimizer import Adam
 
-DROPOUT_STREAM = 3
 REPORT_EVERY = 100
 SECONDS_PER_CALL = 0.25  # about; between two calls of TensorFlow the caller can stop the training
 ITERATIONS_PER_CALL = 10  # while the speed is unknown, or for workers, which may differ in speed
@@ -196,7 +196,7 @@ class Trainer:
         """Compute what the batch's rows from ``first_row`` on add to gradients, loss and counts of answers."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
-            logits = self._forward(images, iteration, first_row)
+            logits = forward(self.model, self.recipe.training, images, iteration, first_row)
             loss = tf.reduce_sum(self._cross_entropy(logits, labels)) / self.recipe.training.batch_size
         right = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels), tf.float32)
         return [*tape.gradient(loss, self.variables), loss, tf.reduce_sum(right), self._count(labels)]
@@ -204,20 +204,6 @@ class Trainer:
     def _count(self, labels: tf.Tensor) -> tf.Tensor:
         """Count the images that show a class, float32; :func:`cnnmnist.data.pipeline.Batches` has others, too."""
         return tf.reduce_sum(tf.cast(labels < self.model.output_shape[-1], tf.float32))
-
-    def _forward(self, images: tf.Tensor, iteration: tf.Tensor, first_row: tf.Tensor) -> tf.Tensor:
-        """Compute logits in training; the dropout of a row depends on seed, iteration and row alone."""
-        training = self.recipe.training
-        outputs = images
-        for number, layer in enumerate(self.model.layers):
-            if isinstance(layer, keras.layers.Dropout):
-                seed = tf.stack([training.seed + (DROPOUT_STREAM + number) * 2**32, iteration])
-                uniform = tf.random.stateless_uniform([training.batch_size, outputs.shape[1]], seed)
-                kept = uniform[first_row : first_row + tf.shape(images)[0]] >= layer.rate
-                outputs = tf.where(kept, outputs / (1.0 - layer.rate), 0.0)
-            else:
-                outputs = layer(outputs, training=True)
-        return outputs
 
     def _cross_entropy(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         smoothing = self.recipe.training.label_smoothing
