@@ -1,5 +1,6 @@
 """Rulings are erased, alone or with writing on them, and strokes along them stay."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -30,3 +31,15 @@ def test_a_dark_stroke_along_a_pale_line_stays() -> None:
     assert (erased[90:92, 160:220] > 0.9).all()
     assert not erased[:, 300:].any()
     assert not erased[140:142, 100:190].any()
+
+
+@pytest.mark.parametrize("level", [0.2, 0.5])
+def test_ink_around_a_pale_line_is_as_it_was(level: float) -> None:
+    """Strokes across the line, bars on it, and small loops that it crosses."""
+    writing = np.zeros((300, 600), np.float32)
+    cv2.line(writing, (100, 60), (60, 160), 1, 5)
+    cv2.line(writing, (150, 91), (230, 93), 1, 3)
+    cv2.ellipse(writing, (330, 92), (20, 30), 0, 0, 360, 1, 4)
+    cv2.polylines(writing, [np.array([[420, 70], [440, 92], [420, 115], [400, 92]])], True, 1, 4)
+    erased = erase_rulings(np.maximum(writing, ruled(level)))
+    np.testing.assert_array_equal(erased > 0.7, writing > 0.7)

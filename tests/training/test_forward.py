@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from cnnmnist.model import build_model
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runtime import keras, tf
 from cnnmnist.training.forward import forward, maxima_of_relu
-from cnnmnist.model import build_model
 
 
 def bits(tensor: tf.Tensor) -> bytes:

@@ -1,5 +1,7 @@
 """Rulings: the lines of ruled and squared paper, found by their length and erased without the strokes across."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +16,8 @@ COMPLETE = 0.9  # of the picture's width; a single line of this length is a ruli
 PARTIAL = 0.45  # of the picture's width; several lines of this length are rulings
 SLENDER = 28  # times its thickness is the length of a ruling, at least
 STEEPEST = 0.5  # rows per column
-FAINTER = 1.3  # times the ink of a ruling; anything darker along a pale ruling is a stroke
-PALE = 0.8  # of dark ink; anything darker is no pale ruling
+FAINTER = 1.35  # times the ink of a ruling; anything darker along a pale ruling is a stroke
+PALE = 0.9  # of dark ink; anything darker is no pale ruling
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
@@ -30,27 +32,30 @@ def erase_rulings(ink: Floats) -> Floats:
     thickest = max(6, round(THICKEST * max(ink.shape)))
     around = cv2.dilate(ink, np.ones((2 * thickest + 1, 2 * thickest + 1), np.uint8))
     mask = ink > np.maximum(max(LEAST_CONTRAST, noise), NEARBY * around)
-    ink = _erase(ink, _lines(ink, mask, thickest))
-    return _erase(ink.T, _lines(ink.T, mask.T, thickest)).T
+    ink = _erase(ink, *_lines(ink, mask, thickest))
+    return _erase(ink.T, *_lines(ink.T, mask.T, thickest)).T
 
 
-def _erase(ink: Floats, lines: NDArray[np.uint8]) -> Floats:
-    """Erase horizontal lines, given as their thickness at each of their pixels, and mend the strokes across."""
-    if not lines.any():
+def _erase(ink: Floats, most: Floats, thickness: int) -> Floats:
+    """Erase horizontal lines, given as the most ink to erase at each pixel, and mend the strokes across.
+
+    Where darker ink stays, strokes across have no gaps.
+    """
+    if not thickness:
         return ink
-    thickness = int(lines.max())
     blurred = np.ones((2 * (1 + thickness // 4) + 1, 1), np.uint8)
-    erased = cv2.dilate((lines > 0).astype(np.uint8), blurred) > 0
+    most = cv2.dilate(most, blurred)
+    erased = ink <= most
     ink = np.where(erased, np.float32(0), ink)
     side = (thickness + len(blurred) + 1) | 1
     slanted = np.eye(side, dtype=np.uint8)
     upright = np.ones((side, 1), np.uint8)
     mended = [cv2.morphologyEx(ink, cv2.MORPH_CLOSE, each) for each in (upright, slanted, slanted[::-1].copy())]
-    return np.where(erased, np.max(mended, axis=0), ink)
+    return np.where(erased & np.isinf(most), np.max(mended, axis=0), ink)
 
 
-def _lines(ink: Floats, mask: Mask, thickest: int) -> NDArray[np.uint8]:
-    """The thickness of horizontal rulings at each of their pixels, 0 elsewhere."""
+def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:
+    """Find horizontal rulings: the most ink to erase at each pixel, -1 elsewhere, and their largest thickness."""
     height, width = mask.shape
     runs = _run_lengths(mask)
     thin = mask & (runs <= thickest)
@@ -64,7 +69,7 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> NDArray[np.uint8]:
     widths = boxes[:, cv2.CC_STAT_WIDTH] - 2 * thickest
     dark = np.percentile(ink[mask & ~thin], 75) if (mask & ~thin).any() else 0.0
     free = np.ones(len(rows), bool)
-    rulings: list[tuple[bool, tuple[Indices, Indices], float]] = []
+    rulings: list[tuple[bool, tuple[Indices, Indices], float, float]] = []
     for label in 1 + np.argsort(-widths[1:])[: np.count_nonzero(widths[1:] >= LEAST_SEED * width)]:
         seed = (owners == label) & free
         thickness = float(np.median(lengths[seed])) if seed.any() else 0.0
@@ -82,18 +87,18 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> NDArray[np.uint8]:
         length = np.unique(columns[near]).size / len(x)
         complete = bool(cover >= COMPLETE and length > 0.3)
         if complete or min(length, widths[label] / width) >= PARTIAL:
-            pixels = rows[near], columns[near]
+            pixels, most = (rows[near], columns[near]), math.inf
             if FAINTER * level < PALE * dark:
                 # Along a pale line, darker ink is a stroke; close to it, the mask lacks pixels of the line.
-                line, more = near & (ink[rows, columns] <= FAINTER * level), ink[band] <= FAINTER * level
-                pixels = np.append(rows[line], band[0][more]), np.append(columns[line], band[1][more])
-            rulings.append((complete, pixels, thickness))
+                pixels, most = (band[0].ravel(), band[1].ravel()), FAINTER * level
+            rulings.append((complete, pixels, thickness, most))
             free &= ~near
-    result = np.zeros(mask.shape, np.uint8)
-    for complete, pixels, thickness in rulings:
+    result, thickest = np.full(mask.shape, -1, np.float32), 0
+    for complete, pixels, thickness, most in rulings:
         if complete or len(rulings) > 1:
-            result[pixels] = round(thickness)
-    return result
+            result[pixels] = most
+            thickest = max(thickest, round(thickness))
+    return result, thickest
 
 
 def _run_lengths(mask: Mask) -> Indices:

@@ -26,7 +26,8 @@ def forward(
     Returns:
         float32 (n, classes).
     """
-    relus = {number for number, pair in enumerate(itertools.pairwise(model.layers), 1) if _is_relu_of_maxima(*pair)}
+    pairs = enumerate(itertools.pairwise(model.layers), 1)
+    relus = {number for number, pair in pairs if _is_relu_of_maxima(*pair)}
     outputs = images
     for number, layer in enumerate(model.layers):
         if number + 1 in relus:
@@ -47,12 +48,12 @@ def _is_relu_of_maxima(pooling: keras.Layer, activation: keras.Layer) -> bool:
     return activation.activation is keras.activations.relu
 
 
-@tf.custom_gradient
+@tf.custom_gradient  # type: ignore[untyped-decorator]
 def maxima_of_relu(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """Compute the ReLU of 2x2 max-pooling as the max-pooling of the ReLU, which has the same values.
 
-    TensorFlow computes this ReLU within the convolution before it. The gradient is that of the usual order, bit for
-    bit: it passes no maximum that is not positive.
+    TensorFlow computes this ReLU within the convolution before it. The gradient is that of the usual order, bit
+    for bit: it passes no maximum that is not positive.
 
     Args:
         values: float32 or bfloat16 (n, height, width, channels).
