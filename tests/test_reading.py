@@ -1,5 +1,6 @@
 """Pictures as people take them, drawn here with digits of MNIST, are read by the network that ships."""
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -100,6 +101,45 @@ def test_corners_and_a_border_are_no_digits(digits: str) -> None:
         write(sheet, digits, 110, 70)
         draw_frame(ImageDraw.Draw(sheet))
         assert text(sheet) == digits
+
+
+@pytest.mark.parametrize("is_dark", [True, False])
+def test_digits_that_fill_their_pictures(is_dark: bool) -> None:
+    right = []
+    for digit, number in itertools.product(range(10), range(4)):
+        image = TEST.images[np.flatnonzero(TEST.labels == digit)[number]]
+        left, top, width, height = cv2.boundingRect((image > 100).astype(np.uint8))
+        sheet = Image.fromarray(255 - image if is_dark else image)
+        sheet = sheet.crop((left, top, left + width, top + height)).resize((6 * width, 6 * height))
+        try:
+            right.append(text(sheet) == str(digit))
+        except PictureError:
+            right.append(False)
+    assert np.mean(right) >= 0.95
+
+
+@pytest.mark.parametrize("left", [0, 9])
+def test_a_digit_at_the_border_is_not_left_out_without_a_mark(left: int) -> None:
+    """Nobody can tell an upright 1 that touches the border from the edge of something else."""
+    sheet = paper(300, 130)
+    ImageDraw.Draw(sheet).line([(left + 4, 25), (left + 4, 90)], fill=30, width=9)
+    write(sheet, "35", 60, 10)
+    digits = [digit for line in lines(sheet) for digit in line]
+    assert [digit.label for digit in digits][-2:] == [3, 5]
+    assert len(digits) == 3 or all(digit.doubtful for digit in digits)
+
+
+@pytest.mark.parametrize("sides", range(1, 5))
+@pytest.mark.parametrize("depth", [4, 40])
+@pytest.mark.parametrize(("paper_color", "frame"), [(225, 30), (30, 225)])
+def test_a_frame_without_writing_is_refused(sides: int, depth: int, paper_color: int, frame: int) -> None:
+    sheet = Image.new("L", (360, 240), paper_color)
+    draw = ImageDraw.Draw(sheet)
+    boxes = (0, 0, depth, 239), (0, 0, 359, depth), (359 - depth, 0, 359, 239), (0, 239 - depth, 359, 239)
+    for box in boxes[:sides]:
+        draw.rectangle(box, fill=frame)
+    with pytest.raises(PictureError, match="shows no digit"):
+        lines(sheet)
 
 
 @pytest.mark.parametrize("digit", list("2578"))

@@ -209,6 +209,17 @@ def broken_strokes(rng: Rng, writer: Writer) -> Drawn:
     return page.photograph()
 
 
+def cut_out_tightly(rng: Rng, writer: Writer) -> Drawn:
+    page = Single.choose(rng, writer)
+    page.write()
+    left, top, width, height = cv2.boundingRect((page.ink > 0.4).astype(np.uint8))
+    left, top = left + page.left, top + page.top
+    page.canvas = page.canvas[top : top + height, left : left + width]
+    if rng.random() < 0.5:
+        page.canvas = 1 - page.canvas
+    return page.photograph(blur=0)
+
+
 KINDS = {
     "clean paper": clean_paper,
     "photograph": photographed,
@@ -225,4 +236,5 @@ KINDS = {
     "faint pen": faint_pen,
     "blurred": blurred,
     "broken strokes": broken_strokes,
+    "cut out tightly": cut_out_tightly,
 }

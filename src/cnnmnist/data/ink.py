@@ -11,6 +11,8 @@ Floats = NDArray[np.float32]
 WINDOW = 0.75  # of the picture's shorter side; anything wider and higher is background, not a stroke
 COARSE = 300  # pixels of the longer side in which the background is searched
 EVEN = 0.01  # largest difference within an even background, where 1 is white minus black
+CLEAR = 0.75  # of the cubes of all differences is their sum, if it is clear which side is ink
+FILLED = 0.1  # difference of the whole and its edge, where 1 is the range of values; a digit fills the picture
 LEAST_LIGHT = 0.1  # least brightness of a background by which ink is divided, where 1 is white
 LEAST_CONTRAST = 0.04  # of ink, where 1 is white minus black
 CERTAIN_CONTRAST = 0.25  # anything fainter may be grain
@@ -53,19 +55,26 @@ def _most_varied_grey(pixels: Floats) -> Floats:
 def _is_ink_dark(grey: Floats) -> bool:
     """Compare pixels with the median around them: the largest differences are ink, which covers less than half."""
     smaller = shrink(grey, 64)
-    low, high = float(grey.min()), float(grey.max())
-    levels = np.rint((smaller - low) / max(high - low, 1e-6) * 255).astype(np.uint8)
-    half = max(1, min(levels.shape) // 4)
-    framed = cv2.copyMakeBorder(levels, half, half, half, half, cv2.BORDER_REFLECT)
-    median = cv2.medianBlur(framed, 2 * half + 1)[half:-half, half:-half].astype(np.float32)
-    difference = smaller - (median / 255 * (high - low) + low)
+    low, size = float(grey.min()), max(float(np.ptp(grey)), 1e-6)
+    smaller = (smaller - low) / size
+    half = max(1, min(smaller.shape) // 4)
+    framed = cv2.copyMakeBorder(np.rint(smaller * 255), half, half, half, half, cv2.BORDER_REFLECT)
+    median = cv2.medianBlur(framed.astype(np.uint8), 2 * half + 1)[half:-half, half:-half] / 255
     # Cubed, the few pixels of ink outweigh the many of light and shadow.
-    return bool((difference.astype(np.float64) ** 3).sum() < 0)
+    cubes = (smaller - median) ** 3
+    balance = cubes.sum() / max(np.abs(cubes).sum(), 1e-12)
+    # A digit that fills its picture may cover half of it, but covers less of the edge.
+    more = smaller.mean() - _edge(smaller).mean()
+    return bool(more < 0 if abs(balance) < CLEAR and abs(more) > FILLED else balance < 0)
+
+
+def _edge(grey: Floats) -> Floats:
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
 def _background(grey: Floats) -> Floats:
     """Remove narrow bright structures by a morphological opening, which keeps steps and slopes."""
-    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    edge = _edge(grey)
     even = np.float32(np.median(edge))
     # A drawing or a scan has an even background; a frame along the edge is even, too, but covers less.
     if (np.abs(edge - even) < EVEN).mean() > 0.5 and (np.abs(grey - even) < EVEN).mean() > 0.2:

@@ -26,6 +26,7 @@ LOW = 0.5  # of a digit's height; a lower piece above or below the digit is one 
 LARGEST_GAP = 0.3  # of both heights, between a digit and such a piece
 CRACK = 0.08  # of their height together, between the halves of a broken digit
 TALLEST, NARROW = 1.6, 0.3  # height of a digit that broke by its width; width of another by its height
+HIGH = 1.2  # of a line's height; anything higher at the border is the border's
 BESIDE = 0.35  # of the lower digit's height is at the height of its neighbour in the line
 
 Labels = NDArray[np.int32]
@@ -69,7 +70,7 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
         The labels of the pixels, int32 (height, width), and the lines from top to bottom, each with its digits
         from left to right. There is no line if there are more than 200 pieces, which no writing has.
     """
-    labels, pieces = _pieces(ink, ink > 0)
+    labels, pieces, cut = _pieces(ink, ink > 0)
     tallest = max((piece.height for piece in pieces), default=0)
     if tallest < LEAST_SIZE * max(ink.shape):
         return labels, []
@@ -77,18 +78,18 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
     clean = np.where(np.isin(labels, [piece.labels[0] for piece in pieces]), ink, np.float32(0))
     reach = 2 * round(CLOSE * tallest / 2) + 1
     rows = max(reach, 2 * round(BREAK * stroke_width(clean) / 2) + 1)
-    labels, pieces = _pieces(clean, cv2.dilate(clean, np.ones((rows, reach), np.uint8)) > 0)
+    labels, pieces, _ = _pieces(clean, cv2.dilate(clean, np.ones((rows, reach), np.uint8)) > 0)
     if not 0 < len(pieces) <= MOST_PIECES:
         return labels, []
     groups = _group(pieces)
     tallest = max(group.height for group in groups)
     digits = [group for group in groups if group.height >= LEAST_HEIGHT * tallest]
     signs = [group for group in groups if group not in digits and group.width >= SIGN * tallest]
-    return labels, [_mark(line, signs) for line in _lines(digits)]
+    return labels, [_mark(line, signs, cut) for line in _lines(digits)]
 
 
-def _pieces(ink: Floats, mask: NDArray[np.bool_]) -> tuple[Labels, list[Piece]]:
-    """Find the pieces of ink that a mask connects, without specks and without what lies along the border."""
+def _pieces(ink: Floats, mask: NDArray[np.bool_]) -> tuple[Labels, list[Piece], list[Piece]]:
+    """Find the pieces of ink that a mask connects, without specks, and those that lie along the border."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8))
     labels = np.where(ink > 0, labels, 0).astype(np.int32)
     rows, columns = np.nonzero(labels)
@@ -101,9 +102,11 @@ def _pieces(ink: Floats, mask: NDArray[np.bool_]) -> tuple[Labels, list[Piece]]:
     np.maximum.at(last, numbers, np.stack([columns, rows], axis=1) + 1)
     boxes = np.concatenate([first, last], axis=1).tolist()
     pieces = [Piece((number,), *boxes[number]) for number in range(1, count) if peaks[number] >= 0.5]
-    pieces = [piece for piece in pieces if not _is_at_border(piece, labels)]
+    at_border = [piece for piece in pieces if _is_at_border(piece, labels)]
+    inside = [piece for piece in pieces if piece not in at_border]
+    pieces = inside or [piece for piece in at_border if _fills(piece, labels)]
     largest = max((areas[piece.labels[0]] for piece in pieces), default=0)
-    return labels, [piece for piece in pieces if areas[piece.labels[0]] >= LEAST_AREA * largest]
+    return labels, [piece for piece in pieces if areas[piece.labels[0]] >= LEAST_AREA * largest], at_border
 
 
 def _is_at_border(piece: Piece, labels: Labels) -> bool:
@@ -121,6 +124,13 @@ def _is_at_border(piece: Piece, labels: Labels) -> bool:
         for share, depth, touch in zip(shares, depths, touching, strict=True)
     )
     return sum(share > ALONG / 2 for share in shares) >= 3 or any(along)
+
+
+def _fills(piece: Piece, labels: Labels) -> bool:
+    """Decide whether a piece fills its picture, as a digit does that is cut out, and does not frame it."""
+    borders = labels[0], labels[-1], labels[:, 0], labels[:, -1]
+    touching = [border == piece.labels[0] for border in borders]
+    return all(each.any() for each in touching) and bool(np.concatenate(touching).mean() < 0.5)
 
 
 def _group(pieces: list[Piece]) -> list[Piece]:
@@ -172,13 +182,17 @@ def _beside(last: Piece, digit: Piece) -> float:
     return (min(last.bottom, digit.bottom) - max(last.top, digit.top)) / min(last.height, digit.height)
 
 
-def _mark(line: list[Piece], signs: list[Piece]) -> list[Piece]:
+def _mark(line: list[Piece], signs: list[Piece], cut: list[Piece]) -> list[Piece]:
+    """Mark the digits of a line with a sign in it, or with ink as high as a digit beside it at the border."""
     whole = line[0]
     for digit in line[1:]:
         whole |= digit
     beside_sign = any(
         whole.left < sign.left and sign.right < whole.right and whole.top < sign.top and sign.bottom < whole.bottom
         for sign in signs
+    ) or any(
+        _beside(whole, piece) > BESIDE and LOW < piece.height / whole.height < HIGH and piece not in line
+        for piece in cut
     )
     return [replace(digit, beside_sign=beside_sign) for digit in line]
 
