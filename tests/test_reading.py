@@ -129,6 +129,15 @@ def test_a_digit_at_the_border_is_not_left_out_without_a_mark(left: int) -> None
     assert len(digits) == 3 or all(digit.doubtful for digit in digits)
 
 
+@pytest.mark.parametrize("digit", list("02345689"))
+def test_a_digit_that_the_border_cuts_marks_its_line(digit: str) -> None:
+    sheet = paper(300, 130)
+    write(sheet, "35" + digit, 30, 10, step=85)
+    cut = [each for line in lines(sheet.crop((0, 0, 235, 130))) for each in line]
+    assert [each.label for each in cut][:2] == [3, 5]
+    assert all(each.doubtful for each in cut)
+
+
 @pytest.mark.parametrize("sides", range(1, 5))
 @pytest.mark.parametrize("depth", [4, 40])
 @pytest.mark.parametrize(("paper_color", "frame"), [(225, 30), (30, 225)])

@@ -191,7 +191,7 @@ def _mark(line: list[Piece], signs: list[Piece], cut: list[Piece]) -> list[Piece
         whole.left < sign.left and sign.right < whole.right and whole.top < sign.top and sign.bottom < whole.bottom
         for sign in signs
     ) or any(
-        _beside(whole, piece) > BESIDE and LOW < piece.height / whole.height < HIGH and piece not in line
+        _beside(whole, piece) > BESIDE and LEAST_HEIGHT < piece.height / whole.height < HIGH and piece not in line
         for piece in cut
     )
     return [replace(digit, beside_sign=beside_sign) for digit in line]
