@@ -118,6 +118,16 @@ def test_digits_that_fill_their_pictures(is_dark: bool) -> None:
     assert np.mean(right) >= 0.95
 
 
+def test_specks_beside_a_digit_that_fills_its_picture_do_not_mark_it() -> None:
+    sheet = paper(64, 90)
+    draw = ImageDraw.Draw(sheet)
+    draw.line([(0, 4), (60, 4), (20, 89)], fill=30, width=8)  # a 7
+    draw.point([(5, 60), (55, 70), (50, 40)], fill=30)
+    (digit,) = lines(sheet)[0]
+    assert digit.label == 7
+    assert not digit.doubtful
+
+
 @pytest.mark.parametrize("left", [0, 9])
 def test_a_digit_at_the_border_is_not_left_out_without_a_mark(left: int) -> None:
     """Nobody can tell an upright 1 that touches the border from the edge of something else."""

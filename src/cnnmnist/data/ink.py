@@ -64,8 +64,8 @@ def _is_ink_dark(grey: Floats) -> bool:
     cubes = (smaller - median) ** 3
     balance = cubes.sum() / max(np.abs(cubes).sum(), 1e-12)
     # A digit that fills its picture may cover half of it, but covers less of the edge.
-    more = smaller.mean() - _edge(smaller).mean()
-    return bool(more < 0 if abs(balance) < CLEAR and abs(more) > FILLED else balance < 0)
+    inside = smaller.mean() - _edge(smaller).mean()
+    return bool((inside if abs(balance) < CLEAR and abs(inside) > FILLED else balance) < 0)
 
 
 def _edge(grey: Floats) -> Floats:

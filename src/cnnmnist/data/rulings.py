@@ -93,12 +93,12 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:
                 pixels, most = (band[0].ravel(), band[1].ravel()), FAINTER * level
             rulings.append((complete, pixels, thickness, most))
             free &= ~near
-    result, thickest = np.full(mask.shape, -1, np.float32), 0
+    result, largest = np.full(mask.shape, -1, np.float32), 0
     for complete, pixels, thickness, most in rulings:
         if complete or len(rulings) > 1:
             result[pixels] = most
-            thickest = max(thickest, round(thickness))
-    return result, thickest
+            largest = max(largest, round(thickness))
+    return result, largest
 
 
 def _run_lengths(mask: Mask) -> Indices:

@@ -70,7 +70,7 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
         The labels of the pixels, int32 (height, width), and the lines from top to bottom, each with its digits
         from left to right. There is no line if there are more than 200 pieces, which no writing has.
     """
-    labels, pieces, cut = _pieces(ink, ink > 0)
+    labels, pieces, left_out = _pieces(ink, ink > 0)
     tallest = max((piece.height for piece in pieces), default=0)
     if tallest < LEAST_SIZE * max(ink.shape):
         return labels, []
@@ -85,11 +85,11 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
     tallest = max(group.height for group in groups)
     digits = [group for group in groups if group.height >= LEAST_HEIGHT * tallest]
     signs = [group for group in groups if group not in digits and group.width >= SIGN * tallest]
-    return labels, [_mark(line, signs, cut) for line in _lines(digits)]
+    return labels, [_mark(line, signs, left_out) for line in _lines(digits)]
 
 
 def _pieces(ink: Floats, mask: NDArray[np.bool_]) -> tuple[Labels, list[Piece], list[Piece]]:
-    """Find the pieces of ink that a mask connects, without specks, and those that lie along the border."""
+    """Find the pieces of ink that a mask connects, without specks, and those left out at the border."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8))
     labels = np.where(ink > 0, labels, 0).astype(np.int32)
     rows, columns = np.nonzero(labels)
@@ -102,11 +102,11 @@ def _pieces(ink: Floats, mask: NDArray[np.bool_]) -> tuple[Labels, list[Piece], 
     np.maximum.at(last, numbers, np.stack([columns, rows], axis=1) + 1)
     boxes = np.concatenate([first, last], axis=1).tolist()
     pieces = [Piece((number,), *boxes[number]) for number in range(1, count) if peaks[number] >= 0.5]
-    at_border = [piece for piece in pieces if _is_at_border(piece, labels)]
-    inside = [piece for piece in pieces if piece not in at_border]
-    pieces = inside or [piece for piece in at_border if _fills(piece, labels)]
-    largest = max((areas[piece.labels[0]] for piece in pieces), default=0)
-    return labels, [piece for piece in pieces if areas[piece.labels[0]] >= LEAST_AREA * largest], at_border
+    inside = [piece for piece in pieces if not _is_at_border(piece, labels)]
+    inside = inside or [piece for piece in pieces if _fills(piece, labels)]
+    left_out = [piece for piece in pieces if piece not in inside]
+    largest = max((areas[piece.labels[0]] for piece in inside), default=0)
+    return labels, [piece for piece in inside if areas[piece.labels[0]] >= LEAST_AREA * largest], left_out
 
 
 def _is_at_border(piece: Piece, labels: Labels) -> bool:
@@ -182,7 +182,7 @@ def _beside(last: Piece, digit: Piece) -> float:
     return (min(last.bottom, digit.bottom) - max(last.top, digit.top)) / min(last.height, digit.height)
 
 
-def _mark(line: list[Piece], signs: list[Piece], cut: list[Piece]) -> list[Piece]:
+def _mark(line: list[Piece], signs: list[Piece], left_out: list[Piece]) -> list[Piece]:
     """Mark the digits of a line with a sign in it, or with ink as high as a digit beside it at the border."""
     whole = line[0]
     for digit in line[1:]:
@@ -191,8 +191,7 @@ def _mark(line: list[Piece], signs: list[Piece], cut: list[Piece]) -> list[Piece
         whole.left < sign.left and sign.right < whole.right and whole.top < sign.top and sign.bottom < whole.bottom
         for sign in signs
     ) or any(
-        _beside(whole, piece) > BESIDE and LEAST_HEIGHT < piece.height / whole.height < HIGH and piece not in line
-        for piece in cut
+        _beside(whole, piece) > BESIDE and LEAST_HEIGHT < piece.height / whole.height < HIGH for piece in left_out
     )
     return [replace(digit, beside_sign=beside_sign) for digit in line]
 
