@@ -47,11 +47,14 @@ def _erase(ink: Floats, most: Floats, thickness: int) -> Floats:
     most = cv2.dilate(most, blurred)
     erased = ink <= most
     ink = np.where(erased, np.float32(0), ink)
+    broken = erased & np.isinf(most)
+    if not broken.any():
+        return ink
     side = (thickness + len(blurred) + 1) | 1
     slanted = np.eye(side, dtype=np.uint8)
     upright = np.ones((side, 1), np.uint8)
     mended = [cv2.morphologyEx(ink, cv2.MORPH_CLOSE, each) for each in (upright, slanted, slanted[::-1].copy())]
-    return np.where(erased & np.isinf(most), np.max(mended, axis=0), ink)
+    return np.where(broken, np.max(mended, axis=0), ink)
 
 
 def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:

@@ -114,10 +114,9 @@ def _is_at_border(piece: Piece, labels: Labels) -> bool:
     height, width = labels.shape
     if min(piece.right / width, 1 - piece.left / width, piece.bottom / height, 1 - piece.top / height) < EDGE:
         return True
-    edges = labels[0], labels[-1], labels[:, 0], labels[:, -1]
     lengths = piece.width, piece.width, piece.height, piece.height
     depths = (piece.height / height,) * 2 + (piece.width / width,) * 2
-    touching = [(edge == piece.labels[0]) for edge in edges]
+    touching = _touching(piece, labels)
     shares = [touch.sum() / length for touch, length in zip(touching, lengths, strict=True)]
     along = (
         share > ALONG and (depth < SHALLOW or touch.mean() > 1 - SHALLOW / 2)
@@ -128,9 +127,13 @@ def _is_at_border(piece: Piece, labels: Labels) -> bool:
 
 def _fills(piece: Piece, labels: Labels) -> bool:
     """Decide whether a piece fills its picture, as a digit does that is cut out, and does not frame it."""
-    borders = labels[0], labels[-1], labels[:, 0], labels[:, -1]
-    touching = [border == piece.labels[0] for border in borders]
+    touching = _touching(piece, labels)
     return all(each.any() for each in touching) and bool(np.concatenate(touching).mean() < 0.5)
+
+
+def _touching(piece: Piece, labels: Labels) -> list[NDArray[np.bool_]]:
+    """Where a piece touches the top, the bottom, the left and the right border."""
+    return [border == piece.labels[0] for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1])]
 
 
 def _group(pieces: list[Piece]) -> list[Piece]:
