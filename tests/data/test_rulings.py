@@ -33,13 +33,31 @@ def test_a_dark_stroke_along_a_pale_line_stays() -> None:
     assert not erased[140:142, 100:190].any()
 
 
-@pytest.mark.parametrize("level", [0.2, 0.5])
-def test_ink_around_a_pale_line_is_as_it_was(level: float) -> None:
-    """Strokes across the line, bars on it, and small loops that it crosses."""
+def written() -> np.ndarray:
+    """A stroke across the line, a bar on it, and small loops that it crosses."""
     writing = np.zeros((300, 600), np.float32)
     cv2.line(writing, (100, 60), (60, 160), 1, 5)
     cv2.line(writing, (150, 91), (230, 93), 1, 3)
     cv2.ellipse(writing, (330, 92), (20, 30), 0, 0, 360, 1, 4)
     cv2.polylines(writing, [np.array([[420, 70], [440, 92], [420, 115], [400, 92]])], True, 1, 4)
+    return writing
+
+
+@pytest.mark.parametrize("level", [0.2, 0.5])
+def test_ink_around_a_pale_line_is_as_it_was(level: float) -> None:
+    writing = written()
     erased = erase_rulings(np.maximum(writing, ruled(level)))
     np.testing.assert_array_equal(erased > 0.7, writing > 0.7)
+
+
+@pytest.mark.parametrize("level", [0.6, 0.7, 0.8])
+def test_strokes_on_a_line_as_dark_as_they_stay_if_both_together_are_darker(level: float) -> None:
+    writing = 0.7 * written()
+    erased = erase_rulings(1 - (1 - writing) * (1 - ruled(level)))
+    kept = erased > 0.35
+    assert kept[90:92, 152:228].all()
+    assert not kept[:, 460:].any()
+    # No loop is filled, and only the blurred edges of the lines are lost.
+    assert not kept[85:97, 326:334].any() and not kept[85:97, 415:425].any()
+    beside = cv2.dilate(ruled(1), np.ones((7, 1), np.uint8)) > 0
+    np.testing.assert_array_equal(kept[~beside], (writing > 0.35)[~beside])

@@ -16,7 +16,8 @@ COMPLETE = 0.9  # of the picture's width; a single line of this length is a ruli
 PARTIAL = 0.45  # of the picture's width; several lines of this length are rulings
 SLENDER = 28  # times its thickness is the length of a ruling, at least
 STEEPEST = 0.5  # rows per column
-FAINTER = 1.35  # times the ink of a ruling; anything darker along a pale ruling is a stroke
+DARKER = 1.12  # times a ruling's ink, at least, are the strokes across that can be told from it
+MORE = 0.25  # of the difference to them; anything darker along the ruling is a stroke
 PALE = 0.9  # of dark ink; anything darker is no pale ruling
 
 Mask = NDArray[np.bool_]
@@ -90,10 +91,9 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:
         length = np.unique(columns[near]).size / len(x)
         complete = bool(cover >= COMPLETE and length > 0.3)
         if complete or min(length, widths[label] / width) >= PARTIAL:
-            pixels, most = (rows[near], columns[near]), math.inf
-            if FAINTER * level < PALE * dark:
-                # Along a pale line, darker ink is a stroke; close to it, the mask lacks pixels of the line.
-                pixels, most = (band[0].ravel(), band[1].ravel()), FAINTER * level
+            most = _most(ink[band][half + 1 : half + 4].max(axis=0), (mask & ~thin)[y, x], level)
+            # Close to a pale line, the mask lacks pixels of the line.
+            pixels = (band[0].ravel(), band[1].ravel()) if most < PALE * dark else (rows[near], columns[near])
             rulings.append((complete, pixels, thickness, most))
             free &= ~near
     result, largest = np.full(mask.shape, -1, np.float32), 0
@@ -102,6 +102,18 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:
             result[pixels] = most
             largest = max(largest, round(thickness))
     return result, largest
+
+
+def _most(darkest: Floats, across: Mask, level: float) -> float:
+    """The most ink of a ruling without strokes; infinite if it is as dark as the strokes across.
+
+    ``darkest`` is the darkest ink of the ruling in each column, ``across`` where strokes cross it.
+    """
+    alone = darkest[~across & (darkest > level / 2)]
+    if not (across.any() and alone.size):
+        return math.inf
+    own, crossing = float(np.median(alone)), float(np.median(darkest[across]))
+    return own + MORE * (crossing - own) if crossing > DARKER * own else math.inf
 
 
 def _run_lengths(mask: Mask) -> Indices:
