@@ -20,7 +20,6 @@ from cnnmnist.runs.run import Run
 if TYPE_CHECKING:
     from cnnmnist.data.loading import Dataset
 
-SWEEP_FILE = "sweep.json"
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file, also where a run may be copied to Windows
 RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?|.*\.", re.IGNORECASE)
 SHIPPED = {name: Path(__file__).parents[1] / name for name in ("handwriting", "pretrained")}
@@ -116,7 +115,7 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         return Run(SHIPPED[name], Run.read(SHIPPED[name]).metadata, figures=runs_dir / name / "figures")
     if is_run(Path(name)):
         return Run.read(Path(name))
-    if is_sweep(runs_dir / name) or is_sweep(Path(name)):
+    if find_sweep(name, runs_dir):
         raise MissingRunError(
             f"{name!r} is a sweep: name one of its runs, which `cnnmnist runs` lists with its name."
         )
@@ -163,5 +162,17 @@ def is_run(directory: Path) -> bool:
 
 
 def is_sweep(directory: Path) -> bool:
-    """Whether a folder is that of a sweep."""
-    return os.path.isfile(directory / SWEEP_FILE)  # noqa: PTH113 - as above
+    """Whether a folder is that of a sweep: it holds runs, and is no run itself."""
+    with contextlib.suppress(OSError, ValueError):
+        return not is_run(directory) and any(map(is_run, directory.iterdir()))
+    return False
+
+
+def find_sweep(name: str, runs_dir: Path) -> Path | None:
+    """The folder of the sweep of that name in a runs directory, or else in that folder; None if there is none."""
+    return next(filter(is_sweep, (runs_dir / name, Path(name))), None)
+
+
+def list_sweeps(runs_dir: Path) -> list[Path]:
+    """The folders of the sweeps in a runs directory, by name; none if it does not exist."""
+    return sorted(filter(is_sweep, runs_dir.glob("*")))
