@@ -144,18 +144,33 @@ def read_runs(folder: Path) -> list[Run]:
 
 
 def sweep_results(folder: Path) -> list[Row]:
-    """Compare the runs in the folder of a sweep; the best mean comes first, settings without a finished run last.
+    """Compare the runs in the folder of a sweep; the best mean comes first, rows without a finished run last.
 
     Raises:
         RunError: a run is damaged.
     """
-    groups: dict[str, dict[int, Run]] = {}
-    for run in sorted(read_runs(folder), key=lambda run: not _is_finished(run)):
+    table: dict[str, Row] = {}
+    for run in sorted(
+        read_runs(folder), key=lambda run: (not _is_finished(run), run.metadata.recipe.training.seed)
+    ):
         fields = recipe_and_data(run.metadata)
         seed = fields.pop("training.seed")
-        groups.setdefault(json.dumps(fields), {}).setdefault(seed, run)  # a run may be there under two names
-    settings = _settings([json.loads(group) for group in groups])
-    rows = [_row(each, runs) for each, runs in zip(settings, groups.values(), strict=True)]
+        row = table.setdefault(json.dumps(fields), Row(fields))
+        if seed in row.seeds:
+            continue  # the same training under another name
+        if _is_finished(run):
+            row.seeds.append(seed)
+            row.runs.append(run)
+            row.accuracies.append(run.metadata.ladder[-1].accuracy)
+        else:
+            row.unfinished.append(str(run.directory))
+    rows = list(table.values())
+    for row, settings in zip(rows, _varied([row.settings for row in rows]), strict=True):
+        row.settings = settings
+        if row.runs:
+            row.mean, row.minimum, row.maximum = (f(row.accuracies) for f in (statistics.mean, min, max))
+            row.standard_deviation = statistics.stdev(row.accuracies) if len(row.runs) > 1 else None
+            row.seconds = statistics.median(run.metadata.seconds for run in row.runs)
     rows.sort(key=lambda row: -1.0 if row.mean is None else row.mean, reverse=True)
     for other in rows[1:]:
         other.p_value = permutation_p_value(rows[0].accuracies, other.accuracies)
@@ -169,32 +184,15 @@ def clearly_worse(rows: Iterable[Row]) -> list[Row]:
     return [row for (row, _), p_value in zip(tested, corrected, strict=True) if p_value <= LEVEL]
 
 
-def _settings(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The fields in which runs of one recipe differ, and recipes' names as ``config`` if there are several."""
+def _varied(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The fields in which rows of one recipe differ, and recipes' names as ``config`` if there are several."""
     varied = {"name"}
-    for name in {group["name"] for group in groups}:
-        varied |= differing([group for group in groups if group["name"] == name]).keys()
-    columns = {name: values for name, values in differing(groups).items() if name in varied}
-    return [
-        {"config" if name == "name" else name: values[number] for name, values in columns.items()}
-        for number in range(len(groups))
-    ]
-
-
-def _row(settings: dict[str, Any], runs: dict[int, Run]) -> Row:
-    row = Row(settings)
-    for seed, run in sorted(runs.items()):
-        if _is_finished(run):
-            row.seeds.append(seed)
-            row.runs.append(run)
-            row.accuracies.append(run.metadata.ladder[-1].accuracy)
-        else:
-            row.unfinished.append(str(run.directory))
-    if row.runs:
-        row.mean, row.minimum, row.maximum = (f(row.accuracies) for f in (statistics.mean, min, max))
-        row.standard_deviation = statistics.stdev(row.accuracies) if len(row.runs) > 1 else None
-        row.seconds = statistics.median(run.metadata.seconds for run in row.runs)
-    return row
+    for name in {row["name"] for row in rows}:
+        varied |= differing([row for row in rows if row["name"] == name]).keys()
+    columns = {
+        "config" if name == "name" else name: each for name, each in differing(rows).items() if name in varied
+    }
+    return [{name: values[number] for name, values in columns.items()} for number in range(len(rows))]
 
 
 def _is_finished(run: Run) -> bool:
