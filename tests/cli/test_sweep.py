@@ -187,8 +187,8 @@ def test_other_data_than_that_of_any_run_there_is_refused_before_a_training(
     other = write_folder(tmp_path / "data", small_arrays())
     result = run_cli("sweep", "rates", *SMALL, "--data-dir", other, "--seeds", "7", cwd=tmp_path)
     assert (result.status, result.out) == (1, "")
-    assert f"runs/rates/{NAMES[0]} was trained on other data than" in result.err
-    assert "choose another name for the sweep" in result.err
+    assert f"The run {NAMES[0]} was trained on other data than" in result.err
+    assert "or train under another name" in result.err
     assert [path.name for path in (tmp_path / "runs" / "rates").iterdir()] == [NAMES[0]]
 
 

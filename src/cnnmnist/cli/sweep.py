@@ -68,7 +68,7 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
     cnnmnist sweep rates --vary training.learning_rate=1e-4,3e-4,1e-3 --vary model.dropout=0,0.3
     cnnmnist sweep recipes --vary config=tutorial,fast,best --seeds 0-4
     """
-    from cnnmnist.runs.sweeps import check_sweep, plan_sweep, sweep_results
+    from cnnmnist.runs.sweeps import plan_sweep, read_runs, sweep_results
 
     options = TrainOptions.parse(**given)
     terminal = Terminal(options.as_json)
@@ -77,7 +77,8 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
     varied = {"training.seed": seeds, **_varied(vary, fixed)}
     planned = plan_sweep(folder, {"config": "tutorial", **fixed}, varied)
     dataset = load_training_data(planned[0].recipe, options, terminal)
-    check_sweep(folder, planned, dataset)
+    for run in read_runs(folder):
+        run.check_same(dataset)
     try:
         failures = _train(planned, dataset, terminal)
     except KeyboardInterrupt:

@@ -196,7 +196,7 @@ class Run:
         if dataset.digest != self.metadata.dataset.digest:
             raise DataError(
                 f"The run {self.name} was trained on other data than {dataset.source}: name its data with "
-                "--data-dir or --dataset."
+                "--data-dir or --dataset, or train under another name."
             )
 
     def has_seen(self, dataset: "Dataset", split: str) -> bool:

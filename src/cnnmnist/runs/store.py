@@ -58,33 +58,24 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
                         raise
                 else:
                     return Run.read(runs_dir / candidate)
-    raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another --name.")
+    raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another name.")
 
 
 def check_new_name(runs_dir: Path, name: str | None) -> None:
-    """Check that a new run can have the name.
+    """Check that a new run or a sweep can have the name.
 
     Raises:
         RunError: it is not valid, or there is a run of this name.
     """
     if name is None:
         return
-    check_name(name, "run")
-    if is_run(runs_dir / name):
-        raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
-
-
-def check_name(name: str, what: str) -> None:
-    """Refuse a name that no run or sweep can have.
-
-    Raises:
-        RunError: it is not valid.
-    """
     if not re.fullmatch(NAME_PATTERN, name) or name == "latest" or RESERVED.fullmatch(name):
         raise RunError(
-            f"{name!r} cannot name a {what}: use up to 64 letters, digits, dots, hyphens and underscores, "
+            f"{name!r} cannot name a run or a sweep: use up to 64 letters, digits, dots, hyphens and underscores, "
             "other than 'latest', without a dot at the end and names that Windows reserves, such as 'con'."
         )
+    if is_run(runs_dir / name):
+        raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another name.")
 
 
 def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:

@@ -16,7 +16,7 @@ from cnnmnist.errors import RecipeError, RunError
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.diff import differing, recipe_and_data
 from cnnmnist.runs.run import Run
-from cnnmnist.runs.store import check_name, create_run, is_run
+from cnnmnist.runs.store import check_new_name, create_run, is_run
 from cnnmnist.statistics import LEVEL, holm, permutation_p_value
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_RUNS = 100_000
 
 
-@dataclass
+@dataclass(frozen=True)
 class PlannedRun:
     """A run that a sweep asks for."""
 
@@ -87,51 +87,37 @@ class Row:
 def plan_sweep(folder: Path, fixed: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> list[PlannedRun]:
     """Plan a run for every combination of values; the last field varies fastest.
 
+    A training that the folder has already keeps its name there.
+
     Args:
         folder: of the sweep.
         fixed: a recipe's name or file as ``config``, and values of its fields by dotted name.
         vary: the values of the fields in which the runs differ: ``training.seed``, others, and ``config``.
 
     Raises:
-        RunError: the folder is a run, or its name is not valid.
+        RunError: the folder is a run, or its name is not valid; a run in it is damaged, or has a planned name and
+            another recipe.
         RecipeError: a field is unknown or not valid; or the runs are too many, need different data sets, or would
             have the same name.
     """
-    check_name(folder.name, "sweep")
-    if is_run(folder):
-        raise RunError(f"{folder} is a run: choose another name for the sweep.")
+    check_new_name(folder.parent, folder.name)
     size = math.prod(map(len, vary.values()))
     if size > MAX_RUNS:
         raise RecipeError(f"A sweep has at most {MAX_RUNS:,} runs, not {size:,}: vary less.")
+    there = {run.metadata.recipe.model_dump_json(): run.directory for run in read_runs(folder)}
     planned: dict[Path, PlannedRun] = {}
     for values in itertools.product(*vary.values()):
         settings = dict(zip(vary, values, strict=True))
         fields = {**fixed, **settings}
-        run = PlannedRun(settings, load_recipe(str(fields.pop("config")), fields), folder / _run_name(settings))
-        if planned.setdefault(run.directory, run).recipe != run.recipe:
-            raise RecipeError(f"Two recipes would train the same run {run.directory}: rename the file of one.")
+        recipe = load_recipe(str(fields.pop("config")), fields)
+        directory = there.get(recipe.model_dump_json(), folder / _run_name(settings))
+        run = planned.setdefault(directory, PlannedRun(settings, recipe, directory))
+        if run.recipe != recipe:
+            raise RecipeError(f"Two recipes would train the same run {directory}: rename the file of one.")
+        run.read()
     if len({run.recipe.dataset for run in planned.values()}) > 1:
         raise RecipeError("The recipes of a sweep need the same data set: choose it with --dataset.")
     return list(planned.values())
-
-
-def check_sweep(folder: Path, planned: Iterable[PlannedRun], dataset: "Dataset") -> None:
-    """Check the runs that are in the folder; a planned run may be there under another name, and then keeps it.
-
-    Raises:
-        RunError: a run is damaged, was trained on other data, or has a planned name and another recipe.
-    """
-    directories = {}
-    for run in read_runs(folder):
-        if run.metadata.dataset.digest != dataset.digest:
-            raise RunError(
-                f"{run.directory} was trained on other data than {dataset.source}: name its data with --data-dir "
-                "or --dataset, or choose another name for the sweep."
-            )
-        directories[run.metadata.recipe.model_dump_json()] = run.directory
-    for each in planned:
-        each.directory = directories.get(each.recipe.model_dump_json(), each.directory)
-        each.read()
 
 
 def read_runs(folder: Path) -> list[Run]:
