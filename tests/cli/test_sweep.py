@@ -16,6 +16,9 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe
+from cnnmnist.runs.store import create_run
 from conftest import SMALL, Cli, Result, run_cli
 from support import processes
 from support.datasets import small_arrays, write_folder
@@ -248,6 +251,21 @@ def test_what_is_wrong_is_said_before_the_first_training(
     assert (result.status, result.out) == (status, "")
     assert message in result.err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["latest", ".hidden", "x" * 65, "\x1b[31m", "../x", "rates/x", "/x", ""])
+def test_a_name_that_could_do_harm_is_refused(cli: Cli, tmp_path: Path, name: str) -> None:
+    result = cli("sweep", name, "--dataset", "mnist5k")
+    assert (result.status, result.out) == (1, "")
+    assert "cannot name a run or a sweep" in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_name_of_a_run_is_refused(cli: Cli, tmp_path: Path) -> None:
+    create_run(tmp_path / "runs", "mine", load_recipe(), load_dataset("mnist5k"))
+    result = cli("sweep", "mine", "--dataset", "mnist5k")
+    assert (result.status, result.out) == (1, "")
+    assert "There is already a run 'mine' in runs: choose another name" in result.err
 
 
 @pytest.mark.long

@@ -84,15 +84,6 @@ def test_values_that_occur_twice_are_one_run_and_two_recipes_of_one_name_are_ref
         plan(tmp_path, {"config": ["fast", str(tmp_path / "fast.yaml")]})
 
 
-def test_a_name_that_is_taken_or_could_do_harm_is_refused(tmp_path: Path) -> None:
-    run = create_run(tmp_path, "mine", load_recipe(), DATASET)
-    with pytest.raises(RunError, match=r"There is already a run .* choose another name"):
-        plan(run.directory)
-    for name in ("latest", ".hidden", "x" * 65, "\x1b[31m"):
-        with pytest.raises(RunError, match="cannot name a run or a sweep"):
-            plan(tmp_path / name)
-
-
 @pytest.mark.parametrize(
     "vary", [{f"x{n}": [*range(1_000)] for n in range(16)}, {"model.dropout": [*range(100_001)]}]
 )

@@ -68,10 +68,12 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
     cnnmnist sweep rates --vary training.learning_rate=1e-4,3e-4,1e-3 --vary model.dropout=0,0.3
     cnnmnist sweep recipes --vary config=tutorial,fast,best --seeds 0-4
     """
+    from cnnmnist.runs.store import check_new_name
     from cnnmnist.runs.sweeps import plan_sweep, read_runs, sweep_results
 
     options = TrainOptions.parse(**given)
     terminal = Terminal(options.as_json)
+    check_new_name(options.runs_dir, name)
     folder = options.runs_dir / name
     fixed = options.overrides | ({"config": options.config} if options.config else {})
     varied = {"training.seed": seeds, **_varied(vary, fixed)}

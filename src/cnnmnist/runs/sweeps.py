@@ -16,7 +16,7 @@ from cnnmnist.errors import RecipeError, RunError
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.diff import differing, recipe_and_data
 from cnnmnist.runs.run import Run
-from cnnmnist.runs.store import check_new_name, create_run, is_run
+from cnnmnist.runs.store import create_run, is_run
 from cnnmnist.statistics import LEVEL, holm, permutation_p_value
 
 if TYPE_CHECKING:
@@ -95,12 +95,10 @@ def plan_sweep(folder: Path, fixed: Mapping[str, Any], vary: Mapping[str, Sequen
         vary: the values of the fields in which the runs differ: ``training.seed``, others, and ``config``.
 
     Raises:
-        RunError: the folder is a run, or its name is not valid; a run in it is damaged, or has a planned name and
-            another recipe.
+        RunError: a run in the folder is damaged, or has a planned name and another recipe.
         RecipeError: a field is unknown or not valid; or the runs are too many, need different data sets, or would
             have the same name.
     """
-    check_new_name(folder.parent, folder.name)
     size = math.prod(map(len, vary.values()))
     if size > MAX_RUNS:
         raise RecipeError(f"A sweep has at most {MAX_RUNS:,} runs, not {size:,}: vary less.")
