@@ -125,7 +125,17 @@ def test_a_folder_of_runs_is_a_sweep_whatever_else_is_in_it(tmp_path: Path) -> N
     (tmp_path / "runs" / "damaged" / "seed-0" / "run.json").write_text("{")
     assert [folder.name for folder in list_sweeps(tmp_path / "runs")] == ["damaged", "rates"]
     assert find_sweep("rates", tmp_path / "runs") == find_sweep(str(tmp_path / "runs" / "rates"), Path("x"))
-    for name in ("single", "none", "nothing", "x" * 300, "rates/sweep.json", "\0"):
+    for name in (
+        "single",
+        "none",
+        "nothing",
+        "x" * 300,
+        "rates/sweep.json",
+        "\0",
+        ".",
+        "../runs",
+        str(tmp_path / "runs"),
+    ):
         assert find_sweep(name, tmp_path / "runs") is None
     assert [row.unfinished for row in sweep_results(tmp_path / "runs" / "rates")] == [[str(created.directory)]]
     with pytest.raises(RunError, match=r"damaged/seed-0/run\.json is damaged"):

@@ -161,7 +161,10 @@ def is_sweep(directory: Path) -> bool:
 
 def find_sweep(name: str, runs_dir: Path) -> Path | None:
     """The folder of the sweep of that name in a runs directory, or else in that folder; None if there is none."""
-    return next(filter(is_sweep, (runs_dir / name, Path(name))), None)
+    for folder in (runs_dir / name, Path(name)):
+        if is_sweep(folder) and folder.resolve() != runs_dir.resolve():
+            return folder
+    return None
 
 
 def list_sweeps(runs_dir: Path) -> list[Path]:
