@@ -130,7 +130,12 @@ def _train(planned: "list[PlannedRun]", dataset: "cnnmnist.Dataset", terminal: T
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the run is saved.
     """
+    if all(run and run.metadata.status == "finished" for run in (each.read() for each in planned)):
+        return []
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    with terminal.waiting("Starting TensorFlow"):
+        # It takes seconds: after a look at a run, another process could finish that run meanwhile.
+        resume = cnnmnist.resume
     failures: dict[Path, TrainingError] = {}
     with Live(console=terminal.err, transient=True) if terminal.shows_progress else nullcontext() as live:
         # The second time, for the runs that other processes have left unfinished.
@@ -140,7 +145,7 @@ def _train(planned: "list[PlannedRun]", dataset: "cnnmnist.Dataset", terminal: T
                 continue
             title = f"run {number} of {len(planned)} ({describe(each.settings)})"
             try:
-                cnnmnist.resume(run, dataset, progress=_watch(run, title, live) if live else None)
+                resume(run, dataset, progress=_watch(run, title, live) if live else None)
             except BusyRunError:
                 continue  # another process trains it
             except TrainingError as error:  # other settings may be better
