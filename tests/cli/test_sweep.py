@@ -50,7 +50,7 @@ def started(folder: Path, *commands: list[object]) -> Iterator[list[BaseProcess]
     for number, arguments in enumerate(commands):
         files = folder / f"{number}.out", folder / f"{number}.err"
         for path in files:
-            path.touch()
+            path.write_text("")  # without the lines of an earlier command
         running.append(processes.start([*map(str, arguments)], folder, dict(os.environ), files))
     try:
         yield running
