@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
-from cnnmnist.calibration import calibration, fit_temperature
+from cnnmnist.calibration import Calibration, fit_temperature
 from cnnmnist.data.loading import Split
 from cnnmnist.evaluation import Report, evaluate, write_predictions
 from cnnmnist.prediction import probabilities
@@ -45,7 +45,7 @@ def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> No
 
     other = minimize(loss, [1.0], method="Nelder-Mead", options={"xatol": 1e-8}).x[0]
     assert found == pytest.approx(1 / other, abs=2e-4), "another method, over the inverse, agrees"
-    before, after = (calibration(report(logits, labels, each)) for each in (1.0, found))
+    before, after = (Calibration(report(logits, labels, each)) for each in (1.0, found))
     assert after.cross_entropy <= before.cross_entropy
     assert after.error < 0.03
     np.testing.assert_array_equal(before.right, after.right)
@@ -61,7 +61,7 @@ def test_what_has_no_best_temperature_keeps_1_or_the_bound() -> None:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_the_measures_are_those_of_scikit_learn(temperature: float) -> None:
     logits, labels = drawn(1.7, 1_000, 4)
-    found = calibration(report(logits, labels, temperature))
+    found = Calibration(report(logits, labels, temperature))
     rows = probabilities(logits, temperature).astype(float)
     rows /= rows.sum(1, keepdims=True)
     assert found.cross_entropy == pytest.approx(log_loss(labels, rows), rel=1e-5)
@@ -74,7 +74,7 @@ def test_the_measures_are_those_of_scikit_learn(temperature: float) -> None:
 
 def test_the_calibration_error_and_the_coverage_worked_by_hand() -> None:
     rows = np.array([[0.95, 0.05], [0.93, 0.07], [0.65, 0.35], [0.45, 0.55]], np.float32)
-    found = calibration(report(np.log(rows), np.array([0, 1, 0, 1])))
+    found = Calibration(report(np.log(rows), np.array([0, 1, 0, 1])))
     # One bin of two, of 94 % and half right, and two bins of one, of 65 % and 55 %, both right.
     assert found.error == pytest.approx((2 * 0.44 + 0.35 + 0.45) / 4, abs=1e-6)
     assert [count for count, _, _ in found.bins] == [0, 0, 0, 0, 0, 1, 1, 0, 0, 2]
@@ -85,7 +85,7 @@ def test_the_calibration_error_and_the_coverage_worked_by_hand() -> None:
 
 def test_a_sure_answer_lies_in_the_last_bin_and_a_wrong_one_has_a_finite_loss() -> None:
     logits = np.array([[500, 0], [500, 0]], np.float32)
-    found = calibration(report(logits, np.array([0, 1]), 0.5))
+    found = Calibration(report(logits, np.array([0, 1]), 0.5))
     assert found.bins[-1] == (2, 1.0, 0.5)
     assert found.cross_entropy == pytest.approx(500)
 

@@ -6,7 +6,6 @@ https://arxiv.org/abs/1706.04599.
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +18,22 @@ DIGITS = 4  # of a temperature after the point
 BINS = 10
 
 
-@dataclass(frozen=True)
 class Calibration:
-    """How sure a network is of its answers, and how often they are right."""
+    """How sure a network is of the answers in a report, and how often they are right."""
 
-    probabilities: NDArray[np.float32]
-    """Probability of the answer to each image, float32 (n,)."""
-    right: NDArray[np.bool_]
-    """Whether the answer is right, bool (n,)."""
-    cross_entropy: float
-    """Mean negative logarithm of the probability of the true class, in nats."""
-    brier_score: float
-    """Mean squared difference between the probabilities and 1 for the true class, 0 for the others, summed over
-    the classes, from 0 to 2: G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability", 1950."""
+    def __init__(self, report: Report) -> None:
+        rows = report.probabilities
+        truth = np.eye(rows.shape[1], dtype=np.float32)[report.labels]
+        self.probabilities: NDArray[np.float32] = rows.max(axis=1)
+        """Probability of the answer to each image, float32 (n,)."""
+        self.right: NDArray[np.bool_] = report.predicted == report.labels
+        """Whether the answer is right, bool (n,)."""
+        self.cross_entropy = float(report.losses.mean())
+        """Mean negative logarithm of the probability of the true class, in nats."""
+        self.brier_score = float(((rows - truth) ** 2).sum(axis=1, dtype=np.float64).mean())
+        """Mean squared difference between the probabilities and 1 for the true class, 0 for the others, summed
+        over the classes, from 0 to 2: G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability",
+        1950."""
 
     @functools.cached_property
     def bins(self) -> list[tuple[int, float, float]]:
@@ -52,15 +54,6 @@ class Calibration:
         counts = np.arange(1, len(self.right) + 1)
         order = np.argsort(-self.probabilities, kind="stable")
         return counts / len(counts), np.cumsum(self.right[order]) / counts
-
-
-def calibration(report: Report) -> Calibration:
-    """Compare the probabilities of a report with its right answers."""
-    rows = report.probabilities
-    truth = np.eye(rows.shape[1], dtype=np.float32)[report.labels]
-    brier_score = float(((rows - truth) ** 2).sum(axis=1, dtype=np.float64).mean())
-    right = report.predicted == report.labels
-    return Calibration(rows.max(axis=1), right, float(report.losses.mean()), brier_score)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -43,9 +43,7 @@ class Curve:
     """Predicted class of each example."""
 
 
-def robustness(
-    network: Network, model: "keras.Model", split: Split, predicted: Array, seed: int = 0
-) -> Iterator[Curve]:
+def robustness(network: Network, model: "keras.Model", split: Split, predicted: Array) -> Iterator[Curve]:
     """Measure the accuracy of a network on corrupted, then on attacked images.
 
     Args:
@@ -53,12 +51,16 @@ def robustness(
         model: the same network in Keras, for the gradients of the attacks.
         split: images, uint8 (n, height, width), and labels, uint8 (n,), n at least 1.
         predicted: predicted classes of the images as they are, int (n,).
-        seed: of directions and noise; the same seed gives the same images.
     """
-    right = predicted == split.labels
-    shown = int(right[:PROJECTED_IMAGES].argmax())  # the first image that is read rightly
-
-    def curve(name: str, unit: str, amounts: tuple[float, ...], count: int, change: Callable[..., Array]) -> Curve:
+    shown = int((predicted == split.labels)[:PROJECTED_IMAGES].argmax())  # the first image that is read rightly
+    changes: dict[str, Callable[..., Array]] = {name: partial(corrupt, name) for name in CORRUPTIONS}
+    changes["fast gradient sign"] = partial(attack, model, split.labels)
+    changes["projected gradient"] = partial(attack, model, split.labels[:PROJECTED_IMAGES], steps=STEPS)
+    for name, change in changes.items():
+        unit, amounts = CORRUPTIONS[name][:2] if name in CORRUPTIONS else ("epsilon", EPSILONS)
+        count = PROJECTED_IMAGES if name == "projected gradient" else len(split)
+        if unit == "pixels":
+            amounts = tuple(amount * min(split.images.shape[1:]) / SIDE for amount in amounts)
         labels, images = split.labels[:count], split.images[:count]
         classes, examples = [predicted[:count]], [scale(images[shown])]
         for amount in amounts:
@@ -67,16 +69,7 @@ def robustness(
             examples.append(changed[shown] if changed.ndim == 4 else scale(changed[shown]))
         accuracies = tuple(float((each == labels).mean()) for each in classes)
         answers = tuple(int(each[shown]) for each in classes)
-        return Curve(name, unit, amounts, len(labels), accuracies, np.stack(examples)[..., 0], answers)
-
-    for name, (unit, amounts, _) in CORRUPTIONS.items():
-        if unit == "pixels":
-            amounts = tuple(amount * min(split.images.shape[1:]) / SIDE for amount in amounts)
-        yield curve(name, unit, amounts, len(split), partial(corrupt, name, seed=seed))
-    attacks = {"fast gradient sign": (len(split), 1), "projected gradient": (PROJECTED_IMAGES, STEPS)}
-    for name, (count, steps) in attacks.items():
-        change = partial(attack, model, split.labels[:count], steps=steps, seed=seed)
-        yield curve(name, "epsilon", EPSILONS, count, change)
+        yield Curve(name, unit, amounts, len(labels), accuracies, np.stack(examples)[..., 0], answers)
 
 
 def corrupt(name: str, images: Array, amount: float, seed: int = 0) -> Array:
@@ -123,11 +116,6 @@ def _thicken(values: Array, amount: float, background: float, _: Any) -> Array:
     return values
 
 
-def _blur(values: Array, amount: float, fill: float, _: Any) -> Array:
-    blurred: Array = ndimage.gaussian_filter(values, (0, amount, amount), mode="constant", cval=fill)
-    return blurred
-
-
 def _rotation(degrees: float, _: float) -> Any:
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     return [[cos, -sin, 0], [sin, cos, 0]]
@@ -142,7 +130,11 @@ CORRUPTIONS: dict[str, tuple[str, tuple[float, ...], Callable[..., Array]]] = {
     "scale": ("fraction larger or smaller", FRACTIONS, partial(_warp, lambda a, _: np.eye(2, 3) / (1 + a))),
     "shear": ("pixels per pixel", PARTS, partial(_warp, lambda a, _: [[1, 0, 0], [a, 1, 0]])),
     "noise": ("standard deviation", FRACTIONS, lambda x, a, _, rng: rng.normal(x, a)),
-    "blur": ("pixels", (0.5, 1, 1.5, 2, 2.5), _blur),
+    "blur": (
+        "pixels",
+        (0.5, 1, 1.5, 2, 2.5),
+        lambda x, a, fill, _: ndimage.gaussian_filter(x, (0, a, a), mode="constant", cval=fill),
+    ),
     "contrast": ("fraction kept", KEPT, lambda x, a, *_: x.mean((1, 2), keepdims=True) * (1 - a) + a * x),
     "thicker strokes": ("pixels", (0.4, 0.8, 1.2, 1.6, 2), _thicken),
     "thinner strokes": ("pixels", PARTS, lambda x, a, fill, _: _thicken(x, a, 1 - fill, _)),

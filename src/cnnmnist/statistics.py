@@ -76,7 +76,6 @@ def permutation_p_value(first: Sequence[float], second: Sequence[float]) -> floa
         (first, second),
         lambda left, right, axis: left.mean(axis=axis) - right.mean(axis=axis),
         n_resamples=EXACT,
-        vectorized=True,
         random_state=0,
     )
     return float(test.pvalue)

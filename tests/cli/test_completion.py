@@ -24,8 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mine", "my-other"):
         create_run(folder / "runs", name, load_recipe(), load_dataset("mnist5k"))
     (folder / "runs" / "no-run").mkdir()
-    (folder / "runs" / "rates").mkdir()
-    (folder / "runs" / "rates" / "sweep.json").touch()
+    create_run(folder / "runs" / "rates", "seed-0", load_recipe(), load_dataset("mnist5k"))
     return folder
 
 

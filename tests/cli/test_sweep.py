@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shlex
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,12 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
+from cnnmnist.data.loading import load_dataset
+from cnnmnist.recipes import load_recipe
+from cnnmnist.runs.store import create_run
 from conftest import SMALL, Cli, Result, run_cli
 from support import processes
+from support.datasets import small_arrays, write_folder
 
 pytestmark = pytest.mark.xdist_group("sweep")
 COMMON = [*SMALL, "--dataset", "mnist5k", "--evaluate-at", "0,30"]
@@ -39,12 +44,14 @@ def bits(run: Path) -> dict[str, object]:
 
 
 @contextmanager
-def started(folder: Path, *arguments: object, count: int = 1) -> Iterator[list[BaseProcess]]:
-    """The command in so many processes at the same time; none is left at the end."""
-    files = [(folder / f"{number}.out", folder / f"{number}.err") for number in range(count)]
-    for path in sum(files, ()):
-        path.touch()
-    running = [processes.start([*map(str, arguments)], folder, dict(os.environ), each) for each in files]
+def started(folder: Path, *commands: list[object]) -> Iterator[list[BaseProcess]]:
+    """Each command in a process of its own; none is left at the end."""
+    running = []
+    for number, arguments in enumerate(commands):
+        files = folder / f"{number}.out", folder / f"{number}.err"
+        for path in files:
+            path.write_text("")  # without the lines of an earlier command
+        running.append(processes.start([*map(str, arguments)], folder, dict(os.environ), files))
     try:
         yield running
     finally:
@@ -68,14 +75,15 @@ def lines(run: Path) -> int:
 
 def kill_in(folder: Path, run: str, iterations: int, arguments: list[object]) -> None:
     """SIGKILL the command when a run has so many iterations."""
-    with started(folder, *arguments) as (process,):
+    with started(folder, arguments) as (process,):
         wait_until(process, lambda: lines(folder / run) >= iterations)
         process.kill()
         process.join()
 
 
-def finish_together(folder: Path, arguments: list[object]) -> list[Result]:
-    with started(folder, *arguments, count=2) as both:
+def finish_together(folder: Path, *commands: list[object]) -> list[Result]:
+    """Each command in a process of its own, all at the same time."""
+    with started(folder, *commands) as both:
         for process in both:
             process.join(timeout=900)
         return [
@@ -137,6 +145,7 @@ def test_runs_lists_the_sweep_and_compare_draws_its_settings_as_bands(swept: tup
     assert (folder / "bands.png").read_bytes().startswith(b"\x89PNG")
     assert " ".join(compared.err.split()).count(f"60 {rows[0]['mean']:.2%} {rows[1]['mean']:.2%}") == 1
     assert "learning_rate 0.01" in compared.err
+    assert "training.seed" not in compared.err
 
 
 def test_each_run_has_the_bits_of_train(swept: tuple[Path, Result]) -> None:
@@ -153,7 +162,7 @@ def test_killed_interrupted_and_finished_by_two_processes(swept: tuple[Path, Res
     kill_in(tmp_path, f"runs/rates/{NAMES[2]}", 20, arguments)
     assert json.loads((tmp_path / "runs" / "rates" / NAMES[2] / "run.json").read_text())["status"] == "running"
     kept = (tmp_path / "runs" / "rates" / NAMES[0] / "run.json").stat().st_mtime_ns
-    results = finish_together(tmp_path, arguments)
+    results = finish_together(tmp_path, arguments, arguments)
     assert [result.status for result in results] == [0, 0], results
     assert (tmp_path / "runs" / "rates" / NAMES[0] / "run.json").stat().st_mtime_ns == kept, "finished runs stay"
     for name in NAMES:
@@ -162,9 +171,33 @@ def test_killed_interrupted_and_finished_by_two_processes(swept: tuple[Path, Res
     assert len(finished) == len(set(finished)) == 3, "each of the runs that were left was trained once"
 
 
+def test_seeds_and_values_that_two_processes_add_at_the_same_moment_are_all_there(tmp_path: Path) -> None:
+    common = ["sweep", "rates", *COMMON, "--iterations", 30]
+    more = ["--vary", "training.learning_rate=0.01"]
+    results = finish_together(tmp_path, [*common, "--seeds", "0,1"], [*common, *more, "--seeds", "1"])
+    assert [result.status for result in results] == [0, 0], results
+    kept = sorted(path.stat().st_mtime_ns for path in tmp_path.glob("runs/rates/*/run.json"))
+    result = run_cli(*common, "--seeds", "0", "--json", cwd=tmp_path)
+    rows = {row["settings"]["training.learning_rate"]: row["seeds"] for row in result.json["rows"]}
+    assert rows == {1e-4: [0, 1], 0.01: [1]}
+    assert sorted(path.stat().st_mtime_ns for path in tmp_path.glob("runs/rates/*/run.json")) == kept
+
+
+def test_other_data_than_that_of_any_run_there_is_refused_before_a_training(
+    swept: tuple[Path, Result], tmp_path: Path
+) -> None:
+    shutil.copytree(swept[0] / "runs" / "rates" / NAMES[0], tmp_path / "runs" / "rates" / NAMES[0])
+    other = write_folder(tmp_path / "data", small_arrays())
+    result = run_cli("sweep", "rates", *SMALL, "--data-dir", other, "--seeds", "7", cwd=tmp_path)
+    assert (result.status, result.out) == (1, "")
+    assert f"The run {NAMES[0]} was trained on other data than" in result.err
+    assert "or train under another name" in result.err
+    assert [path.name for path in (tmp_path / "runs" / "rates").iterdir()] == [NAMES[0]]
+
+
 def test_an_interrupt_says_how_to_continue(tmp_path: Path) -> None:
     arguments = ["sweep", "long", *COMMON, "--seeds", "0", "--iterations", 100_000]
-    with started(tmp_path, *arguments) as (process,):
+    with started(tmp_path, arguments) as (process,):
         wait_until(process, lambda: lines(tmp_path / "runs" / "long" / "seed-0") >= 20)
         os.kill(process.pid or 0, signal.SIGINT)
         process.join(timeout=60)
@@ -176,7 +209,7 @@ def test_an_interrupt_says_how_to_continue(tmp_path: Path) -> None:
 
 def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None:
     arguments = ["sweep", "long", *COMMON, "--seeds", "0", "--iterations", 100_000]
-    with started(tmp_path, *arguments) as (process,):
+    with started(tmp_path, arguments) as (process,):
         run = tmp_path / "runs" / "long" / "seed-0"
         wait_until(process, lambda: lines(run) >= 20)
         result = run_cli(*arguments, "--json", cwd=tmp_path)
@@ -220,6 +253,21 @@ def test_what_is_wrong_is_said_before_the_first_training(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("name", ["latest", ".hidden", "x" * 65, "\x1b[31m", "../x", "rates/x", "/x", ""])
+def test_a_name_that_could_do_harm_is_refused(cli: Cli, tmp_path: Path, name: str) -> None:
+    result = cli("sweep", name, "--dataset", "mnist5k")
+    assert (result.status, result.out) == (1, "")
+    assert "cannot name a run or a sweep" in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_name_of_a_run_is_refused(cli: Cli, tmp_path: Path) -> None:
+    create_run(tmp_path / "runs", "mine", load_recipe(), load_dataset("mnist5k"))
+    result = cli("sweep", "mine", "--dataset", "mnist5k")
+    assert (result.status, result.out) == (1, "")
+    assert "There is already a run 'mine' in runs: choose another name" in result.err
+
+
 @pytest.mark.long
 def test_fast_three_values_and_three_seeds_killed_twice_and_finished_by_two(tmp_path: Path) -> None:
     """The issue's own case, on the embedded digits: every run has the bits of an undisturbed sweep."""
@@ -227,12 +275,12 @@ def test_fast_three_values_and_three_seeds_killed_twice_and_finished_by_two(tmp_
     arguments = ["sweep", "rates", *options, "--vary", "training.learning_rate=1e-3,3e-3,6e-3"]
     names = [f"{rate}-seed-{seed}" for seed in range(3) for rate in ("0.001", "0.003", "0.006")]
     (alone := tmp_path / "undisturbed").mkdir()
-    with started(alone, *arguments) as (process,):
+    with started(alone, arguments) as (process,):
         process.join(timeout=1_200)
         assert process.exitcode == 0, (alone / "0.err").read_text()
     kill_in(tmp_path, f"runs/rates/{names[1]}", 500, arguments)
     kill_in(tmp_path, f"runs/rates/{names[4]}", 300, arguments)
-    results = finish_together(tmp_path, arguments)
+    results = finish_together(tmp_path, arguments, arguments)
     assert [result.status for result in results] == [0, 0], results
     trained = [sum("%" in line for line in result.err.splitlines()) for result in results]
     assert sum(trained) == 5

@@ -1,29 +1,45 @@
-"""Sweeps: what they plan and reach, how their folder tells one from another, and definitions of strangers."""
+"""Sweeps: what they plan, what their folder holds, and what the runs in it reached."""
 
-import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cnnmnist.config import NAME_PATTERN
+from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import MissingRunError, RecipeError, RunError
+from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.metadata import Rung
-from cnnmnist.runs.store import create_run, load_run
-from cnnmnist.runs.sweeps import Row, Sweep, clearly_worse, find_sweep, open_sweep, read_sweep, sweep_results
+from cnnmnist.runs.run import Run
+from cnnmnist.runs.store import create_run, find_sweep, list_sweeps, load_run
+from cnnmnist.runs.sweeps import PlannedRun, Row, clearly_worse, plan_sweep, sweep_results
+from support.datasets import small_arrays, write_folder
 
 DATASET = load_dataset("mnist5k")
 RATES = {"training.learning_rate": [0.001, 0.01]}
 
 
-def definition(**fields: Any) -> Sweep:
-    return Sweep.model_validate({"config": "tutorial", "seeds": [0, 3], "vary": RATES} | fields)
+def plan(
+    folder: Path, vary: dict[str, Any] = RATES, seeds: tuple[int, ...] = (0, 3), **fixed: Any
+) -> list[PlannedRun]:
+    return plan_sweep(folder, {"config": "tutorial", **fixed}, {"training.seed": seeds, **vary})
+
+
+def finish(run: Run, accuracy: float) -> Run:
+    run.metadata.ladder = [Rung(iteration=0, accuracy=0.1), Rung(iteration=9, accuracy=accuracy)]
+    run.metadata.status = "finished"
+    run.save()
+    return run
+
+
+def finished(folder: Path, name: str, recipe: Recipe, accuracy: float = 0.9) -> Run:
+    return finish(create_run(folder, name, recipe, DATASET), accuracy)
 
 
 def test_every_combination_with_every_seed_and_each_run_has_its_own_folder(tmp_path: Path) -> None:
-    vary = RATES | {"model.dropout": [0, 0.3], "model.dense": [[128], [64, 32]]}
-    planned = definition(vary=vary).planned(tmp_path)
+    planned = plan(tmp_path, RATES | {"model.dropout": [0, 0.3], "model.dense": [[128], [64, 32]]})
     found = {
         (
             run.recipe.training.learning_rate,
@@ -45,44 +61,39 @@ def test_every_combination_with_every_seed_and_each_run_has_its_own_folder(tmp_p
         (RATES, "0.001-seed-0"),
         ({"config": ["exercises/dropout"]}, "dropout-seed-0"),
         ({"training.include_validation": [True], "training.schedule": ["one-cycle"]}, "true-one-cycle-seed-0"),
+        ({"model.dense": [[64, 32]]}, "f3145d0f2953-seed-0"),
     ],
 )
 def test_names_of_runs(tmp_path: Path, vary: dict[str, Any], name: str) -> None:
-    first = definition(vary=vary, config=None if "config" in vary else "tutorial").planned(tmp_path)[0]
-    assert first.directory.name == name
+    assert plan(tmp_path, vary)[0].directory == tmp_path / name
 
 
-def test_more_seeds_and_values_extend_a_sweep_and_anything_else_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "rates"
-    open_sweep(folder, definition())
-    more = definition(vary={"training.learning_rate": [0.1, 0.001]}, seeds=[5, 3])
-    assert open_sweep(folder, more) == read_sweep(folder)
-    kept = read_sweep(folder)
-    assert (kept.vary["training.learning_rate"], kept.seeds) == ([0.001, 0.01, 0.1], [0, 3, 5])
-    before = (folder / "sweep.json").read_bytes()
-    for other, field in (
-        (definition(config="fast"), "config"),
-        (definition(overrides={"training.iterations": 3}), "overrides"),
-        (definition(vary={}), "vary"),
-        (definition(vary={"model.dropout": [0.1]}), "vary"),
-        (definition(digest="0" * 64), "digest"),
-    ):
-        with pytest.raises(RunError, match=f"has another definition: {field} is .* choose another name"):
-            open_sweep(folder, other)
-    assert (folder / "sweep.json").read_bytes() == before
+def test_names_are_valid_for_any_value() -> None:
+    from cnnmnist.runs.sweeps import _run_name
+
+    values = ["a/../b", "", "..", "x" * 200, "\x1b[31m", "a b", "ü", -1.5, 1e300, True, None, [[1]], {"a": 1}]
+    names = [_run_name({"training.seed": 7, "field": value}) for value in values]
+    assert all(re.fullmatch(NAME_PATTERN, name) for name in names), names
+    assert len(set(names)) == len(names)
 
 
-def test_a_name_that_is_taken_or_could_do_harm_is_refused(tmp_path: Path) -> None:
-    run = create_run(tmp_path, "mine", definition().planned(tmp_path)[0].recipe, DATASET)
-    with pytest.raises(RunError, match="is a run: choose another name"):
-        open_sweep(run.directory, definition())
-    for name in ("latest", ".hidden", "x" * 65, "\x1b[31m"):
-        with pytest.raises(RunError, match="cannot name a sweep"):
-            open_sweep(tmp_path / name, definition())
+def test_values_that_occur_twice_are_one_run_and_two_recipes_of_one_name_are_refused(tmp_path: Path) -> None:
+    assert len(plan(tmp_path, {"training.learning_rate": [0.001, 0.001]}, seeds=(2, 2))) == 1
+    (tmp_path / "fast.yaml").write_text("training: {iterations: 3}")
+    with pytest.raises(RecipeError, match=r"Two recipes would train the same run .*fast-seed-0: rename"):
+        plan(tmp_path, {"config": ["fast", str(tmp_path / "fast.yaml")]})
+
+
+@pytest.mark.parametrize(
+    "vary", [{f"x{n}": [*range(1_000)] for n in range(16)}, {"model.dropout": [*range(100_001)]}]
+)
+def test_a_sweep_that_would_never_end_is_refused(tmp_path: Path, vary: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="at most 100,000 runs"):
+        plan(tmp_path, vary)
 
 
 def test_a_run_is_found_made_and_refused_where_its_recipe_is_another(tmp_path: Path) -> None:
-    planned = open_sweep(tmp_path / "rates", definition()).planned(tmp_path / "rates")[0]
+    planned = plan(tmp_path / "rates")[0]
     assert planned.read() is None
     run = planned.begin(DATASET)
     assert planned.begin(DATASET).directory == run.directory
@@ -91,62 +102,103 @@ def test_a_run_is_found_made_and_refused_where_its_recipe_is_another(tmp_path: P
     for name in ("rates", "rates/nothing", "rates/../rates/0.001-seed-0x", "rates/0.001-seed-0/x"):
         with pytest.raises(MissingRunError, match=r"sweep|There is no run"):
             load_run(name, tmp_path)
-    other = open_sweep(tmp_path / "other", definition(overrides={"training.iterations": 3}))
-    run.directory.rename(tmp_path / "other" / run.name)
-    with pytest.raises(RunError, match="has another recipe than its sweep asks for"):
-        other.planned(tmp_path / "other")[0].begin(DATASET)
+    other = PlannedRun({}, load_recipe("fast"), run.directory)
+    for refused in (lambda: other.begin(DATASET), lambda: plan(tmp_path / "rates", **{"training.iterations": 3})):
+        with pytest.raises(RunError, match=r"0\.001-seed-0 has another recipe than its sweep asks for"):
+            refused()
+
+
+def test_a_folder_of_runs_is_a_sweep_whatever_else_is_in_it(tmp_path: Path) -> None:
+    """An earlier version kept a definition in ``sweep.json``."""
+    recipe = load_recipe()
+    assert list_sweeps(tmp_path / "runs") == []
+    created = create_run(tmp_path / "runs" / "rates", "seed-0", recipe, DATASET)
+    create_run(tmp_path / "runs", "single", recipe, DATASET)
+    create_run(tmp_path / "runs" / "single", "seed-0", recipe, DATASET)
+    for name in ("damaged", "none", ".hidden"):
+        (tmp_path / "runs" / name).mkdir()
+        (tmp_path / "runs" / name / "sweep.json").write_text("{")
+    (tmp_path / "runs" / "rates" / "sweep.json").write_text('{"config": "fast", "seeds": [7]}')
+    (tmp_path / "runs" / "none" / ".x.0123456789abcdef.tmp").mkdir()  # a run that is being made
+    shutil.copy(created.directory / "run.json", tmp_path / "runs" / "none" / ".x.0123456789abcdef.tmp")
+    (tmp_path / "runs" / "damaged" / "seed-0").mkdir()
+    (tmp_path / "runs" / "damaged" / "seed-0" / "run.json").write_text("{")
+    assert [folder.name for folder in list_sweeps(tmp_path / "runs")] == ["damaged", "rates"]
+    assert find_sweep("rates", tmp_path / "runs") == find_sweep(str(tmp_path / "runs" / "rates"), Path("x"))
+    for name in (
+        "single",
+        "none",
+        "nothing",
+        "x" * 300,
+        "rates/sweep.json",
+        "\0",
+        ".",
+        "../runs",
+        str(tmp_path / "runs"),
+    ):
+        assert find_sweep(name, tmp_path / "runs") is None
+    assert [row.unfinished for row in sweep_results(tmp_path / "runs" / "rates")] == [[str(created.directory)]]
+    with pytest.raises(RunError, match=r"damaged/seed-0/run\.json is damaged"):
+        sweep_results(tmp_path / "runs" / "damaged")
+
+
+def test_data_that_were_mixed_by_hand_are_rows_of_their_own(tmp_path: Path) -> None:
+    other = load_dataset(data_dir=write_folder(tmp_path / "data", small_arrays()))
+    finish(create_run(tmp_path / "rates", "other", load_recipe(), other), 0.9)
+    finished(tmp_path / "rates", "own", load_recipe())
+    assert len({row.settings["data.digest"] for row in sweep_results(tmp_path / "rates")}) == 2
+
+
+def test_a_run_with_the_planned_recipe_is_the_planned_run_whatever_its_name(tmp_path: Path) -> None:
+    (first,) = plan(tmp_path / "rates", {"training.learning_rate": [0.0001]}, (0,))
+    run = finish(first.begin(DATASET), 0.9)
+    planned = plan(tmp_path / "rates", {}, (0, 1))
+    assert [each.directory.name for each in planned] == ["0.0001-seed-0", "seed-1"]
+    finished(tmp_path / "rates", "again", run.metadata.recipe)
+    create_run(tmp_path / "rates", "begun", run.metadata.recipe, DATASET)
+    (row,) = sweep_results(tmp_path / "rates")
+    assert (row.seeds, row.accuracies, row.unfinished) == ([0], [0.9], []), "no seed counts twice"
 
 
 @pytest.mark.parametrize(
-    ("fields", "named"),
+    ("recipes", "settings"),
     [
-        ({"seeds": []}, "seeds"),
-        ({"seeds": [-1]}, "seeds.0"),
-        ({"seeds": [2**31]}, "seeds.0"),
-        ({"seeds": ["0"]}, "seeds.0"),
-        ({"vary": {"model.dropout": []}}, "vary.model.dropout"),
-        ({"vary": {"model.dropout": 0.1}}, "vary.model.dropout"),
-        ({"vary": {"\x1b[31m": [1]}}, "vary"),
-        ({"config": "\x1b]0;title\x07"}, "config"),
-        ({"more": 1}, "more"),
+        ([("fast", {})], [{}]),
+        ([("fast", {}), ("best", {})], [{"config": "fast"}, {"config": "best"}]),
+        (
+            [("fast", {"model.dropout": 0.5}), ("fast", {})],
+            [{"model.dropout": 0.5}, {"model.dropout": 0.0}],
+        ),
+        (
+            [("fast", {}), ("tutorial", {}), ("tutorial", {"training.learning_rate": 0.01})],
+            [
+                {"config": "fast", "training.learning_rate": 0.006},
+                {"config": "tutorial", "training.learning_rate": 0.0001},
+                {"config": "tutorial", "training.learning_rate": 0.01},
+            ],
+        ),
+        (
+            [("fast", {"model.convolutions": []}), ("fast", {"model.convolutions": [{"filters": 9}]})],
+            [
+                {"model.convolutions": [], "model.convolutions[0].filters": None},
+                {"model.convolutions": None, "model.convolutions[0].filters": 9},
+            ],
+        ),
+        ([("fast", {"dataset": "mnist"}), ("fast", {"dataset": "mnist5k"})], [{}]),
     ],
 )
-def test_a_definition_of_a_stranger_is_refused_by_field(
-    tmp_path: Path, fields: dict[str, Any], named: str
+def test_settings_are_what_differs_between_runs_of_one_recipe(
+    tmp_path: Path, recipes: list[tuple[str, dict[str, Any]]], settings: list[dict[str, Any]]
 ) -> None:
-    content = {"config": "tutorial", "seeds": [0]} | fields
-    (tmp_path / "sweep.json").write_text(json.dumps(content))
-    with pytest.raises(RunError) as caught:
-        read_sweep(tmp_path)
-    assert named in str(caught.value)
-    assert str(caught.value).isprintable()
-
-
-@pytest.mark.parametrize(
-    "vary", [{f"x{n}": [*range(1_000)] for n in range(16)}, {"model.dropout": [*range(100_001)]}]
-)
-def test_a_definition_that_would_never_end_is_refused(tmp_path: Path, vary: dict[str, Any]) -> None:
-    with pytest.raises(RecipeError, match="at most 100,000 runs"):
-        definition(vary=vary).planned(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 50_000, b" " * 1_000_001])
-def test_a_file_that_is_no_definition_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "sweep.json").write_bytes(content)
-    with pytest.raises(RunError, match=r"sweep\.json"):
-        read_sweep(find_sweep("damaged", tmp_path))
-
-
-def test_names_are_valid_for_any_value(tmp_path: Path) -> None:
-    import re
-
-    values = ["a/../b", "", "..", "x" * 200, "\x1b[31m", "a b", "ü", -1.5, 1e300, True, None, [[1]], {"a": 1}]
-    from cnnmnist.runs.sweeps import _run_name
-
-    names = [_run_name({"field": value}, 7) for value in values]
-    assert all(re.fullmatch(NAME_PATTERN, name) for name in names), names
-    assert len(set(names)) == len(names)
+    for number, (name, fields) in enumerate(recipes):
+        for seed in (0, 1):
+            recipe = load_recipe(name, fields | {"training.seed": seed})
+            finished(tmp_path, f"{number}-{seed}", recipe, 0.9 - number / 100)
+    found = [row.settings for row in sweep_results(tmp_path)]
+    for expected, row in zip(settings, found, strict=True):
+        assert expected.items() <= row.items()
+        assert row.keys() == found[0].keys()
+        assert len(row) == len(expected) or "model.convolutions" in expected
 
 
 @pytest.mark.parametrize(
@@ -167,22 +219,18 @@ def test_holm_by_hand(p_values: list[float], worse: list[int]) -> None:
 
 
 def test_rows_hold_finished_runs_only_and_the_best_comes_first(tmp_path: Path) -> None:
-    vary = {"training.learning_rate": [0.001, 0.01, 0.1]}
-    folder = tmp_path / "rates"
-    planned_runs = open_sweep(folder, Sweep(config="tutorial", vary=vary, seeds=[0, 1])).planned(folder)
     reached = {(0.001, 0): 0.9, (0.001, 1): 0.92, (0.01, 0): 0.95}
+    planned_runs = plan(tmp_path / "rates", {"training.learning_rate": [0.001, 0.01, 0.1]}, (1, 0))
     for planned in planned_runs:
-        training = planned.recipe.training
+        training, run = planned.recipe.training, planned.begin(DATASET)
         if accuracy := reached.get((training.learning_rate, training.seed)):
-            run = planned.begin(DATASET)
-            run.metadata.ladder = [Rung(iteration=0, accuracy=0.1), Rung(iteration=9, accuracy=accuracy)]
-            run.metadata.status = "finished"
-            run.save()
-    planned_runs[2].begin(DATASET)
-    best, second, last = sweep_results(planned_runs)
+            finish(run, accuracy)
+    best, second, last = sweep_results(tmp_path / "rates")
     assert (best.accuracies, best.mean, best.standard_deviation, best.p_value) == ([0.95], 0.95, None, None)
+    assert best.unfinished == [str(tmp_path / "rates" / "0.01-seed-1")]
     assert second.accuracies == [0.9, 0.92]
     assert second.standard_deviation == pytest.approx(0.02 / 2**0.5)
     assert (second.minimum, second.maximum, second.seeds) == (0.9, 0.92, [0, 1])
+    assert second.settings == {"training.learning_rate": 0.001}
     assert (last.mean, last.runs) == (None, [])
     assert last.unfinished == [str(tmp_path / "rates" / f"0.1-seed-{seed}") for seed in (0, 1)]

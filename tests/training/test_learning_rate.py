@@ -40,7 +40,7 @@ def test_rates_rise_geometrically_and_the_marks_are_where_the_losses_say() -> No
 
 def test_a_loss_that_is_not_finite_is_where_it_diverged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning_rate, "HIGHEST", 1e38)
-    monkeypatch.setattr(learning_rate, "DIVERGED", np.inf)
+    monkeypatch.setattr(learning_rate, "DIVERGED", 1e300)
     linear = {"model.convolutions": [], "model.dense": [], "training.batch_size": 16}
     test = find_learning_rate(load_recipe(overrides=linear), DIGITS)
     assert len(test.rates) < 300

@@ -3,6 +3,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from cnnmnist.calibration import Calibration
+from cnnmnist.evaluation import Report
 from cnnmnist.visualization.charts import (
     LearningCurve,
     draw_calibration,
@@ -86,8 +87,9 @@ def test_several_trainings_are_their_mean_in_a_band_from_the_lowest_to_the_highe
 
 
 def test_a_reliability_diagram_shows_the_bins_and_the_coverage():
-    sure, right = np.array([0.95, 0.93, 0.65, 0.55], np.float32), np.array([True, False, True, True])
-    figure = draw_calibration(Calibration(sure, right, 0.1, 0.2), "Calibration")
+    rows = np.array([[0.95, 0.05], [0.93, 0.07], [0.65, 0.35], [0.55, 0.45]], np.float32)
+    report = Report(np.array([0, 1, 0, 0]), np.zeros(4, int), np.array([[3, 0], [1, 0]]), [], np.log(rows), 1.0)
+    figure = draw_calibration(Calibration(report), "Calibration")
     bins, coverage = figure.axes
     assert [bar.get_height() for bar in bins.patches] == [1, 1, 0.5]
     assert [bar.get_x() + bar.get_width() / 2 for bar in bins.patches] == pytest.approx([0.55, 0.65, 0.95])

@@ -1,9 +1,7 @@
 """``cnnmnist compare``."""
 
-import json
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import click
 
@@ -11,12 +9,11 @@ import cnnmnist
 from cnnmnist.cli.command import Command, printable
 from cnnmnist.cli.completion import RUN_OR_SWEEP
 from cnnmnist.cli.options import json_option, output_option, runs_dir_option
-from cnnmnist.cli.tables import make_table
+from cnnmnist.cli.tables import make_table, value_text
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import MissingRunError, RunError
 
 LONGEST_NAME = 64  # in the figure
-LONGEST_LIST = 8  # in the table
 
 
 @click.command(cls=Command)
@@ -61,13 +58,15 @@ def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir:
             raise click.UsageError("--test compares single runs: name runs of the sweep, such as SWEEP/RUN.")
         dataset = load_same_dataset(runs, titles)
     differing = differences([run.metadata for run in runs])
+    if any(len(group) > 1 for group in groups):
+        differing.pop("training.seed", None)
     more = f"-and-{len(runs) - 2}-more" if len(runs) > 2 else ""
     file_name = f"compared-with-{runs[1].directory.resolve().name[:LONGEST_NAME]}{more}.png"
     path = output or runs[0].figures / file_name
     curves = [_curve(group, title, terminal) for group, title in zip(groups, titles, strict=True)]
     cnnmnist.save_figure(cnnmnist.draw_learning_curves(curves), path)
     if differing:
-        texts = {field: [_text(value) for value in values] for field, values in differing.items()}
+        texts = {field: [value_text(value) for value in values] for field, values in differing.items()}
         _show("Differences", "field", titles, texts, terminal)
     else:
         terminal.out.print("The runs have the same recipe, data and versions.")
@@ -91,28 +90,18 @@ def command(names: tuple[str, ...], tested: bool, output: Path | None, runs_dir:
     )
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list) and len(value) > LONGEST_LIST:
-        return f"{len(value)} from {value[0]} to {value[-1]}"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list) else str(value)
-
-
 def _groups(name: str, runs_dir: Path) -> "list[tuple[str, list[cnnmnist.Run]]]":
     """A run, or the finished runs of each setting of a sweep, and what they are called."""
     from cnnmnist.cli.sweep import describe
-    from cnnmnist.runs.sweeps import find_sweep, read_sweep, sweep_results
+    from cnnmnist.runs.store import find_sweep
+    from cnnmnist.runs.sweeps import sweep_results
 
     try:
         run = cnnmnist.load_run(name, runs_dir)
-    except MissingRunError as error:
-        try:
-            folder = find_sweep(name, runs_dir)
-        except MissingRunError:
-            raise error from None
-        rows = sweep_results(read_sweep(folder).planned(folder))
-        return [(describe(row.settings) or name, row.runs) for row in rows if row.runs]
+    except MissingRunError:
+        if folder := find_sweep(name, runs_dir):
+            return [(describe(row.settings) or name, row.runs) for row in sweep_results(folder) if row.runs]
+        raise
     return [(run.directory.resolve().name, [run])]
 
 

@@ -21,18 +21,18 @@ class Names(click.types.StringParamType):
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def _holding(ctx: click.Context, file: str) -> list[str]:
-    folder = ctx.params.get("runs_dir") or os.environ.get("CNNMNIST_RUNS_DIR") or "runs"
-    return sorted((path.parent.name for path in Path(folder).glob(f"[!.]*/{file}")), reverse=True)
+def _runs_dir(ctx: click.Context) -> Path:
+    return Path(ctx.params.get("runs_dir") or os.environ.get("CNNMNIST_RUNS_DIR") or "runs")
 
 
 def _runs(ctx: click.Context) -> Iterable[str]:
     store = importlib.import_module("cnnmnist.runs.store")
-    return ["latest", *_holding(ctx, "run.json"), *store.SHIPPED]
+    names = sorted((path.parent.name for path in _runs_dir(ctx).glob("[!.]*/run.json")), reverse=True)
+    return ["latest", *names, *store.SHIPPED]
 
 
 def _sweeps(ctx: click.Context) -> Iterable[str]:
-    return _holding(ctx, importlib.import_module("cnnmnist.runs.store").SWEEP_FILE)
+    return (sweep.name for sweep in importlib.import_module("cnnmnist.runs.store").list_sweeps(_runs_dir(ctx)))
 
 
 def _recipes(ctx: click.Context) -> Iterable[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from rich.text import Text
 
 import cnnmnist
-from cnnmnist.calibration import calibration
+from cnnmnist.calibration import Calibration
 from cnnmnist.cli.tables import NumberTable, make_table
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.data.disputed import Dispute, disputed_labels
@@ -122,7 +122,7 @@ def draw_confusions(shown: Evaluation) -> None:
 
 def show_calibration(shown: Evaluation) -> dict[str, float]:
     """Print and draw how far the network is as sure as it is right, and return the measures."""
-    found, recipe, out = calibration(shown.report), shown.run.metadata.recipe, shown.terminal.out
+    found, recipe, out = Calibration(shown.report), shown.run.metadata.recipe, shown.terminal.out
     temperature = shown.report.temperature
     rows = [
         ("cross-entropy", f"{found.cross_entropy:.4f}"),

@@ -11,7 +11,7 @@ from cnnmnist.cli.command import Command
 from cnnmnist.cli.options import json_option, runs_dir_option
 from cnnmnist.cli.tables import make_table, styled
 from cnnmnist.cli.terminal import Terminal
-from cnnmnist.errors import RunError
+from cnnmnist.errors import MissingRunError
 
 if TYPE_CHECKING:
     from cnnmnist.runs.store import DamagedRun
@@ -40,11 +40,14 @@ def command(sweep: str | None, sort: str, runs_dir: Path, as_json: bool) -> None
     cnnmnist runs --sort accuracy
     cnnmnist runs rates
     """
-    from cnnmnist.runs.store import list_runs
-    from cnnmnist.runs.sweeps import find_sweep, list_sweeps
+    from cnnmnist.runs.store import find_sweep, list_runs, list_sweeps
 
     terminal = Terminal(as_json)
-    runs_dir = find_sweep(sweep, runs_dir) if sweep else runs_dir
+    if sweep:
+        folder = find_sweep(sweep, runs_dir)
+        if folder is None:
+            raise MissingRunError(f"There is no sweep {sweep!r} in {runs_dir}: `cnnmnist runs` lists all.")
+        runs_dir = folder
     entries = [_entry(run) for run in list_runs(runs_dir)]
     sweeps = [_sweep_entry(each, [_entry(run) for run in list_runs(each)]) for each in list_sweeps(runs_dir)]
     entries = sorted([*entries, *sweeps], key=lambda entry: entry["started"] or "", reverse=True)
@@ -78,8 +81,6 @@ def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
 
 
 def _sweep_entry(directory: Path, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    from cnnmnist.runs.sweeps import read_sweep
-
     total: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason")) | {
         "run": str(directory),
         "name": directory.name,
@@ -88,10 +89,7 @@ def _sweep_entry(directory: Path, entries: list[dict[str, Any]]) -> dict[str, An
     for key, join in (joins | {"started": max, "iterations": sum, "accuracy": max, "seconds": sum}).items():
         if values := [entry[key] for entry in entries if entry[key] is not None]:
             total[key] = join(values)
-    try:
-        size = read_sweep(directory).size
-    except RunError as error:
-        return total | {"status": "damaged", "reason": str(error)}
+    size = len(entries)
     finished = sum(entry["status"] == "finished" for entry in entries)
     return total | {"status": f"{finished:,} of {size:,}" if finished < size else "finished", "runs": size}
 

@@ -16,7 +16,7 @@ import cnnmnist
 from cnnmnist.cli.command import Command
 from cnnmnist.cli.completion import SETTING, SWEEP
 from cnnmnist.cli.options import json_option
-from cnnmnist.cli.tables import make_table
+from cnnmnist.cli.tables import make_table, value_text
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train import load_training_data
 from cnnmnist.cli.train_options import TrainOptions, recipe_options
@@ -24,7 +24,7 @@ from cnnmnist.errors import BusyRunError, TrainingError, shell_quoted
 from cnnmnist.files import write_csv
 
 if TYPE_CHECKING:
-    from cnnmnist.runs.sweeps import PlannedRun, Row, Sweep
+    from cnnmnist.runs.sweeps import PlannedRun, Row
 
 MOST_SEEDS = 10_000  # of a range
 
@@ -61,21 +61,26 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
 
     The runs are in RUNS_DIR/NAME/. The same command again skips finished runs, and continues interrupted ones to
     the same bits. Started several times at once, also on other machines that share the folder, it divides the runs
-    among the processes. More seeds, and more values of the same settings, may be added later.
+    among the processes. The same NAME with other seeds and settings adds their runs; the table shows all.
 
     \b
     cnnmnist sweep seeds --config fast
     cnnmnist sweep rates --vary training.learning_rate=1e-4,3e-4,1e-3 --vary model.dropout=0,0.3
     cnnmnist sweep recipes --vary config=tutorial,fast,best --seeds 0-4
     """
-    from cnnmnist.runs.sweeps import open_sweep, sweep_results
+    from cnnmnist.runs.store import check_new_name
+    from cnnmnist.runs.sweeps import plan_sweep, read_runs, sweep_results
 
     options = TrainOptions.parse(**given)
     terminal = Terminal(options.as_json)
-    folder, wanted = options.runs_dir / name, _sweep(seeds, vary, options)
-    dataset = load_training_data(wanted.planned(folder)[0].recipe, options, terminal)
-    wanted = wanted.model_copy(update={"dataset": dataset.name, "digest": dataset.digest})
-    planned = open_sweep(folder, wanted).planned(folder)
+    check_new_name(options.runs_dir, name)
+    folder = options.runs_dir / name
+    fixed = options.overrides | ({"config": options.config} if options.config else {})
+    varied = {"training.seed": seeds, **_varied(vary, fixed)}
+    planned = plan_sweep(folder, {"config": "tutorial", **fixed}, varied)
+    dataset = load_training_data(planned[0].recipe, options, terminal)
+    for run in read_runs(folder):
+        run.check_same(dataset)
     try:
         failures = _train(planned, dataset, terminal)
     except KeyboardInterrupt:
@@ -83,7 +88,7 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
             f"Interrupted. Continue with the same command: cnnmnist {' '.join(map(shell_quoted, sys.argv[1:]))}"
         )
         sys.exit(130)
-    rows = sweep_results(planned)
+    rows = sweep_results(folder)
     _show(rows, folder, terminal)
     if csv_file:
         lines = (
@@ -98,13 +103,13 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
         raise TrainingError(f"{len(failures)} of the runs failed; the first: {failures[0]}")
 
 
-def _sweep(seeds: list[int], vary: tuple[str, ...], options: TrainOptions) -> "Sweep":
+def _varied(vary: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, list[Any]]:
+    """The values of --vary by field; the recipes check them."""
     from cnnmnist.recipes import parse_yaml
-    from cnnmnist.runs.sweeps import Sweep, union
 
-    parts = [(field.strip(), values.strip()) for field, _, values in (each.partition("=") for each in vary)]
+    parts = [[part.strip() for part in each.partition("=")[::2]] for each in vary]
     fields = [field for field, _ in parts]
-    if "dataset" in fields or "training.seed" in [*fields, *options.overrides]:
+    if "dataset" in fields or "training.seed" in [*fields, *fixed]:
         raise click.UsageError(
             "A sweep has several seeds: choose the seeds with --seeds, and the data set, one for all runs, with "
             "--dataset."
@@ -113,12 +118,10 @@ def _sweep(seeds: list[int], vary: tuple[str, ...], options: TrainOptions) -> "S
     for field, values in parts:
         if not values:
             raise click.UsageError(f"--vary {field}: write it as KEY=VALUE,VALUE,...")
-        if field in varied or field in options.overrides or (field == "config" and options.config):
+        if field in varied or field in fixed:
             raise click.UsageError(f"{field} is given twice: vary it or set it.")
-        varied[field] = union([], parse_yaml(f"[{values}]", f"--vary {field}"))
-    config = None if "config" in varied else options.config or "tutorial"
-    # The recipes check the values.
-    return Sweep.model_construct(config=config, overrides=options.overrides, vary=varied, seeds=union([], seeds))
+        varied[field] = parse_yaml(f"[{values}]", f"--vary {field}")
+    return varied
 
 
 def _train(planned: "list[PlannedRun]", dataset: "cnnmnist.Dataset", terminal: Terminal) -> list[TrainingError]:
@@ -127,32 +130,37 @@ def _train(planned: "list[PlannedRun]", dataset: "cnnmnist.Dataset", terminal: T
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the run is saved.
     """
+    if all(run and run.metadata.status == "finished" for run in (each.read() for each in planned)):
+        return []
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    with terminal.waiting("Starting TensorFlow"):
+        # It takes seconds: after a look at a run, another process could finish that run meanwhile.
+        resume = cnnmnist.resume
     failures: dict[Path, TrainingError] = {}
     with Live(console=terminal.err, transient=True) if terminal.shows_progress else nullcontext() as live:
-        for each in planned * 2:  # the second time, for the runs that other processes have left unfinished
+        # The second time, for the runs that other processes have left unfinished.
+        for number, each in 2 * [*enumerate(planned, 1)]:
             run = each.begin(dataset)
             if run.metadata.status == "finished" or each.directory in failures:
                 continue
-            title = describe(each.settings | {"seed": each.recipe.training.seed})
+            title = f"run {number} of {len(planned)} ({describe(each.settings)})"
             try:
-                cnnmnist.resume(run, dataset, progress=_watch(title, planned, live) if live else None)
+                resume(run, dataset, progress=_watch(run, title, live) if live else None)
             except BusyRunError:
                 continue  # another process trains it
             except TrainingError as error:  # other settings may be better
                 terminal.warn(f"{title}: {error}")
                 failures[each.directory] = error
             else:
-                reached = run.metadata.ladder[-1].accuracy
-                terminal.message(f"{title}: {reached:.2%} (of {len(planned)} runs)")
+                terminal.message(f"{title}: {run.metadata.ladder[-1].accuracy:.2%}")
     return list(failures.values())
 
 
-def _watch(title: str, planned: "list[PlannedRun]", live: Live) -> Callable[[Any], None]:
+def _watch(run: "cnnmnist.Run", title: str, live: Live) -> Callable[[Any], None]:
     """Show what the sweep has reached, and below it what the returned function hears of a training."""
     from cnnmnist.runs.sweeps import sweep_results
 
-    table = _table(sweep_results(planned))
+    table = _table(sweep_results(run.directory.parent))
     live.update(table)
 
     def hear(event: Any) -> None:
@@ -162,30 +170,27 @@ def _watch(title: str, planned: "list[PlannedRun]", live: Live) -> Callable[[Any
     return hear
 
 
-def short_name(field: str) -> str:
-    """The name of a varied field in a table."""
-    return "recipe" if field == "config" else field.rpartition(".")[2]
-
-
 def describe(settings: dict[str, Any]) -> str:
     """Settings in words, such as ``learning_rate 0.001, dropout 0.3``."""
-    return ", ".join(f"{short_name(field)} {value}" for field, value in settings.items())
+    return ", ".join(f"{_short_name(field)} {value_text(value)}" for field, value in settings.items())
+
+
+def _short_name(field: str) -> str:
+    return "recipe" if field == "config" else field.partition(".")[2] or field
 
 
 def _table(rows: "list[Row]", title: str = "") -> Table:
     """A row for each setting, the best first."""
     cells = []
     for row in rows:
-        numbers = ["-", "-", "-"]
-        if row.runs:
-            spread = "-" if row.standard_deviation is None else f"{100 * row.standard_deviation:.2f}"
-            lowest, highest = 100 * min(row.accuracies), max(row.accuracies)
-            numbers = [f"{row.mean:.2%}", spread, f"{lowest:.2f} to {highest:.2%}"]
         done, left = len(row.runs), len(row.unfinished)
         seeds = f"{done} of {done + left}" if left else str(done)
+        mean = "-" if row.mean is None else f"{row.mean:.2%}"
+        deviation = "-" if row.standard_deviation is None else f"{100 * row.standard_deviation:.2f}"
+        spread = f"{100 * min(row.accuracies):.2f} to {max(row.accuracies):.2%}" if row.runs else "-"
         p_value = "" if row.p_value is None else f"{row.p_value:.3f}"
-        cells.append([*map(str, row.settings.values()), seeds, *numbers, p_value])
-    columns = [*map(short_name, rows[0].settings), "seeds", "mean", "deviation", "range", "p"]
+        cells.append([*map(value_text, row.settings.values()), seeds, mean, deviation, spread, p_value])
+    columns = [*map(_short_name, rows[0].settings), "seeds", "mean", "deviation", "range", "p"]
     return make_table(columns, cells, title=title, left=0, compact=True)
 
 
@@ -197,7 +202,7 @@ def _show(rows: "list[Row]", folder: Path, terminal: Terminal) -> None:
     out, tested = terminal.out, [row for row in rows if row.p_value is not None]
     out.print(_table(rows, f"Accuracy on Test-Set, sweep {folder.name}"))
     if tested:
-        counts = len(rows[0].seeds), len(tested[0].seeds)
+        counts = len(rows[0].seeds), max(len(row.seeds) for row in tested)
         smallest = smallest_p_value(*counts)
         out.print(
             "p: how often the seeds alone make a difference from the first row as large as this one (exact "

@@ -1,10 +1,11 @@
 """Tables: one function makes those of all commands."""
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from rich import box
 from rich.cells import cell_len
@@ -17,6 +18,7 @@ from cnnmnist.cli.command import printable
 
 Cell = str | Text
 MANY = 200  # rows
+LONGEST_LIST = 8  # values
 FOLDED, SHORTENED = 8, 4  # characters of a name on a line, and of a heading, at least
 
 
@@ -107,6 +109,15 @@ def make_table(
         table.add_section()
         table.add_row(*map(_cell, total), style="bold")
     return table
+
+
+def value_text(value: Any) -> str:
+    """A value of a recipe or a run as a cell shows it."""
+    if value is None:
+        return "-"
+    if isinstance(value, list) and len(value) > LONGEST_LIST:
+        return f"{len(value)} from {value[0]} to {value[-1]}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list) else str(value)
 
 
 def styled(text: str, style: str) -> Text:

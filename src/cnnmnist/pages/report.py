@@ -7,7 +7,7 @@ import yaml
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
-from cnnmnist.calibration import calibration
+from cnnmnist.calibration import Calibration
 from cnnmnist.data.disputed import disputed_labels
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.registry import DATASETS
@@ -57,7 +57,7 @@ def report_page(run: Run, dataset: Dataset | None) -> str:
         seen=run.has_seen(dataset, "test"),
         tutorial=TUTORIAL_LADDER if run.metadata.dataset.name == "mnist" else {},
         curves=_curves(run),
-        reliability=calibration(report),
+        reliability=Calibration(report),
         disputed=disputed_labels(test.labels),
         errors=errors[:MOST_ERRORS],
         places={index: place for place, index in enumerate(shown)},

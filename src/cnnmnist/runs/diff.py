@@ -1,6 +1,6 @@
 """Differences between runs: recipe, data, versions and machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnmnist.recipes import flatten
@@ -15,17 +15,26 @@ def differences(runs: Sequence[RunMetadata]) -> dict[str, list[Any]]:
         has the name that ``--set`` takes, such as ``training.learning_rate``, or, in a layer, a number, as in
         ``model.convolutions[0].filters``.
     """
-    all_fields = [_fields(metadata) for metadata in runs]
-    names = list(dict.fromkeys(name for fields in all_fields for name in fields))
-    values = {name: [fields.get(name) for fields in all_fields] for name in names}
+    return differing([_fields(metadata) for metadata in runs])
+
+
+def differing(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The fields in which records differ, with a value for each record, None where it lacks the field."""
+    names = dict.fromkeys(name for fields in records for name in fields)
+    values = {name: [fields.get(name) for fields in records] for name in names}
     return {name: each for name, each in values.items() if any(value != each[0] for value in each)}
+
+
+def recipe_and_data(metadata: RunMetadata) -> dict[str, Any]:
+    """What a training begins with, by dotted name: the fields of its recipe, and the digest of its data."""
+    fields = flatten(metadata.recipe.model_dump(exclude={"dataset"}))
+    return fields | {"data.digest": metadata.dataset.digest[:12]}
 
 
 def _fields(metadata: RunMetadata) -> dict[str, Any]:
     dataset = metadata.dataset
-    fields = flatten(metadata.recipe.model_dump(exclude={"dataset"})) | {
+    fields = recipe_and_data(metadata) | {
         "data": dataset.name,
-        "data.digest": dataset.digest[:12],
         "data.image_shape": dataset.image_shape,
         "data.classes": len(dataset.class_names),
         "status": metadata.status,

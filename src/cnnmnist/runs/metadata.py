@@ -4,7 +4,7 @@ import platform
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -86,17 +86,14 @@ class RunMetadata(Metadata):
     ladder: list[Rung] = []
 
 
-Kind = TypeVar("Kind", bound=Metadata)
-
-
-def parse_metadata(content: bytes, path: Path, kind: type[Kind]) -> Kind:
+def parse_metadata(content: bytes, path: Path) -> RunMetadata:
     """Check the content of the file ``path``.
 
     Raises:
         RunError: a field is not valid; the message names the first one.
     """
     try:
-        return kind.model_validate_json(content)
+        return RunMetadata.model_validate_json(content)
     except ValidationError as error:
         raise RunError(f"{path} is damaged: {_problem(error)}.") from error
 

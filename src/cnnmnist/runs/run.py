@@ -61,7 +61,7 @@ class Run:
         path = directory / "run.json"
         with raised_as(RunError, f"Cannot read {path}"):
             content = read_file(path, MAX_METADATA_BYTES)
-        run = cls(directory, parse_metadata(content, path, RunMetadata))
+        run = cls(directory, parse_metadata(content, path))
         run._stored = content
         for part in (RUN_LOCK, "model.keras", "metrics.jsonl", "checkpoints", "recording", "figures"):
             if os.path.islink(f"{directory}/{part}"):  # noqa: PTH114 - a Path takes longer than all the rest
@@ -101,7 +101,7 @@ class Run:
         with locked(self.directory):
             current = Run.read(self.directory)
             if self._stored is not None and current._stored != self._stored:
-                if self.metadata != parse_metadata(self._stored, self.directory, RunMetadata):
+                if self.metadata != parse_metadata(self._stored, self.directory):
                     raise RunError(f"Another process has changed the run {self.name} meanwhile: load it again.")
                 self.metadata, self._stored = current.metadata, current._stored
             yield
@@ -196,7 +196,7 @@ class Run:
         if dataset.digest != self.metadata.dataset.digest:
             raise DataError(
                 f"The run {self.name} was trained on other data than {dataset.source}: name its data with "
-                "--data-dir or --dataset."
+                "--data-dir or --dataset, or train under another name."
             )
 
     def has_seen(self, dataset: "Dataset", split: str) -> bool:

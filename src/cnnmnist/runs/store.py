@@ -20,7 +20,6 @@ from cnnmnist.runs.run import Run
 if TYPE_CHECKING:
     from cnnmnist.data.loading import Dataset
 
-SWEEP_FILE = "sweep.json"
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file, also where a run may be copied to Windows
 RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?|.*\.", re.IGNORECASE)
 SHIPPED = {name: Path(__file__).parents[1] / name for name in ("handwriting", "pretrained")}
@@ -59,33 +58,24 @@ def create_run(runs_dir: Path, name: str | None, recipe: Recipe, dataset: "Datas
                         raise
                 else:
                     return Run.read(runs_dir / candidate)
-    raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another --name.")
+    raise RunError(f"There is already something else {name!r} in {runs_dir}: choose another name.")
 
 
 def check_new_name(runs_dir: Path, name: str | None) -> None:
-    """Check that a new run can have the name.
+    """Check that a new run or a sweep can have the name.
 
     Raises:
         RunError: it is not valid, or there is a run of this name.
     """
     if name is None:
         return
-    check_name(name, "run")
-    if is_run(runs_dir / name):
-        raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another --name.")
-
-
-def check_name(name: str, what: str) -> None:
-    """Refuse a name that no run or sweep can have.
-
-    Raises:
-        RunError: it is not valid.
-    """
     if not re.fullmatch(NAME_PATTERN, name) or name == "latest" or RESERVED.fullmatch(name):
         raise RunError(
-            f"{name!r} cannot name a {what}: use up to 64 letters, digits, dots, hyphens and underscores, "
+            f"{name!r} cannot name a run or a sweep: use up to 64 letters, digits, dots, hyphens and underscores, "
             "other than 'latest', without a dot at the end and names that Windows reserves, such as 'con'."
         )
+    if is_run(runs_dir / name):
+        raise RunError(f"There is already a run {name!r} in {runs_dir}: choose another name.")
 
 
 def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
@@ -116,7 +106,7 @@ def load_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
         return Run(SHIPPED[name], Run.read(SHIPPED[name]).metadata, figures=runs_dir / name / "figures")
     if is_run(Path(name)):
         return Run.read(Path(name))
-    if is_sweep(runs_dir / name) or is_sweep(Path(name)):
+    if find_sweep(name, runs_dir):
         raise MissingRunError(
             f"{name!r} is a sweep: name one of its runs, which `cnnmnist runs` lists with its name."
         )
@@ -163,5 +153,20 @@ def is_run(directory: Path) -> bool:
 
 
 def is_sweep(directory: Path) -> bool:
-    """Whether a folder is that of a sweep."""
-    return os.path.isfile(directory / SWEEP_FILE)  # noqa: PTH113 - as above
+    """Whether a folder is that of a sweep: it holds runs, and is no run itself."""
+    with contextlib.suppress(OSError, ValueError):
+        return not is_run(directory) and any(map(is_run, directory.iterdir()))
+    return False
+
+
+def find_sweep(name: str, runs_dir: Path) -> Path | None:
+    """The folder of the sweep of that name in a runs directory, or else in that folder; None if there is none."""
+    for folder in (runs_dir / name, Path(name)):
+        if is_sweep(folder) and folder.resolve() != runs_dir.resolve():
+            return folder
+    return None
+
+
+def list_sweeps(runs_dir: Path) -> list[Path]:
+    """The folders of the sweeps in a runs directory, by name; none if it does not exist."""
+    return sorted(filter(is_sweep, runs_dir.glob("*")))

@@ -6,20 +6,17 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from cnnmnist.config import NAME_PATTERN, Recipe
-from cnnmnist.errors import MissingRunError, RecipeError, RunError, reason
-from cnnmnist.files import read_file, replacing
+from cnnmnist.errors import RecipeError, RunError
 from cnnmnist.recipes import load_recipe
-from cnnmnist.runs.metadata import MAX_METADATA_BYTES, Metadata, Text, parse_metadata
+from cnnmnist.runs.diff import differing, recipe_and_data
 from cnnmnist.runs.run import Run
-from cnnmnist.runs.store import SWEEP_FILE, check_name, create_run, is_run, is_sweep
+from cnnmnist.runs.store import create_run, is_run
 from cnnmnist.statistics import LEVEL, holm, permutation_p_value
 
 if TYPE_CHECKING:
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
 MAX_RUNS = 100_000
 
 
-@dataclass
+@dataclass(frozen=True)
 class PlannedRun:
     """A run that a sweep asks for."""
 
@@ -36,22 +33,18 @@ class PlannedRun:
     """Values of the varied fields."""
     recipe: Recipe
     directory: Path
-    _finished: Run | None = None
 
     def read(self) -> Run | None:
-        """The run, as far as it is trained; None where nobody has begun it. A finished run is read once.
+        """The run, as far as it is trained; None where nobody has begun it.
 
         Raises:
             RunError: its metadata are damaged, or it was trained with another recipe.
         """
-        if self._finished or not is_run(self.directory):
-            return self._finished
-        run = Run.read(self.directory)
-        if run.metadata.recipe != self.recipe:
+        run = Run.read(self.directory) if is_run(self.directory) else None
+        if run and run.metadata.recipe != self.recipe:
             raise RunError(
                 f"{self.directory} has another recipe than its sweep asks for: remove it, or choose another name."
             )
-        self._finished = run if run.metadata.status == "finished" else None
         return run
 
     def begin(self, dataset: "Dataset") -> Run:
@@ -69,53 +62,16 @@ class PlannedRun:
             raise
 
 
-class Sweep(Metadata):
-    """The content of ``sweep.json``: what the runs of a sweep have in common, and in what they differ."""
-
-    config: Text | None = None
-    overrides: dict[Text, Any] = Field({})
-    vary: dict[Text, Annotated[list[Any], Field(min_length=1)]] = Field({})
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(min_length=1)
-    dataset: Text = ""
-    digest: Text = ""
-
-    @property
-    def size(self) -> int:
-        """Number of runs."""
-        return math.prod(map(len, self.vary.values())) * len(self.seeds)
-
-    def planned(self, folder: Path) -> list[PlannedRun]:
-        """Every combination of the varied values with every seed; the first seed of all combinations comes first.
-
-        Raises:
-            RecipeError: a field is unknown or not valid; or the runs are too many, or need different data sets.
-        """
-        if self.size > MAX_RUNS:
-            raise RecipeError(f"A sweep has at most {MAX_RUNS:,} runs, not {self.size:,}: vary less.")
-        combinations = []
-        for values in itertools.product(*self.vary.values()):
-            settings = dict(zip(self.vary, values, strict=True))
-            fields = {"config": self.config, **self.overrides, **settings}
-            combinations.append((settings, load_recipe(str(fields.pop("config")), fields)))
-        if len({recipe.dataset for _, recipe in combinations}) > 1:
-            raise RecipeError("The recipes of a sweep need the same data set: choose it with --dataset.")
-        runs = []
-        for seed, (settings, recipe) in itertools.product(self.seeds, combinations):
-            training = recipe.training.model_copy(update={"seed": seed})
-            seeded = recipe.model_copy(update={"training": training})
-            runs.append(PlannedRun(settings, seeded, folder / _run_name(settings, seed)))
-        return runs
-
-
 @dataclass
 class Row:
-    """One combination of the varied values, and what its finished runs reached on the test split."""
+    """Runs that differ in the seed only, and what those that are finished reached on the test split."""
 
     settings: dict[str, Any]
+    """Values of the fields in which the rows of a sweep differ."""
     seeds: list[int] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
-    """Directories of the runs that are not finished or not begun."""
+    """Directories of the runs that are not finished."""
     accuracies: list[float] = field(default_factory=list)
     mean: float | None = None
     standard_deviation: float | None = None
@@ -123,113 +79,116 @@ class Row:
     minimum: float | None = None
     maximum: float | None = None
     p_value: float | None = None
-    """Of the permutation test against the best setting; None for the best, or with one seed only."""
+    """Of the permutation test against the best row; None for the best, or with one seed only."""
     seconds: float | None = None
     """Median of the times of the trainings."""
 
 
-def read_sweep(folder: Path) -> Sweep:
-    """Read the definition of a sweep.
+def plan_sweep(folder: Path, fixed: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> list[PlannedRun]:
+    """Plan a run for every combination of values; the last field varies fastest.
+
+    A training that the folder has already keeps its name there.
+
+    Args:
+        folder: of the sweep.
+        fixed: a recipe's name or file as ``config``, and values of its fields by dotted name.
+        vary: the values of the fields in which the runs differ: ``training.seed``, others, and ``config``.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: a run in the folder is damaged, or has a planned name and another recipe.
+        RecipeError: a field is unknown or not valid; or the runs are too many, need different data sets, or would
+            have the same name.
     """
-    path = folder / SWEEP_FILE
-    try:
-        return parse_metadata(read_file(path, MAX_METADATA_BYTES), path, Sweep)
-    except OSError as error:
-        raise RunError(f"Cannot read {path}: {reason(error)}.") from error
+    size = math.prod(map(len, vary.values()))
+    if size > MAX_RUNS:
+        raise RecipeError(f"A sweep has at most {MAX_RUNS:,} runs, not {size:,}: vary less.")
+    there = {run.metadata.recipe.model_dump_json(): run.directory for run in read_runs(folder)}
+    planned: dict[Path, PlannedRun] = {}
+    for values in itertools.product(*vary.values()):
+        settings = dict(zip(vary, values, strict=True))
+        fields = {**fixed, **settings}
+        recipe = load_recipe(str(fields.pop("config")), fields)
+        directory = there.get(recipe.model_dump_json(), folder / _run_name(settings))
+        run = planned.setdefault(directory, PlannedRun(settings, recipe, directory))
+        if run.recipe != recipe:
+            raise RecipeError(f"Two recipes would train the same run {directory}: rename the file of one.")
+        run.read()
+    if len({run.recipe.dataset for run in planned.values()}) > 1:
+        raise RecipeError("The recipes of a sweep need the same data set: choose it with --dataset.")
+    return list(planned.values())
 
 
-def find_sweep(name: str, runs_dir: Path) -> Path:
-    """The folder of the sweep of that name, or in that folder.
+def read_runs(folder: Path) -> list[Run]:
+    """Read all runs in the folder of a sweep, by name.
 
     Raises:
-        MissingRunError: there is none.
+        RunError: a run is damaged.
     """
-    for folder in (runs_dir / name, Path(name)):
-        if is_sweep(folder):
-            return folder
-    raise MissingRunError(f"There is no sweep {name!r} in {runs_dir}: `cnnmnist runs` lists all.")
+    return [Run.read(path.parent) for path in sorted(folder.glob("*/run.json")) if is_run(path.parent)]
 
 
-def list_sweeps(runs_dir: Path) -> list[Path]:
-    """The folders of the sweeps in a runs directory."""
-    return [path.parent for path in runs_dir.glob(f"*/{SWEEP_FILE}")]
-
-
-def open_sweep(folder: Path, wanted: Sweep) -> Sweep:
-    """Make a sweep, or add the seeds and values to the sweep that is there.
+def sweep_results(folder: Path) -> list[Row]:
+    """Compare the runs in the folder of a sweep; the best mean comes first, rows without a finished run last.
 
     Raises:
-        RunError: the name is not valid or taken, or the sweep has another definition.
-        WriteError: the folder cannot be written.
-    """
-    check_name(folder.name, "sweep")
-    if is_run(folder):
-        raise RunError(f"{folder} is a run: choose another name for the sweep.")
-    if is_sweep(folder):
-        old = read_sweep(folder)
-        kept, asked = (
-            each.model_dump(exclude={"seeds", "dataset"}) | {"vary": list(each.vary)} for each in (old, wanted)
-        )
-        for field, before in kept.items():
-            if asked[field] != before:
-                raise RunError(
-                    f"The sweep {folder.name} has another definition: {field} is {json.dumps(before):.200}, "
-                    f"not {json.dumps(asked[field]):.200}; only seeds and values may be added, so choose another "
-                    "name."
-                )
-        vary = {field: union(values, wanted.vary[field]) for field, values in old.vary.items()}
-        wanted = old.model_copy(update={"vary": vary, "seeds": union(old.seeds, wanted.seeds)})
-    with replacing(folder / SWEEP_FILE, make_folder=True) as temporary:
-        temporary.write_text(f"{wanted.model_dump_json(indent=2)}\n", encoding="utf-8")
-    return wanted
-
-
-def union(old: list[Any], new: list[Any]) -> list[Any]:
-    """All values of two lists, each once."""
-    both = [*old, *new]
-    return [value for number, value in enumerate(both) if value not in both[:number]]
-
-
-def sweep_results(planned: Iterable[PlannedRun]) -> list[Row]:
-    """Read all runs of a sweep; the setting with the best mean comes first, settings without a run last.
-
-    Raises:
-        RunError: a run is damaged, or does not belong to the sweep.
+        RunError: a run is damaged.
     """
     table: dict[str, Row] = {}
-    for each in planned:
-        row, run = table.setdefault(json.dumps(each.settings), Row(each.settings)), each.read()
-        if run and run.metadata.status == "finished":
-            row.seeds.append(each.recipe.training.seed)
+    for run in sorted(
+        read_runs(folder), key=lambda run: (not _is_finished(run), run.metadata.recipe.training.seed)
+    ):
+        fields = recipe_and_data(run.metadata)
+        seed = fields.pop("training.seed")
+        row = table.setdefault(json.dumps(fields), Row(fields))
+        if seed in row.seeds:
+            continue  # the same training under another name
+        if _is_finished(run):
+            row.seeds.append(seed)
             row.runs.append(run)
             row.accuracies.append(run.metadata.ladder[-1].accuracy)
         else:
-            row.unfinished.append(str(each.directory))
-    for row in table.values():
+            row.unfinished.append(str(run.directory))
+    rows = list(table.values())
+    for row, settings in zip(rows, _varied([row.settings for row in rows]), strict=True):
+        row.settings = settings
         if row.runs:
             row.mean, row.minimum, row.maximum = (f(row.accuracies) for f in (statistics.mean, min, max))
             row.standard_deviation = statistics.stdev(row.accuracies) if len(row.runs) > 1 else None
             row.seconds = statistics.median(run.metadata.seconds for run in row.runs)
-    rows = sorted(table.values(), key=lambda row: -1.0 if row.mean is None else row.mean, reverse=True)
+    rows.sort(key=lambda row: -1.0 if row.mean is None else row.mean, reverse=True)
     for other in rows[1:]:
         other.p_value = permutation_p_value(rows[0].accuracies, other.accuracies)
     return rows
 
 
 def clearly_worse(rows: Iterable[Row]) -> list[Row]:
-    """The settings that are below the first one by more than the seeds differ, at a level of 5 % in all."""
+    """The rows that are below the first one by more than the seeds differ, at a level of 5 % in all."""
     tested = [(row, row.p_value) for row in rows if row.p_value is not None]
     corrected = holm([p_value for _, p_value in tested])
     return [row for (row, _), p_value in zip(tested, corrected, strict=True) if p_value <= LEVEL]
 
 
-def _run_name(settings: dict[str, Any], seed: int) -> str:
+def _varied(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The fields in which rows of one recipe differ, and recipes' names as ``config`` if there are several."""
+    varied = {"name"}
+    for name in {row["name"] for row in rows}:
+        varied |= differing([row for row in rows if row["name"] == name]).keys()
+    columns = {
+        "config" if name == "name" else name: each for name, each in differing(rows).items() if name in varied
+    }
+    return [{name: values[number] for name, values in columns.items()} for number in range(len(rows))]
+
+
+def _is_finished(run: Run) -> bool:
+    return run.metadata.status == "finished" and bool(run.metadata.ladder)
+
+
+def _run_name(settings: dict[str, Any]) -> str:
     """The varied values and the seed, such as ``0.001-seed-0``; a digest where a name cannot hold the values."""
-    values = [value if isinstance(value, str) else json.dumps(value) for value in settings.values()]
-    name = "-".join([*(value.rpartition("/")[2].removesuffix(".yaml") for value in values), f"seed-{seed}"])
+    varied = {field: value for field, value in settings.items() if field != "training.seed"}
+    texts = (value if isinstance(value, str) else json.dumps(value) for value in varied.values())
+    ending = f"seed-{settings['training.seed']}"
+    name = "-".join([*(text.rpartition("/")[2].removesuffix(".yaml") for text in texts), ending])
     if re.fullmatch(NAME_PATTERN, name):
         return name
-    return f"{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]}-seed-{seed}"
+    return f"{hashlib.sha256(json.dumps(varied).encode()).hexdigest()[:12]}-{ending}"

@@ -49,7 +49,7 @@ def find_learning_rate(recipe: Recipe, dataset: Dataset) -> RateTest:
     rates = np.geomspace(LOWEST, HIGHEST, ITERATIONS)
     table = tf.constant(rates, tf.float32)
     trainer.optimizer.rate = lambda iteration: table[iteration]
-    losses, smoothed, average, diverged = [], [], 0.0, True
+    losses, smoothed, average = [], [], 0.0
     try:
         for progress in trainer.iterate(stops=range(ITERATIONS)):
             losses.append(float(progress.losses[0]))
@@ -57,8 +57,6 @@ def find_learning_rate(recipe: Recipe, dataset: Dataset) -> RateTest:
             smoothed.append(average / (1.0 - SMOOTHING ** len(losses)))
             if smoothed[-1] > DIVERGED * min(smoothed):
                 break
-        else:
-            diverged = False
     except TrainingError:  # the loss is not finite
         losses.append(np.nan)
         smoothed.append(np.inf)
@@ -66,5 +64,5 @@ def find_learning_rate(recipe: Recipe, dataset: Dataset) -> RateTest:
     slopes = np.diff(smoothed[: least + 1], append=smoothed[least])
     marks = {"steepest": float(rates[slopes.argmin()]), "least": float(rates[least])}
     marks |= {"try": marks["least"] / 10} if smoothed[least] < FALLEN * smoothed[0] else {}
-    marks |= {"diverged": float(rates[len(losses) - 1])} if diverged else {}
+    marks |= {"diverged": float(rates[len(losses) - 1])} if smoothed[-1] > DIVERGED * smoothed[least] else {}
     return RateTest(rates[: len(losses)], np.array(losses), np.array(smoothed), marks)

@@ -181,7 +181,7 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
     """Draw a reliability diagram beside the accuracy on the images of which the network is most sure.
 
     Args:
-        calibration: as :func:`cnnmnist.calibration.calibration` returns it.
+        calibration: ``cnnmnist.calibration.Calibration(report)``.
         title: title of the figure.
     """
     figure = Figure(figsize=(8.4, 4), dpi=DPI, layout="constrained")
