@@ -16,8 +16,9 @@ from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.metadata import DatasetMetadata
 
-SURE = 0.7  # the least probability of a digit that is not doubtful
-NO_DIGIT = 0.35  # with a lower probability, a line holds something else than digits
+SURE = 0.8  # the least probability of a digit that is not doubtful
+NO_DIGIT = 0.25, 0.4  # with a lower probability, a high or a low piece of ink is a sign
+LOWER = 0.9  # of the tallest digit in the line; lower pieces may well be signs, such as a plus
 TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
 WHOLE = 0.5, 0.9  # the least probability of a narrow and a broad piece that is not split
@@ -27,7 +28,8 @@ PENALTY = 1.5  # logarithm of the probability, for a width of one height more
 WIDEST = 1.2  # times its height is a part of a split
 PART = 0.6  # least probability of each part of a split
 SPLIT = -0.5  # least logarithm of the probability of all parts
-SURE_SPLIT = -0.15, -0.3  # of the parts of a narrow and a broad piece that are not doubtful
+SURE_SPLIT = -0.12, -0.4  # of the parts of a narrow and a broad piece that are not doubtful
+SIMPLE = 1, 7  # digits that are found in letters such as M, n and W
 HEIGHT = 64  # rows of the ink in which cuts are searched
 STEP, BEND = 0.08, 0.05  # of the height: between two cuts, and sideways in a cut
 SHARED = 0.06  # of the height: the width of a stroke that is in both parts
@@ -97,11 +99,15 @@ def _calibrated(digit: Digit, network: Network) -> Digit:
 
 
 def _read_line(line: list[InkedDigit], classify: Classify, shape: tuple[int, int]) -> list[Digit]:
-    lowest = LOW * max(inked.ink.shape[0] for inked in line)
-    digits = [digit for inked in line for digit in _read(inked, classify, shape, lowest)]
+    tallest = max(inked.ink.shape[0] for inked in line)
+    has_sign, digits = line[0].beside_sign, []
+    for inked in line:
+        read = _read(inked, classify, shape, LOW * tallest)
+        least = NO_DIGIT[inked.ink.shape[0] < LOWER * tallest]
+        has_sign |= any(digit.probabilities.max() < least for digit in read)
+        digits += read
     # 8+3 is no number, although 8 and 3 are digits.
-    is_number = not line[0].beside_sign and all(digit.probabilities.max() >= NO_DIGIT for digit in digits)
-    return digits if is_number else [replace(digit, doubtful=True) for digit in digits]
+    return [replace(digit, doubtful=True) for digit in digits] if has_sign else digits
 
 
 def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int], lowest: float) -> list[Digit]:
@@ -115,7 +121,9 @@ def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int], lowest:
         score, parts = _split(inked, classify, shape)
         # A piece that is too wide is several digits, whatever they are.
         if score > (math.log(probability) - PENALTY * excess if excess > 0 else max(SPLIT, math.log(probability))):
-            return [replace(part, doubtful=part.doubtful or score < SURE_SPLIT[is_broad]) for part in parts]
+            is_letter = all(part.label in SIMPLE for part in parts)
+            unsure = is_letter or score < SURE_SPLIT[is_broad]
+            return [replace(part, doubtful=part.doubtful or unsure) for part in parts]
     return [Digit(image, row, inked.box, probability < SURE)]
 
 
