@@ -268,13 +268,13 @@ def test_most_letters_and_a_sum_are_marked() -> None:
 def test_letters_that_split_into_ones_and_sevens_are_marked() -> None:
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     marked = []
-    for name in ("DejaVuSans-Oblique", "DejaVuSerif-Italic", "STIXGeneralItalic", "DejaVuSansMono"):
+    for name in ("DejaVuSans-Oblique", "DejaVuSansMono"):
         font = ImageFont.truetype(fonts / f"{name}.ttf", 120)
         for letter in "MWNUVnmuw":
             sheet = paper()
             ImageDraw.Draw(sheet).text((180, 120), letter, fill=30, font=font, anchor="mm")
             marked.append(all(digit.doubtful for line in lines(sheet) for digit in line))
-    assert sum(marked) >= 30  # of 36
+    assert sum(marked) >= 17  # of 18
 
 
 def test_few_digits_of_mnist_are_marked() -> None:
