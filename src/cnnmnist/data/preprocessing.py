@@ -16,7 +16,7 @@ from PIL import Image
 from cnnmnist.data.ink import Floats, depths, find_ink, full_ink, stroke_width
 from cnnmnist.data.paper import cut_to_paper
 from cnnmnist.data.rulings import erase_rulings
-from cnnmnist.data.segmentation import cut_out, find_digits
+from cnnmnist.data.segmentation import Piece, cut_out, find_digits
 from cnnmnist.errors import PictureError
 
 FEW_PIXELS = 40_000  # smaller pictures are enlarged to this size
@@ -64,22 +64,14 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
     if not lines:
         raise PictureError(f"{name} shows no digit, but a pattern or something at its edge: cut out the digits.")
     start, size = np.array(corner * 2), np.array(pixels.shape[1::-1] * 2)
+
+    def box(digit: Piece) -> Box:
+        corners = np.array([digit.left, digit.top, digit.right, digit.bottom])
+        left, top, right, bottom = np.minimum((start + corners / scale) / size, 1.0).tolist()
+        return left, top, right, bottom
+
     return [
-        [
-            InkedDigit(
-                cut_out(ink, labels, digit),
-                tuple(
-                    (
-                        np.minimum(
-                            (start + np.array([digit.left, digit.top, digit.right, digit.bottom]) / scale) / size,
-                            1.0,
-                        )
-                    ).tolist()
-                ),
-                digit.beside_sign,
-            )
-            for digit in line
-        ]
+        [InkedDigit(cut_out(ink, labels, digit), box(digit), digit.beside_sign) for digit in line]
         for line in lines
     ]
 

@@ -62,16 +62,16 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:
     """Find horizontal rulings: the most ink to erase at each pixel, -1 elsewhere, and their largest thickness."""
     height, width = mask.shape
     runs = _run_lengths(mask)
-    thin = mask & (runs <= thickest)
+    thin, thick = mask & (runs <= thickest), mask & (runs > thickest)
     rows, columns = np.nonzero(thin)
     lengths = runs[rows, columns]
     # Without the ragged edges of vertical strokes; then bridge the lines that cross.
-    beside = cv2.dilate((mask & ~thin).astype(np.uint8), np.ones((1, 7), np.uint8)) > 0
+    beside = cv2.dilate(thick.astype(np.uint8), np.ones((1, 7), np.uint8)) > 0
     bridged = cv2.dilate((thin & ~beside).astype(np.uint8), np.ones((3, 2 * thickest + 1), np.uint8))
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged)
     owners = labels[rows, columns]
     widths = boxes[:, cv2.CC_STAT_WIDTH] - 2 * thickest
-    dark = np.percentile(ink[mask & ~thin], 75) if (mask & ~thin).any() else 0.0
+    dark = np.percentile(ink[thick], 75) if thick.any() else 0.0
     free = np.ones(len(rows), bool)
     rulings: list[tuple[bool, tuple[Indices, Indices], float, float]] = []
     for label in 1 + np.argsort(-widths[1:])[: np.count_nonzero(widths[1:] >= LEAST_SEED * width)]:
@@ -91,7 +91,7 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:
         length = np.unique(columns[near]).size / len(x)
         complete = bool(cover >= COMPLETE and length > 0.3)
         if complete or min(length, widths[label] / width) >= PARTIAL:
-            most = _most(ink[band][half + 1 : half + 4].max(axis=0), (mask & ~thin)[y, x], level)
+            most = _most(ink[band][half + 1 : half + 4].max(axis=0), thick[y, x], level)
             # Close to a pale line, the mask lacks pixels of the line.
             pixels = (band[0].ravel(), band[1].ravel()) if most < PALE * dark else (rows[near], columns[near])
             rulings.append((complete, pixels, thickness, most))
