@@ -21,6 +21,7 @@ import csv
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import cv2
@@ -117,7 +118,10 @@ class Score:
         self.otsu: list[bool] = []
         self.digits = self.errors = 0
         self.marks: dict[bool, list[bool]] = {True: [], False: []}
-        """Whether the digits read rightly (True), and the others (False), are marked."""
+        """Whether the digits read rightly (True), and the others (False), are marked.
+
+        A digit that is left out is one of the others, and marked if a digit beside it is.
+        """
 
     def add(self, answer: Answer, expected: str, otsu_answer: str) -> None:
         text, marks = answer
@@ -126,11 +130,14 @@ class Score:
         digits, known = ("".join(each.split()) for each in (text, expected))
         self.digits += len(known)
         self.errors += edits(digits, known)
-        same = [digits == known] * len(digits)
         if len(digits) == len(known):
-            same = [one == other for one, other in zip(digits, known, strict=True)]
-        for right, mark in zip(same, marks, strict=True):
-            self.marks[right].append(mark)
+            for one, other, mark in zip(digits, known, marks, strict=True):
+                self.marks[one == other].append(mark)
+            return
+        for tag, first, last, start, end in SequenceMatcher(None, digits, known, autojunk=False).get_opcodes():
+            self.marks[tag == "equal"] += marks[first:last]
+            left_out = max(0, (end - start) - (last - first))
+            self.marks[False] += [any(marks[max(0, first - 1) : last + 1])] * left_out
 
     def row(self) -> list[str]:
         in_order = f"{1 - self.errors / self.digits:.1%}" if self.digits else ""
