@@ -102,9 +102,11 @@ def _pieces(ink: Floats, mask: NDArray[np.bool_]) -> tuple[Labels, list[Piece], 
     np.maximum.at(last, numbers, np.stack([columns, rows], axis=1) + 1)
     boxes = np.concatenate([first, last], axis=1).tolist()
     pieces = [Piece((number,), *boxes[number]) for number in range(1, count) if peaks[number] >= 0.5]
-    inside = [piece for piece in pieces if not _is_at_border(piece, labels)]
-    inside = inside or [piece for piece in pieces if _fills(piece, labels)]
-    left_out = [piece for piece in pieces if piece not in inside]
+    kept = [not _is_at_border(piece, labels) for piece in pieces]
+    if not any(kept):
+        kept = [_fills(piece, labels) for piece in pieces]
+    inside = [piece for piece, keep in zip(pieces, kept, strict=True) if keep]
+    left_out = [piece for piece, keep in zip(pieces, kept, strict=True) if not keep]
     largest = max((areas[piece.labels[0]] for piece in inside), default=0)
     return labels, [piece for piece in inside if areas[piece.labels[0]] >= LEAST_AREA * largest], left_out
 
