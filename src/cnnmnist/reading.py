@@ -17,17 +17,12 @@ from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.metadata import DatasetMetadata
 
 SURE = 0.8  # the least probability of a digit that is not doubtful
-NO_DIGIT = 0.25, 0.4  # with a lower probability, a high or a low piece of ink is a sign
+NO_DIGIT = 0.3, 0.4  # with a lower probability, a high or a low piece of ink is a sign
 LOWER = 0.9  # of the tallest digit in the line; lower pieces may well be signs, such as a plus
 TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
-WHOLE = 0.5, 0.9  # the least probability of a narrow and a broad piece that is not split
-TOO_WIDE = 1.35  # times its height; no digit is as wide
-LOW = 0.65  # of the tallest digit in the line; lower pieces are small digits, never several
-PENALTY = 1.5  # logarithm of the probability, for a width of one height more
+WHOLE = 0.5  # the least probability of a narrower piece that is one digit
 WIDEST = 1.2  # times its height is a part of a split
-PART = 0.6  # least probability of each part of a split
-SPLIT = -0.5  # least logarithm of the probability of all parts
 SURE_SPLIT = -0.12, -0.4  # of the parts of a narrow and a broad piece that are not doubtful
 SIMPLE = 1, 7  # digits that are found in letters such as M, n and W
 HEIGHT = 64  # rows of the ink in which cuts are searched
@@ -102,29 +97,27 @@ def _read_line(line: list[InkedDigit], classify: Classify, shape: tuple[int, int
     tallest = max(inked.ink.shape[0] for inked in line)
     has_sign, digits = line[0].beside_sign, []
     for inked in line:
-        read = _read(inked, classify, shape, LOW * tallest)
-        least = NO_DIGIT[inked.ink.shape[0] < LOWER * tallest]
-        has_sign |= any(digit.probabilities.max() < least for digit in read)
+        read, probability = _read(inked, classify, shape)
+        has_sign |= probability < NO_DIGIT[inked.ink.shape[0] < LOWER * tallest]
         digits += read
     # 8+3 is no number, although 8 and 3 are digits.
     return [replace(digit, doubtful=True) for digit in digits] if has_sign else digits
 
 
-def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int], lowest: float) -> list[Digit]:
-    """Read a piece of ink as one digit or, if it is as high as ``lowest``, several."""
+def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tuple[list[Digit], float]:
+    """Read a piece of ink as one digit or several, whatever is more probable, and return this probability, too."""
     image = digit_image(inked.ink, shape)
     row = classify(image[np.newaxis])[0]
     probability = float(row.max())
     height, width = inked.ink.shape
-    excess, is_broad = width / height - TOO_WIDE, width >= BROAD * height
-    if height >= lowest and width > TOUCHING * height and (probability < WHOLE[is_broad] or excess > 0):
+    is_broad = width >= BROAD * height
+    if is_broad or (width > TOUCHING * height and probability < WHOLE):
         score, parts = _split(inked, classify, shape)
-        # A piece that is too wide is several digits, whatever they are.
-        if score > (math.log(probability) - PENALTY * excess if excess > 0 else max(SPLIT, math.log(probability))):
+        if score > math.log(probability):
             is_letter = all(part.label in SIMPLE for part in parts)
             unsure = is_letter or score < SURE_SPLIT[is_broad]
-            return [replace(part, doubtful=part.doubtful or unsure) for part in parts]
-    return [Digit(image, row, inked.box, probability < SURE)]
+            return [replace(part, doubtful=part.doubtful or unsure) for part in parts], math.exp(score)
+    return [Digit(image, row, inked.box, probability < SURE)], probability
 
 
 def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tuple[float, list[Digit]]:
@@ -148,8 +141,8 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
     best: dict[int, tuple[float, list[Digit]]] = {0: (0.0, [])}
     rows = classify(np.stack([image for _, _, image, _ in parts]))
     for (first, last, image, box), row in zip(parts, rows, strict=True):  # in the order of their first cut
-        probability = float(row.max())
-        if first in best and probability >= PART:
+        if first in best:
+            probability = float(row.max())
             score = best[first][0] + math.log(probability) - cuts[last][1]
             if score > best.get(last, (-math.inf,))[0]:
                 best[last] = score, [*best[first][1], Digit(image, row, box, probability < SURE)]

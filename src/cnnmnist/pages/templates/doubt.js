@@ -1,12 +1,12 @@
 "use strict";
-// Which answers may well be wrong. reading.py marks the same ones, and explains the numbers; it also splits broad ink,
-// which stays one doubtful digit here.
+// Which answers may well be wrong. reading.py marks the same ones, and explains the numbers; it also splits broad ink
+// where the network is more sure of the parts. Here it stays one digit, which must be surer than others, and not too wide.
 
 const SURE = 0.8; // least probability of a digit that is not doubtful
 const SURE_WHOLE = 0.9; // and of a broad one
 const BROAD = 1.1; // times its height is the width of a broad digit
-const TOO_WIDE = 1.35; // times its height; no digit is as wide
-const NO_DIGIT = [0.25, 0.4]; // with a lower probability, high or low ink is a sign
+const TOO_WIDE = 1.35; // times its height; hardly any digit is as wide
+const NO_DIGIT = [0.3, 0.4]; // with a lower probability, high or low ink is a sign
 const LOWER = 0.9; // times the tallest digit in the line is low
 
 /** The digits with their doubts. The bounds hold for the temperature 1. */
