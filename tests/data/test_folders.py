@@ -53,6 +53,13 @@ def test_one_of_several_data_sets_is_chosen_by_name(tmp_path: Path) -> None:
     assert (dataset.name, dataset.class_names) == ("emnist-digits", ("0", "1", "2"))
 
 
+@pytest.mark.parametrize("name", ["emnist-digits", "mnist"])
+def test_a_data_set_that_is_not_there_is_not_replaced_by_another(tmp_path: Path, name: str) -> None:
+    emnist(tmp_path / "emnist")
+    with pytest.raises(DataError, match=rf"emnist holds emnist-letters, not {name}: leave --dataset out"):
+        load_dataset(name, tmp_path / "emnist")
+
+
 @settings(max_examples=50, deadline=None)
 @given(content=st.one_of(st.binary(max_size=40), st.text("0123456789 -\n", max_size=40).map(str.encode)))
 def test_any_mapping_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
@@ -124,6 +131,9 @@ def test_a_folder_above_pictures_or_tables_is_told_so_too(tmp_path: Path) -> Non
     write_pictures(tmp_path / "zoo" / "pets", {"cat": 3, "dog": 3})
     with pytest.raises(DataError, match=r"did you mean .*zoo/pets\?"):
         load_dataset(data_dir=tmp_path / "zoo")
+    write_pictures(tmp_path / "archive" / "a" / "b", {"cat": 3, "dog": 3})
+    with pytest.raises(DataError, match=r"did you mean .*archive/a/b\?"):
+        load_dataset(data_dir=tmp_path / "archive")
     (tmp_path / "other" / "kaggle").mkdir(parents=True)
     (tmp_path / "other" / "kaggle" / "train.csv").write_text("label\n")
     with pytest.raises(DataError, match=r"did you mean .*other/kaggle"):

@@ -96,7 +96,7 @@ def test_without_a_usable_cache_they_are_prepared_anew(tmp_path: Path, cache: Pa
             lambda folder: (folder / "test" / "cow").mkdir(),
             r"test/cow is of a class that the training split does not have",
         ),
-        (lambda folder: (folder / "train" / "cat").rename(folder / "cat"), r"train has 1 folders"),
+        (lambda folder: (folder / "train" / "cat").rename(folder / "cat"), r"train must have 2 to 100 folders, .*has 1"),
     ],
 )
 def test_a_folder_that_is_sorted_otherwise_is_one_sentence(tmp_path: Path, change, reason: str) -> None:
@@ -111,7 +111,19 @@ def test_a_folder_that_is_sorted_otherwise_is_one_sentence(tmp_path: Path, chang
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("train", "test"), ("training", "testing"), ("Train", "Test"), ("train", "val"), ("train", "validation")],
+    [
+        ("train", "test"),
+        ("training", "testing"),
+        ("Train", "Test"),
+        ("train", "val"),
+        ("train", "validation"),
+        ("training_set", "test_set"),
+        ("trainingSet", "testSet"),
+        ("mnist_train", "mnist_test"),
+        ("train-images", "valid-images"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train/train", "test"),
+    ],
 )
 def test_the_splits_have_any_of_their_usual_names(tmp_path: Path, train: str, test: str) -> None:
     write_pictures(tmp_path / "pets" / train, {"cat": 24, "dog": 24})
@@ -120,6 +132,38 @@ def test_the_splits_have_any_of_their_usual_names(tmp_path: Path, train: str, te
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (44, 4, 5)
     assert sorted(dataset.test.labels.tolist()) == [0, 0, 0, 1, 1]
     assert dataset.notes == ()
+
+
+@pytest.mark.parametrize("names", [("train", "training"), ("test_train", "train")])
+def test_two_folders_for_one_split_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    for number, name in enumerate((*names, "test")):
+        write_pictures(tmp_path / "pets" / name, {"cat": 3, "dog": 3}, first=10 * number)
+    with pytest.raises(DataError, match=rf"several folders for the train split: {', '.join(sorted(names))};"):
+        load_dataset(data_dir=tmp_path / "pets")
+
+
+@pytest.mark.parametrize("expected", [None, NetworkInput("whole", (20, 20), only_test=True)])
+def test_folders_beside_the_splits_are_named(tmp_path: Path, expected: NetworkInput | None) -> None:
+    folder = pictures(tmp_path / "pets")
+    for name in ("masks", "extra/cat"):
+        write_pictures(folder, {name: 2})
+    (folder / "README.md").write_text("no picture")
+    (note,) = load_dataset(data_dir=folder, expected=expected).notes
+    assert note == f"{folder} has folders that are no splits and were passed over: extra, masks."
+
+
+def test_folders_of_unsorted_pictures_are_not_taken_for_classes(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "flat", {"train": 3, "test": 3, "masks": 3})
+    with pytest.raises(DataError, match="flat/train must have 2 to 100 folders, one for each class, but has 0"):
+        load_dataset(data_dir=tmp_path / "flat")
+
+
+def test_it_is_said_where_the_classes_may_be_one_folder_deeper(tmp_path: Path) -> None:
+    for number, writer in enumerate(("anna", "ben")):
+        write_pictures(tmp_path / "own" / writer, {"0": 7, "1": 7}, first=10 * number)
+    dataset = load_dataset(data_dir=tmp_path / "own")
+    assert dataset.class_names == ("anna", "ben")
+    assert dataset.notes[1].endswith("own, and not those in each of them: 0, 1.")
 
 
 def test_a_validation_split_beside_a_test_split_is_the_validation_split(tmp_path: Path) -> None:

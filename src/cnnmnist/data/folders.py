@@ -46,7 +46,8 @@ def read_folder(
         DataError: a file is missing or damaged, or the folder holds several data sets or none.
         PictureError: pictures are damaged.
     """
-    if splits := split_folders(folder):
+    splits = split_folders(folder)
+    if splits and subfolders(splits["train"]):
         if not splits["test"].is_dir():
             raise DataError(
                 f"Cannot read {splits['test']}: No such file or directory; name {splits['train']} itself to have "
@@ -58,8 +59,8 @@ def read_folder(
         content = _read_idx_files(folder, prefix, files)
     else:
         prefix, files = find_files(folder, TABLE_NAME, name)
-        if not files and _holds_classes(folder):
-            return read_picture_folder(folder, {"train": folder}, expected, skip_damaged=skip_damaged)
+        if not files and (splits or _holds_classes(folder)):
+            return read_picture_folder(folder, splits or {"train": folder}, expected, skip_damaged=skip_damaged)
         content = _read_tables(folder, files) if files else _read_idx_files(folder, "", {})
     if prefix.startswith("emnist"):
         # EMNIST stores images by columns: G. Cohen et al., 2017, https://arxiv.org/abs/1702.05373.
@@ -70,12 +71,14 @@ def read_folder(
 
 def _holds_classes(folder: Path) -> bool:
     """Whether the folders in a folder are classes, or one of them is the folder that was meant."""
-    classes = subfolders(folder)
-    only = classes if len(classes) == 1 and len(subfolders(classes[0])) in CLASSES else []
+    inner = folder
+    while len(found := subfolders(inner)) == 1:
+        (inner,) = found
+    only = [inner] if inner != folder and len(found) in CLASSES else []
     if inside := data_sets_inside(folder) or only:
         names = " or ".join(str(path) for path in inside[:3])
         raise DataError(f"{folder} holds no data set itself: did you mean {names}?")
-    return bool(classes)
+    return inner != folder or bool(found)
 
 
 def _read_idx_files(folder: Path, prefix: str, files: dict[str, Path]) -> FolderContent:

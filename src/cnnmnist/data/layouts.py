@@ -21,8 +21,9 @@ STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 # qmnist-test-labels-idx2-int.gz.
 IDX_NAME = re.compile(r"(?:(.+)-)?(train|t10k|test)-(images|labels)[-.](?:idx[13]-ubyte|idx2-int)(?:\.gz)?")
 TABLE_NAME = re.compile(r"(?:(.+)[-_])?(train|test)\.csv", re.IGNORECASE)
-SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "validation"
+# Such as train, Testing, validation, training_set, testSet, mnist_train.
+SPLIT_NAME = re.compile(
+    r"(?:.+[-_ ])?(train|test|val)(?:ing|id|idation)?(?:[-_ ]?(?:set|data|images))?", re.IGNORECASE
 )
 CLASSES = range(2, 101)  # allowed numbers of classes
 SIDES = range(8, 65)  # allowed heights and widths of an image in pixels
@@ -79,14 +80,21 @@ def split_folders(folder: Path) -> dict[str, Path]:
     Returns:
         The folders by split; empty if there is no training split. A validation split is the test split of a folder
         that has no other.
+
+    Raises:
+        DataError: there are several folders for one split.
     """
-    inside = subfolders(folder)
     found: dict[str, Path] = {}
-    for path in inside:
-        if split := SPLIT_NAMES.get(path.name.lower()):
-            found.setdefault(split, path)
+    for path in subfolders(folder):
+        if match := SPLIT_NAME.fullmatch(path.name):
+            split = match[1].lower().replace("val", "validation")
+            if split in found:
+                names = ", ".join(each.relative_to(folder).parts[0] for each in (found[split], path))
+                raise DataError(f"{folder} has several folders for the {split} split: {names}; move one away.")
+            inner = path / path.name  # in archives of Kaggle
+            found[split] = inner if subfolders(path) == [inner] else path
     # A folder train that holds pictures, beside car and plane, is a class.
-    if "train" not in found or not (subfolders(found["train"]) or len(inside) == len(found)):
+    if "train" not in found or not (subfolders(found["train"]) or len(found) > 1):
         return {}
     if "test" not in found:
         found["test"] = found.pop("validation", folder / "test")
@@ -144,8 +152,8 @@ def class_names(folder: Path) -> list[str]:
     names = [path.name for path in subfolders(folder)]
     if len(names) not in CLASSES:
         raise DataError(
-            f"{folder} has {len(names)} folders: there must be one for each of {CLASSES.start} to "
-            f"{CLASSES.stop - 1} classes."
+            f"{folder} must have {CLASSES.start} to {CLASSES.stop - 1} folders, one for each class, but has "
+            f"{len(names)}."
         )
     for name in names:
         for wrong in (each for each in name if not each.isprintable()):

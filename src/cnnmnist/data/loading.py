@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, has_digest, holds
 from cnnmnist.data.folders import read_folder
-from cnnmnist.data.layouts import CLASSES, SIDES, STEMS, FolderContent, Images
+from cnnmnist.data.layouts import CLASSES, SIDES, FolderContent, Images
 from cnnmnist.data.picture_folders import NetworkInput
 from cnnmnist.data.registry import DATASETS, KERAS_CACHE_DIGEST, KnownDataset, Preparation
 from cnnmnist.errors import DataError, DownloadError, suggestion
@@ -124,7 +124,7 @@ def load_dataset(
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
         data_dir = os.environ["CNNMNIST_DATA_DIR"]
     if data_dir is not None:
-        return _from_folder(Path(data_dir).absolute(), name, expected, skip_damaged)
+        return _from_folder(Path(os.path.abspath(data_dir)), name, expected, skip_damaged)
     try:
         return _known(name or "mnist", progress)
     except DownloadError as error:
@@ -150,6 +150,8 @@ def _from_folder(folder: Path, name: str | None, expected: NetworkInput | None, 
         raise DataError(f"The folder {str(folder)!r} has control characters in its name: rename it.")
     content = read_folder(folder, name, expected, skip_damaged=skip_damaged)
     known = _recognise(content, name)
+    if known and name in DATASETS and name != known:
+        raise DataError(f"{folder} holds {known}, not {name}: leave --dataset out, or name another folder.")
     name = known or name or content.name or folder.name
     if known is None and name in DATASETS:  # the classes of a folder are its own, whatever it is called
         name += "-folder"
@@ -220,39 +222,42 @@ def _class_names(content: FolderContent, known: KnownDataset | None) -> tuple[tu
         return known.class_names, known.first_label
     labels = np.concatenate(content.arrays[1::2])
     first, after = int(labels.min()), int(labels.max()) + 1
-    numbers = range(first, max(after, first + CLASSES.start))
     names = dict(enumerate(content.class_names or ()))
-    return tuple(names.get(number, str(number)) for number in numbers), first
+    return tuple(names.get(number, str(number)) for number in range(first, after)), first
 
 
 def _check(source: str, content: FolderContent, known: KnownDataset | None) -> None:
     arrays = content.arrays
     first = known.first_label if known else 0
     limit = first + len(known.class_names) if known else CLASSES.stop - 1
-    for part in (0, 2):
-        (images, labels), (image_file, label_file) = arrays[part : part + 2], STEMS[part : part + 2]
+    for split, images, labels in (("training", *arrays[:2]), ("test", *arrays[2:])):
         if len(images) != len(labels):
             raise DataError(
-                f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
-                "they do not belong together."
+                f"In {source}, there are {len(images):,} {split} images but {len(labels):,} labels: they do not "
+                "belong together."
             )
         too_few = len(images) < 2 and not content.preparation
         if too_few or not all(side in SIDES for side in images.shape[1:]):
             raise DataError(
-                f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of "
-                f"{SIDES.start} to {SIDES.stop - 1} pixels, are needed."
+                f"In {source}, there are {len(images):,} {split} images of {images.shape[1:]} pixels: at least 2, "
+                f"with sides of {SIDES.start} to {SIDES.stop - 1} pixels, are needed."
             )
         wrong = np.flatnonzero((labels >= limit) | (labels < first))
         if len(wrong):
             from_first = f" and at least {first}" if first else ""
             raise DataError(
-                f"In {source}, {label_file} holds the label {labels[wrong[0]]} at byte {8 + wrong[0]}: "
-                f"labels are below {limit}{from_first}."
+                f"In {source}, {split} image {wrong[0]} has the label {labels[wrong[0]]}: labels are below "
+                f"{limit}{from_first}."
             )
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise DataError(
-            f"In {source}, {STEMS[2]} holds images of {arrays[2].shape[1:]} pixels but {STEMS[0]} of "
-            f"{arrays[0].shape[1:]}: they do not belong together."
+            f"In {source}, the training images have {arrays[0].shape[1:]} pixels but the test images "
+            f"{arrays[2].shape[1:]}: they do not belong together."
+        )
+    if not content.preparation and len(labels := np.unique(np.concatenate(arrays[1::2]))) < CLASSES.start:
+        raise DataError(
+            f"In {source}, every image has the label {labels[0]}: at least {CLASSES.start} classes are needed, and "
+            "a table without names has its labels in the first column."
         )
 
 

@@ -88,7 +88,7 @@ def read_picture_folder(
         with contextlib.suppress(WriteError), replacing(cached, make_folder=True) as temporary:
             np.savez(temporary, np.array(listing), *prepared)
     images, labels, split, counts = prepared
-    test, notes = split == ORDER.index("test"), counts.tolist()
+    test, notes = split == ORDER.index("test"), [*_structure_notes(folder, splits), *counts.tolist()]
     train = ~test
     if "test" not in splits and expected and expected.preparation == "digits":
         # A network of MNIST's digits was trained on none of these pictures: each of them tests it.
@@ -108,6 +108,23 @@ def read_picture_folder(
         validation=int((split == ORDER.index("validation")).sum()) if "validation" in splits else None,
         notes=tuple(notes),
     )
+
+
+def _structure_notes(folder: Path, splits: dict[str, Path]) -> list[str]:
+    """Sentences about folders that the user may have meant for something else."""
+    unused = [
+        path.name
+        for path in (subfolders(folder) if "test" in splits else ())
+        if not any(split.is_relative_to(path) for split in splits.values())
+    ]
+    notes = [f"{folder} has folders that are no splits and were passed over: {', '.join(unused)}."] if unused else []
+    inside = [{path.name for path in subfolders(each)} for each in subfolders(splits["train"])]
+    shared = sorted(set.intersection(*inside))
+    if len(shared) > 1:
+        notes.append(
+            f"The classes are the folders in {splits['train']}, and not those in each of them: {', '.join(shared)}."
+        )
+    return notes
 
 
 def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_Picture], Counter[str]]:
@@ -139,7 +156,10 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
             if len(found) == count:
                 raise DataError(f"There are 0 pictures in {path}: every class needs some, or remove the folder.")
         if len(found) < 2:
-            raise DataError(f"There are {len(found)} pictures in the folders of {folder}: at least 2 are needed.")
+            raise DataError(
+                f"There are {len(found)} pictures in the folders of {folder}: at least 2 are needed, in a folder "
+                "for each class."
+            )
         # An order that mixes the classes and depends on the names alone.
         pictures += sorted(found, key=lambda each: hashlib.sha256(_name(each.path, folder)).digest())
     return pictures, +passed
