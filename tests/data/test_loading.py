@@ -141,7 +141,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path, spoil, reason: str) -
 
 def test_a_label_that_mnist_does_not_have_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "mine", small_arrays(classes=11))
-    with pytest.raises(DataError, match=r"training image 10 has the label 10: labels are below 10"):
+    with pytest.raises(DataError, match=r"training image 10 has the label 10: labels are 0 to 9"):
         load_dataset("mnist", folder)
 
 

@@ -77,7 +77,7 @@ def test_labels_in_the_last_column_of_a_table_without_names_are_not_taken_for_pi
     rows = np.column_stack([images.reshape(len(images), -1), labels])
     for part in ("train", "test"):
         np.savetxt(tmp_path / f"mnist_{part}.csv", rows, "%d", ",")
-    with pytest.raises(DataError, match="every image has the label 0: .*its labels in the first"):
+    with pytest.raises(DataError, match=r"every image has the label 0: .*labels in the first one"):
         load_dataset(name, tmp_path)
 
 

@@ -77,7 +77,7 @@ def test_the_data_of_a_run_are_found_at_another_place_beside_others(tmp_path: Pa
     run = create_run(tmp_path / "runs", None, load_recipe(), dataset)
     (tmp_path / "data").rename(tmp_path / "moved")
     assert run.load_own_dataset(tmp_path / "moved").digest == dataset.digest
-    with pytest.raises(DataError, match="Cannot read .*/nowhere: No such file"):
+    with pytest.raises(DataError, match=r"Cannot read .*nowhere: No such file"):
         run.load_own_dataset(tmp_path / "nowhere")
 
 

@@ -48,11 +48,8 @@ def read_folder(
     """
     splits = split_folders(folder)
     if splits and subfolders(splits["train"]):
-        if not splits["test"].is_dir():
-            raise DataError(
-                f"Cannot read {splits['test']}: No such file or directory; name {splits['train']} itself to have "
-                "its pictures divided."
-            )
+        if "test" not in splits:
+            raise DataError(f"{folder} has no test split: name {splits['train']} to have its pictures divided.")
         return read_picture_folder(folder, splits, expected, skip_damaged=skip_damaged)
     prefix, files = find_files(folder, IDX_NAME, name)
     if files:
@@ -78,7 +75,7 @@ def _holds_classes(folder: Path) -> bool:
     if inside := data_sets_inside(folder) or only:
         names = " or ".join(str(path) for path in inside[:3])
         raise DataError(f"{folder} holds no data set itself: did you mean {names}?")
-    return inner != folder or bool(found)
+    return bool(subfolders(folder))
 
 
 def _read_idx_files(folder: Path, prefix: str, files: dict[str, Path]) -> FolderContent:

@@ -96,8 +96,8 @@ def split_folders(folder: Path) -> dict[str, Path]:
     # A folder train that holds pictures, beside car and plane, is a class.
     if "train" not in found or not (subfolders(found["train"]) or len(found) > 1):
         return {}
-    if "test" not in found:
-        found["test"] = found.pop("validation", folder / "test")
+    if "test" not in found and "validation" in found:
+        found["test"] = found.pop("validation")
     return found
 
 

@@ -124,7 +124,7 @@ def load_dataset(
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
         data_dir = os.environ["CNNMNIST_DATA_DIR"]
     if data_dir is not None:
-        return _from_folder(Path(os.path.abspath(data_dir)), name, expected, skip_damaged)
+        return _from_folder(Path(os.path.abspath(data_dir)), name, expected, skip_damaged)  # noqa: PTH100 - keeps links
     try:
         return _known(name or "mnist", progress)
     except DownloadError as error:
@@ -230,7 +230,7 @@ def _check(source: str, content: FolderContent, known: KnownDataset | None) -> N
     arrays = content.arrays
     first = known.first_label if known else 0
     limit = first + len(known.class_names) if known else CLASSES.stop - 1
-    for split, images, labels in (("training", *arrays[:2]), ("test", *arrays[2:])):
+    for split, images, labels in zip(("training", "test"), arrays[::2], arrays[1::2], strict=True):
         if len(images) != len(labels):
             raise DataError(
                 f"In {source}, there are {len(images):,} {split} images but {len(labels):,} labels: they do not "
@@ -244,10 +244,9 @@ def _check(source: str, content: FolderContent, known: KnownDataset | None) -> N
             )
         wrong = np.flatnonzero((labels >= limit) | (labels < first))
         if len(wrong):
-            from_first = f" and at least {first}" if first else ""
             raise DataError(
-                f"In {source}, {split} image {wrong[0]} has the label {labels[wrong[0]]}: labels are below "
-                f"{limit}{from_first}."
+                f"In {source}, {split} image {wrong[0]} has the label {labels[wrong[0]]}: labels are {first} to "
+                f"{limit - 1}."
             )
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise DataError(
@@ -256,8 +255,8 @@ def _check(source: str, content: FolderContent, known: KnownDataset | None) -> N
         )
     if not content.preparation and len(labels := np.unique(np.concatenate(arrays[1::2]))) < CLASSES.start:
         raise DataError(
-            f"In {source}, every image has the label {labels[0]}: at least {CLASSES.start} classes are needed, and "
-            "a table without names has its labels in the first column."
+            f"In {source}, every image has the label {labels[0]}: at least {CLASSES.start} classes are needed; a "
+            "table without names of columns has its labels in the first one."
         )
 
 

@@ -77,10 +77,9 @@ def read_picture_folder(
     listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged, sorted(passed.items())))
     # One file for each use of a folder, so that a training and an evaluation do not overwrite each other's.
     use = hashlib.sha256(f"{folder}|{expected}".encode(errors="surrogateescape")).hexdigest()[:16]
-    try:
+    cached = Path(os.devnull, use)
+    with contextlib.suppress(DownloadError):
         cached = cache_directory() / "pictures" / f"{use}.npz"
-    except DownloadError:
-        cached = Path(os.devnull, use)
     prepared = _read_cache(cached, listing)
     if prepared is None:
         prepared = _prepare(folder, pictures, passed, expected, skip_damaged)
@@ -112,18 +111,15 @@ def read_picture_folder(
 
 def _structure_notes(folder: Path, splits: dict[str, Path]) -> list[str]:
     """Sentences about folders that the user may have meant for something else."""
-    unused = [
-        path.name
-        for path in (subfolders(folder) if "test" in splits else ())
-        if not any(split.is_relative_to(path) for split in splits.values())
-    ]
-    notes = [f"{folder} has folders that are no splits and were passed over: {', '.join(unused)}."] if unused else []
+    notes = []
+    used = {path.relative_to(folder).parts[:1] for path in splits.values()}
+    unused = [path.name for path in subfolders(folder) if "test" in splits and (path.name,) not in used]
+    if unused:
+        notes.append(f"{folder} has folders that are no splits and were passed over: {', '.join(unused)}.")
     inside = [{path.name for path in subfolders(each)} for each in subfolders(splits["train"])]
-    shared = sorted(set.intersection(*inside))
-    if len(shared) > 1:
-        notes.append(
-            f"The classes are the folders in {splits['train']}, and not those in each of them: {', '.join(shared)}."
-        )
+    if len(shared := set.intersection(*inside)) > 1:
+        names = ", ".join(sorted(shared))
+        notes.append(f"The classes are the folders in {splits['train']}, and not those in each of them: {names}.")
     return notes
 
 
