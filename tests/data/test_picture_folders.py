@@ -123,6 +123,7 @@ def test_a_folder_that_is_sorted_otherwise_is_one_sentence(tmp_path: Path, chang
         ("training_set", "test_set"),
         ("trainingSet", "testSet"),
         ("mnist_train", "mnist_test"),
+        ("train_1", "test_1"),
         ("train-images", "valid-images"),
         ("seg_train/seg_train", "seg_test/seg_test"),
         ("train/train", "test"),
@@ -155,9 +156,10 @@ def test_folders_beside_the_splits_are_named(tmp_path: Path, expected: NetworkIn
     assert note == f"{folder} has folders that are no splits and were passed over: extra, masks."
 
 
-def test_folders_of_unsorted_pictures_are_not_taken_for_classes(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "flat", {"train": 3, "test": 3, "masks": 3})
-    with pytest.raises(DataError, match="flat/train must have 2 to 100 folders, one for each class, but has 0"):
+@pytest.mark.parametrize("names", [("train", "test", "masks"), ("train/train", "test1/test1"), ("Train", "val")])
+def test_folders_of_unsorted_pictures_are_not_taken_for_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    write_pictures(tmp_path / "flat", dict.fromkeys(names, 3))
+    with pytest.raises(DataError, match=f"{names[0]} must have 2 to 100 folders, one for each class, but has 0"):
         load_dataset(data_dir=tmp_path / "flat")
 
 

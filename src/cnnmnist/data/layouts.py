@@ -21,9 +21,10 @@ STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 # qmnist-test-labels-idx2-int.gz.
 IDX_NAME = re.compile(r"(?:(.+)-)?(train|t10k|test)-(images|labels)[-.](?:idx[13]-ubyte|idx2-int)(?:\.gz)?")
 TABLE_NAME = re.compile(r"(?:(.+)[-_])?(train|test)\.csv", re.IGNORECASE)
-# Such as train, Testing, validation, training_set, testSet, mnist_train.
+# Such as train, Testing, validation, training_set, testSet, mnist_train, test1.
 SPLIT_NAME = re.compile(
-    r"(?:.+[-_ ])?(train|test|val)(?:ing|id|idation)?(?:[-_ ]?(?:set|data|images))?", re.IGNORECASE
+    r"(?:.+[-_ ])?(train|test|val)(?:ing|id|idation)?(?:[-_ ]?(?:set|data|dataset|images))?[-_ ]?\d*",
+    re.IGNORECASE,
 )
 CLASSES = range(2, 101)  # allowed numbers of classes
 SIDES = range(8, 65)  # allowed heights and widths of an image in pixels

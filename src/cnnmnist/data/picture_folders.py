@@ -116,8 +116,9 @@ def _structure_notes(folder: Path, splits: dict[str, Path]) -> list[str]:
     unused = [path.name for path in subfolders(folder) if "test" in splits and (path.name,) not in used]
     if unused:
         notes.append(f"{folder} has folders that are no splits and were passed over: {', '.join(unused)}.")
-    inside = [{path.name for path in subfolders(each)} for each in subfolders(splits["train"])]
-    if len(shared := set.intersection(*inside)) > 1:
+    classes = subfolders(splits["train"])
+    first, last = ({path.name for path in subfolders(each)} for each in (classes[0], classes[-1]))
+    if len(shared := first & last) > 1:
         names = ", ".join(sorted(shared))
         notes.append(f"The classes are the folders in {splits['train']}, and not those in each of them: {names}.")
     return notes
