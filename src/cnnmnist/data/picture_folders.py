@@ -98,7 +98,7 @@ def read_picture_folder(
     for name, count in zip(classes, np.bincount(labels[train], minlength=len(classes)), strict=True):
         if not count and not expected:
             raise DataError(f"All pictures in {splits['train'] / name} were passed over: the class needs others.")
-    if test.sum() < 2 or (train.sum() < 2 and not expected):
+    if test.sum() < 2:
         raise DataError(f"Too few of the pictures in {folder} can be used: at least 2 are needed in each split.")
     return FolderContent(
         [images[train], labels[train], images[test], labels[test]],
@@ -153,10 +153,7 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
             if len(found) == count:
                 raise DataError(f"There are 0 pictures in {path}: every class needs some, or remove the folder.")
         if len(found) < 2:
-            raise DataError(
-                f"There are {len(found)} pictures in the folders of {folder}: at least 2 are needed, in a folder "
-                "for each class."
-            )
+            raise DataError(f"There are {len(found)} pictures in {folder}/CLASS/: at least 2 are needed.")
         # An order that mixes the classes and depends on the names alone.
         pictures += sorted(found, key=lambda each: hashlib.sha256(_name(each.path, folder)).digest())
     return pictures, +passed
