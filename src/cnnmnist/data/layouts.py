@@ -85,18 +85,22 @@ def split_folders(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: there are several folders for one split.
     """
-    found: dict[str, Path] = {}
+    named: dict[str, list[Path]] = {}
     for path in subfolders(folder):
         if match := SPLIT_NAME.fullmatch(path.name):
-            split = match[1].lower().replace("val", "validation")
-            if split in found:
-                names = ", ".join(each.relative_to(folder).parts[0] for each in (found[split], path))
-                raise DataError(f"{folder} has several folders for the {split} split: {names}; move one away.")
-            inner = path / path.name  # in archives of Kaggle
-            found[split] = inner if subfolders(path) == [inner] else path
+            named.setdefault(match[1].lower().replace("val", "validation"), []).append(path)
     # A folder train that holds pictures, beside car and plane, is a class.
-    if "train" not in found or not (subfolders(found["train"]) or len(found) > 1):
+    if "train" not in named or not (subfolders(named["train"][0]) or len(named) > 1):
         return {}
+    found = {}
+    for split, paths in named.items():
+        if len(paths) > 1:
+            names = ", ".join(path.name for path in paths)
+            raise DataError(
+                f"{folder} has several folders for the {split} split: {names}; leave one of them there."
+            )
+        inner = paths[0] / paths[0].name  # in archives of Kaggle
+        found[split] = inner if subfolders(paths[0]) == [inner] else paths[0]
     if "test" not in found and "validation" in found:
         found["test"] = found.pop("validation")
     return found

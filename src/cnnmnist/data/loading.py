@@ -115,7 +115,8 @@ def load_dataset(
 
     Raises:
         PictureError: pictures are damaged.
-        DataError: no data set has this name, or a file is missing or damaged or does not fit the others.
+        DataError: no data set has this name, or the folder holds another known one, or a file is missing or
+            damaged or does not fit the others.
         DownloadError: no cache and no mirror has the data set.
     """
     if name is not None and name not in DATASETS and data_dir is None:
