@@ -1,6 +1,5 @@
 """Folders of a data set: IDX files, CSV files, or pictures sorted by class, read as four arrays."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +20,7 @@ from cnnmnist.data.layouts import (
 from cnnmnist.data.picture_folders import NetworkInput, read_picture_folder
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.data.tables import read_table
-from cnnmnist.errors import DataError, raised_as
-from cnnmnist.files import read_file
-
-MAX_MAPPING_BYTES = 65_536
+from cnnmnist.errors import DataError
 
 
 def read_folder(
@@ -62,7 +58,9 @@ def read_folder(
     if prefix.startswith("emnist"):
         # EMNIST stores images by columns: G. Cohen et al., 2017, https://arxiv.org/abs/1702.05373.
         upright = [each.transpose(0, 2, 1).copy() if each.ndim == 3 else each for each in content.arrays]
-        content = replace(content, arrays=upright, class_names=_characters(folder, prefix))
+        known = DATASETS.get(prefix)
+        names = (*map(str, range(known.first_label)), *known.class_names) if known else None
+        content = replace(content, arrays=upright, class_names=names)
     return replace(content, name=prefix or None)
 
 
@@ -109,19 +107,3 @@ def _read_tables(folder: Path, files: dict[str, Path]) -> FolderContent:
     chosen = choose_test(images, labels)
     arrays = [images[~chosen], labels[~chosen], images[chosen], labels[chosen]]
     return FolderContent(arrays, notes=(share_note(folder),))
-
-
-def _characters(folder: Path, prefix: str) -> tuple[str, ...] | None:
-    """The characters of EMNIST's labels; each line of their file has a label, then character codes."""
-    path = folder / f"{prefix}-mapping.txt"
-    if os.path.lexists(path):
-        with raised_as(DataError, f"{path} is no mapping of labels to character codes", Exception):
-            lines = read_file(path, MAX_MAPPING_BYTES).decode("ascii").splitlines()
-            characters = {row[0]: chr(row[1]) for row in ([*map(int, line.split())] for line in lines) if row}
-            if not all(character.isprintable() for character in characters.values()):
-                raise ValueError("it has codes of characters that cannot be shown")
-    elif prefix in DATASETS:
-        characters = dict(enumerate(DATASETS[prefix].class_names, DATASETS[prefix].first_label))
-    else:
-        return None
-    return tuple(characters.get(label, str(label)) for label in range(CLASSES.stop))

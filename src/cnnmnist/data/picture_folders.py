@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cnnmnist.data.download import cache_directory
 from cnnmnist.data.layouts import (
     SIDES,
+    SPLIT_NAME,
     FolderContent,
     Images,
     choose_test,
@@ -112,10 +113,9 @@ def read_picture_folder(
 def _structure_notes(folder: Path, splits: dict[str, Path]) -> list[str]:
     """Sentences about folders that the user may have meant for something else."""
     notes = []
-    used = {path.relative_to(folder).parts[:1] for path in splits.values()}
-    unused = [path.name for path in subfolders(folder) if "test" in splits and (path.name,) not in used]
-    if unused:
-        notes.append(f"{folder} has folders that are no splits and were passed over: {', '.join(unused)}.")
+    others = [path.name for path in subfolders(folder) if not SPLIT_NAME.fullmatch(path.name)]
+    if "test" in splits and others:
+        notes.append(f"{folder} has folders that are no splits and were passed over: {', '.join(others)}.")
     classes = subfolders(splits["train"])
     first, last = ({path.name for path in subfolders(each)} for each in (classes[0], classes[-1]))
     if len(shared := first & last) > 1:
