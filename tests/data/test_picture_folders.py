@@ -1,6 +1,7 @@
 """Pictures sorted by class: layouts, names of classes, what is passed over, and the cache."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,11 @@ def test_without_a_usable_cache_they_are_prepared_anew(tmp_path: Path, cache: Pa
     [
         (
             lambda folder: (folder / "test").rename(folder / "other"),
-            r"pets has no test split: name .*pets/train to have its pictures divided",
+            r"pets has no test split with folders of classes: name .*pets/train to have its pictures divided",
+        ),
+        (
+            lambda folder: [shutil.rmtree(folder / "test" / name) for name in ("cat", "dog")],  # as Kaggle's
+            r"pets has no test split with folders of classes",
         ),
         (
             lambda folder: (folder / "test" / "cow").mkdir(),
