@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from cnnmnist.errors import DataError, PictureError
 from support.datasets import write_pictures
 from support.limits import SPECIAL_FILES, limited, make_special
 from support.pictures import digit
+from support.systems import needs_unix
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,25 @@ def test_pictures_are_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Image.new("L", (20, 20), 99).save(folder / "train" / "cat" / "0.png")
     assert load_dataset(data_dir=folder).digest != first.digest
     assert prepared == [24]
+
+
+@needs_unix  # Windows tells no time of a change
+@pytest.mark.parametrize("change", ["swapped", "replaced"])
+def test_other_pictures_of_the_same_names_sizes_and_times_are_prepared_anew(tmp_path: Path, change: str) -> None:
+    """As in an archive that a program wrote: its files have one time, and bitmaps have one size."""
+    folder = pictures(tmp_path / "pets", suffix="bmp")
+    for path in folder.rglob("*.bmp"):
+        os.utime(path, (0, 0))
+    before = load_dataset(data_dir=folder)
+    cat, dog = (folder / "test" / name / "0.bmp" for name in ("cat", "dog"))
+    if change == "swapped":
+        cat.rename(tmp_path / "cat")
+        dog.rename(cat)
+        (tmp_path / "cat").rename(dog)
+    else:
+        cat.write_bytes(dog.read_bytes())
+        os.utime(cat, (0, 0))
+    assert load_dataset(data_dir=folder).digest != before.digest
 
 
 @pytest.mark.parametrize("spoil", ["damaged", "not writable"])
@@ -228,6 +249,16 @@ def test_what_an_archive_of_macos_adds_is_ignored(tmp_path: Path) -> None:
     dataset = load_dataset(data_dir=folder)
     assert dataset.class_names == ("cat", "dog")
     assert len(dataset.notes) == 1
+
+
+def test_a_class_name_with_an_accent_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    """As macOS writes it, and as other systems do."""
+    names = {form: unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD")}
+    for split, form in (("train", "NFD"), ("test", "NFC")):
+        write_pictures(tmp_path / "mine" / split, {names[form]: 3, "tea": 3})
+    dataset = load_dataset(data_dir=tmp_path / "mine")
+    assert dataset.class_names == (names["NFC"], "tea")
+    assert np.bincount(dataset.test.labels).tolist() == [3, 3]
 
 
 def test_numbered_classes_are_sorted_as_numbers(tmp_path: Path) -> None:

@@ -148,13 +148,18 @@ def data_sets_inside(folder: Path) -> list[Path]:
     return found
 
 
+def class_name(folder: Path) -> str:
+    """The name of a folder with its accents composed: macOS writes them as characters of their own."""
+    return unicodedata.normalize("NFC", folder.name)
+
+
 def class_names(folder: Path) -> list[str]:
     """The names of the folders in a folder, one for each class.
 
     Raises:
         DataError: there are too few or too many, or a name has a character that cannot be shown.
     """
-    names = [path.name for path in subfolders(folder)]
+    names = [class_name(path) for path in subfolders(folder)]
     if len(names) not in CLASSES:
         raise DataError(
             f"{folder} must have {CLASSES.start} to {CLASSES.stop - 1} folders, one for each class, but has "

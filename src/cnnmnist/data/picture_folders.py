@@ -19,6 +19,7 @@ from cnnmnist.data.layouts import (
     FolderContent,
     Images,
     choose_test,
+    class_name,
     class_names,
     counted,
     entries,
@@ -139,7 +140,7 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
         folder, found = splits[split], list[_Picture]()
         passed.update(_kind(path) for path in entries(folder) if not path.is_dir())
         for path in subfolders(folder):
-            if path.name not in classes:
+            if class_name(path) not in classes:
                 raise DataError(f"{path} is of a class that the training split does not have.")
             count = len(found)
             for root, folders, names in os.walk(path, onerror=_refuse):
@@ -147,7 +148,7 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
                 passed["linked"] += sum(Path(root, each).is_symlink() for each in folders)
                 for file in (Path(root, name) for name in names if not is_ignored(name)):
                     if file.suffix.lower() in suffixes:
-                        found.append(_Picture(file, number, classes.index(path.name)))
+                        found.append(_Picture(file, number, classes.index(class_name(path))))
                     else:
                         passed[_kind(file)] += 1
             if len(found) == count:
@@ -175,11 +176,12 @@ def _listing(folder: Path, pictures: list[_Picture], use: object) -> str:
     """Digest of everything on which the prepared images depend."""
     digest = hashlib.sha256(repr(use).encode())
     for path, split, label in pictures:
-        size, time = 0, 0  # of a broken link
+        stamp = None  # of a broken link
         with contextlib.suppress(OSError):
             status = path.stat()
-            size, time = status.st_size, status.st_mtime_ns
-        digest.update(_name(path, folder) + f"|{split}|{label}|{size}|{time}\n".encode())
+            # An archive may give all its files one time, but no program chooses the time of a change.
+            stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        digest.update(_name(path, folder) + f"|{split}|{label}|{stamp}\n".encode())
     return digest.hexdigest()
 
 
