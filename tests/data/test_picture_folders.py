@@ -112,11 +112,11 @@ def test_without_a_usable_cache_they_are_prepared_anew(tmp_path: Path, cache: Pa
     [
         (
             lambda folder: (folder / "test").rename(folder / "other"),
-            r"pets has no test split with folders of classes: name .*pets/train to have its pictures divided",
+            r"pets has no test split with classes: name .*pets/train to have it divided",
         ),
         (
             lambda folder: [shutil.rmtree(folder / "test" / name) for name in ("cat", "dog")],  # as Kaggle's
-            r"pets has no test split with folders of classes",
+            r"pets has no test split with classes",
         ),
         (
             lambda folder: (folder / "test" / "cow").mkdir(),

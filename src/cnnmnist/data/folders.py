@@ -45,10 +45,7 @@ def read_folder(
     splits = split_folders(folder)
     if splits and subfolders(splits["train"]):
         if not ("test" in splits and subfolders(splits["test"])):
-            raise DataError(
-                f"{folder} has no test split with folders of classes: name {splits['train']} to have its pictures "
-                "divided."
-            )
+            raise DataError(f"{folder} has no test split with classes: name {splits['train']} to have it divided.")
         return read_picture_folder(folder, splits, expected, skip_damaged=skip_damaged)
     prefix, files = find_files(folder, IDX_NAME, name)
     if files:

@@ -23,8 +23,7 @@ IDX_NAME = re.compile(r"(?:(.+)-)?(train|t10k|test)-(images|labels)[-.](?:idx[13
 TABLE_NAME = re.compile(r"(?:(.+)[-_])?(train|test)\.csv", re.IGNORECASE)
 # Such as train, Testing, validation, training_set, testSet, mnist_train, test1.
 SPLIT_NAME = re.compile(
-    r"(?:.+[-_ ])?(train|test|val)(?:ing|id|idation)?(?:[-_ ]?(?:set|data|dataset|images))?[-_ ]?\d*",
-    re.IGNORECASE,
+    r"(?:.+[-_ ])?(train|test|val)(ing|id|idation)?[-_ ]?(data|set|images)*[-_ ]?\d*", re.IGNORECASE
 )
 CLASSES = range(2, 101)  # allowed numbers of classes
 SIDES = range(8, 65)  # allowed heights and widths of an image in pixels
@@ -96,9 +95,7 @@ def split_folders(folder: Path) -> dict[str, Path]:
     for split, paths in named.items():
         if len(paths) > 1:
             names = ", ".join(path.name for path in paths)
-            raise DataError(
-                f"{folder} has several folders for the {split} split: {names}; leave one of them there."
-            )
+            raise DataError(f"{folder} has several folders for the {split} split: {names}; move the others away.")
         inner = paths[0] / paths[0].name  # in archives of Kaggle
         found[split] = inner if subfolders(paths[0]) == [inner] else paths[0]
     if "test" not in found and "validation" in found:

@@ -169,10 +169,7 @@ class Run:
         return dataset
 
     def load_own_dataset(self, data_dir: str | Path | None = None) -> "Dataset":
-        """Load the data set of the training, as it was then.
-
-        Args:
-            data_dir: the new place of its folder. By default it is where it was.
+        """Load the data set of the training, as it was then, from its folder or from the new place ``data_dir``.
 
         Raises:
             DataError: the data set is missing, or differs from the data set of the training.
