@@ -123,12 +123,12 @@ def label_of_100(arrays: list[np.ndarray]) -> list[np.ndarray]:
     ("spoil", "reason"),
     [
         (swapped, "train-images-idx3-ubyte.gz holds labels"),
-        (lambda a: [a[0], a[3], a[2], a[1]], "there are 48 training images but 20 labels"),
-        (lambda a: [a[0], a[1], a[2][:, :8, :8], a[3]], "have (9, 9) pixels but the test images (8, 8)"),
-        (lambda a: [a[0], a[1], a[2][:0], a[3][:0]], "there are 0 test images of (9, 9) pixels"),
+        (lambda a: [a[0], a[3], a[2], a[1]], "48 images but train-labels-idx1-ubyte 20 labels"),
+        (lambda a: [a[0], a[1], a[2][:, :8, :8], a[3]], "do not belong together"),
+        (lambda a: [a[0], a[1], a[2][:0], a[3][:0]], "t10k-images-idx3-ubyte holds images of shape"),
         (lambda a: [a[0][:1], a[1][:1], a[2], a[3]], "at least 2"),
         (lambda a: [a[0][:, :7], a[1], a[2][:, :7], a[3]], "8 to 64 pixels"),
-        (label_of_100, "test image 7 has the label 100"),
+        (label_of_100, "t10k-labels-idx1-ubyte holds the label 100 for image 7"),
         (lambda a: [a[0], a[1] * 0 + 3, a[2], a[3] * 0 + 3], "every image has the label 3"),
     ],
 )
@@ -141,7 +141,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path, spoil, reason: str) -
 
 def test_a_label_that_mnist_does_not_have_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "mine", small_arrays(classes=11))
-    with pytest.raises(DataError, match=r"training image 10 has the label 10: labels are 0 to 9"):
+    with pytest.raises(DataError, match=r"label 10 for image 10: labels are 0 to 9"):
         load_dataset("mnist", folder)
 
 

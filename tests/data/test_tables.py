@@ -1,5 +1,6 @@
 """CSV files as Kaggle has them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,24 @@ def test_any_table_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, 
             load_dataset(data_dir=folder)
         except CnnMnistError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (
+            lambda images, labels: (images, labels + 95),
+            "mnist_test.csv holds the label 100 for image 5: labels are 0",
+        ),
+        (lambda images, labels: (images[:, 1:, 1:], labels), "mnist_test.csv holds images of (8, 8) pixels"),
+    ],
+)
+def test_tables_that_do_not_fit_are_named(tmp_path: Path, spoil, reason: str) -> None:
+    images, labels, *test = small_arrays()
+    write_table(tmp_path / "mnist_train.csv", images, labels)
+    write_table(tmp_path / "mnist_test.csv", *spoil(*test))
+    with pytest.raises(DataError, match=re.escape(reason)):
+        load_dataset(data_dir=tmp_path)
 
 
 def test_one_of_several_tables_is_chosen_by_name(tmp_path: Path) -> None:

@@ -102,8 +102,9 @@ def _read_tables(folder: Path, files: dict[str, Path]) -> FolderContent:
         raise DataError(f"{files['train']} has no column named label: it must hold the class of each image.")
     test = read_table(files["test"]) if "test" in files else None
     if test:
-        return FolderContent([*train, *test])
+        names = files["train"].name, files["test"].name
+        return FolderContent([*train, *test], files=(names[0], names[0], names[1], names[1]))
     images, labels = train
     chosen = choose_test(images, labels)
     arrays = [images[~chosen], labels[~chosen], images[chosen], labels[chosen]]
-    return FolderContent(arrays, notes=(share_note(folder),))
+    return FolderContent(arrays, files=(files["train"].name,) * 4, notes=(share_note(folder),))

@@ -37,6 +37,8 @@ class FolderContent:
 
     arrays: list[Images]
     """Images, uint8 (n, height, width), and labels, uint8 (n,), in the order of ``STEMS``."""
+    files: tuple[str, ...] = STEMS
+    """Names of the files of the four arrays, for messages."""
     name: str | None = None
     """Common prefix of the files' names."""
     class_names: tuple[str, ...] | None = None

@@ -231,28 +231,29 @@ def _check(source: str, content: FolderContent, known: KnownDataset | None) -> N
     arrays = content.arrays
     first = known.first_label if known else 0
     limit = first + len(known.class_names) if known else CLASSES.stop - 1
-    for split, images, labels in zip(("training", "test"), arrays[::2], arrays[1::2], strict=True):
+    for part in (0, 2):
+        (images, labels), (image_file, label_file) = arrays[part : part + 2], content.files[part : part + 2]
         if len(images) != len(labels):
             raise DataError(
-                f"In {source}, there are {len(images):,} {split} images but {len(labels):,} labels: they do not "
-                "belong together."
+                f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
+                "they do not belong together."
             )
         too_few = len(images) < 2 and not content.preparation
         if too_few or not all(side in SIDES for side in images.shape[1:]):
             raise DataError(
-                f"In {source}, there are {len(images):,} {split} images of {images.shape[1:]} pixels: at least 2, "
-                f"with sides of {SIDES.start} to {SIDES.stop - 1} pixels, are needed."
+                f"In {source}, {image_file} holds images of shape {images.shape}: at least 2, with sides of "
+                f"{SIDES.start} to {SIDES.stop - 1} pixels, are needed."
             )
         wrong = np.flatnonzero((labels >= limit) | (labels < first))
         if len(wrong):
             raise DataError(
-                f"In {source}, {split} image {wrong[0]} has the label {labels[wrong[0]]}: labels are {first} to "
-                f"{limit - 1}."
+                f"In {source}, {label_file} holds the label {labels[wrong[0]]} for image {wrong[0]}: labels are "
+                f"{first} to {limit - 1}."
             )
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise DataError(
-            f"In {source}, the training images have {arrays[0].shape[1:]} pixels but the test images "
-            f"{arrays[2].shape[1:]}: they do not belong together."
+            f"In {source}, {content.files[2]} holds images of {arrays[2].shape[1:]} pixels but {content.files[0]} "
+            f"of {arrays[0].shape[1:]}: they do not belong together."
         )
     if not content.preparation and len(labels := np.unique(np.concatenate(arrays[1::2]))) < CLASSES.start:
         raise DataError(
