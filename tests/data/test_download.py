@@ -347,7 +347,6 @@ def publish_archive(cache: Path, published: Path, monkeypatch: pytest.MonkeyPatc
                 write_folder(
                     published, [images, labels, *test], lambda stem, name=name: renamed(f"emnist-{name}", stem)
                 )
-                (published / f"emnist-{name}-mapping.txt").write_text("1 65 97\n2 66 98\n3 67 99\n")
                 for path in sorted(published.glob(f"emnist-{name}-*")):
                     if path.name != without:
                         opened.write(path, f"gzip/{path.name}")
@@ -380,7 +379,6 @@ def test_a_part_of_emnist_is_extracted_alone_and_the_archive_is_downloaded_once(
     assert server.requests == ["/gzip.zip"]
     assert files_in(cache / "emnist-letters") == {
         *(renamed("emnist-letters", stem) for stem in STEMS),
-        "emnist-letters-mapping.txt",
         "SHA256SUMS",
     }
     assert files_in(cache) - files_in(cache / "emnist-letters") == {"gzip.zip"}
@@ -404,7 +402,6 @@ def test_a_damaged_part_of_emnist_is_extracted_again(publish_archive, mirror, ca
     ("content", "reason"),
     [
         ({"without": renamed("emnist-letters", STEMS[3])}, "no item named 'gzip/emnist-letters-test-labels"),
-        ({"without": "emnist-letters-mapping.txt"}, "no item named 'gzip/emnist-letters-mapping.txt"),
         ({"packed": b"no archive"}, "not a zip file"),
     ],
 )

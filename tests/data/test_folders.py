@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from build_mnist5k import write_idx
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cnnmnist.data.folders import STEMS
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.data.registry import DATASETS
-from cnnmnist.errors import CnnMnistError, DataError
+from cnnmnist.errors import DataError
 from support.datasets import small_arrays, write_folder, write_pictures
 from support.limits import SPECIAL_FILES, limited, make_special
 
@@ -36,7 +34,6 @@ def emnist(folder: Path, prefix: str = "emnist-letters", labels: tuple[int, ...]
 
 def test_emnist_is_read_upright_with_its_characters_as_names(tmp_path: Path) -> None:
     images = emnist(tmp_path / "emnist")
-    (tmp_path / "emnist" / "emnist-letters-mapping.txt").write_text("1 65 97\n2 66 98\n3 67 99\n")
     dataset = load_dataset(data_dir=tmp_path / "emnist")
     assert dataset.name == "emnist-letters"
     assert dataset.class_names == ("A", "B", "C"), "there is no class 0, because the labels begin at 1"
@@ -53,19 +50,14 @@ def test_one_of_several_data_sets_is_chosen_by_name(tmp_path: Path) -> None:
     assert (dataset.name, dataset.class_names) == ("emnist-digits", ("0", "1", "2"))
 
 
-@settings(max_examples=50, deadline=None)
-@given(content=st.one_of(st.binary(max_size=40), st.text("0123456789 -\n", max_size=40).map(str.encode)))
-def test_any_mapping_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    folder = tmp_path_factory.getbasetemp() / "mapping"
-    emnist(folder)
-    (folder / "emnist-letters-mapping.txt").write_bytes(content)
-    try:
-        assert len(load_dataset(data_dir=folder).class_names) == 3
-    except CnnMnistError as error:
-        assert "emnist-letters-mapping.txt is no mapping" in str(error)
+@pytest.mark.parametrize("name", ["emnist-digits", "mnist"])
+def test_a_data_set_that_is_not_there_is_not_replaced_by_another(tmp_path: Path, name: str) -> None:
+    emnist(tmp_path / "emnist")
+    with pytest.raises(DataError, match=rf"emnist holds emnist-letters, not {name}: leave --dataset out"):
+        load_dataset(name, tmp_path / "emnist")
 
 
-def test_the_letters_of_emnist_have_their_names_without_a_mapping_too(tmp_path: Path) -> None:
+def test_all_letters_of_emnist_have_their_names(tmp_path: Path) -> None:
     emnist(tmp_path / "emnist", labels=(1, 3, 26))
     dataset = load_dataset(data_dir=tmp_path / "emnist")
     assert "".join(dataset.class_names) == "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -124,6 +116,9 @@ def test_a_folder_above_pictures_or_tables_is_told_so_too(tmp_path: Path) -> Non
     write_pictures(tmp_path / "zoo" / "pets", {"cat": 3, "dog": 3})
     with pytest.raises(DataError, match=r"did you mean .*zoo/pets\?"):
         load_dataset(data_dir=tmp_path / "zoo")
+    write_pictures(tmp_path / "archive" / "a" / "b", {"cat": 3, "dog": 3})
+    with pytest.raises(DataError, match=r"did you mean .*archive/a/b\?"):
+        load_dataset(data_dir=tmp_path / "archive")
     (tmp_path / "other" / "kaggle").mkdir(parents=True)
     (tmp_path / "other" / "kaggle" / "train.csv").write_text("label\n")
     with pytest.raises(DataError, match=r"did you mean .*other/kaggle"):
@@ -144,25 +139,6 @@ def test_the_name_of_a_folder_makes_no_data_set_known(tmp_path: Path, name: str)
         assert dataset.class_names == ("one", "two", "zero")
         assert dataset.preparation == "whole"
         assert dataset.name not in DATASETS
-
-
-@pytest.mark.parametrize(
-    "code", [7, 10, 27, 127, 155, 173, 0x200F, 0x2028, 0x2029, 0x202E, 0xD800, 0xE000, 0x110000, -1]
-)
-def test_a_class_has_a_name_that_can_be_shown(tmp_path: Path, code: int) -> None:
-    emnist(tmp_path)
-    (tmp_path / "emnist-letters-mapping.txt").write_text(f"1 65\n2 {code}\n")
-    with pytest.raises(DataError, match=r"emnist-letters-mapping\.txt is no mapping of labels to character codes"):
-        load_dataset(data_dir=tmp_path)
-
-
-@pytest.mark.parametrize("kind", SPECIAL_FILES)
-def test_a_mapping_that_is_not_a_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
-    emnist(tmp_path)
-    (tmp_path / "emnist-letters-mapping.txt").unlink(missing_ok=True)
-    make_special(tmp_path / "emnist-letters-mapping.txt", kind)
-    with limited(seconds=5), pytest.raises(DataError, match="is no mapping"):
-        load_dataset(data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("kind", SPECIAL_FILES)

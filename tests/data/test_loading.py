@@ -74,8 +74,20 @@ def test_a_known_data_set_is_recognised_although_some_training_pixels_differ(
     found = load_dataset(data_dir=write_folder(tmp_path / "copy", arrays))
     assert found.name == "mnist"
     assert len(found.validation) == 7
+    with pytest.raises(DataError, match="copy holds mnist, not fashion-mnist: leave --dataset out"):
+        load_dataset("fashion-mnist", tmp_path / "copy")
     arrays[2][0, 0, 0] ^= 1
     assert load_dataset(data_dir=write_folder(tmp_path / "other", arrays)).name == "other"
+
+
+def test_a_folder_that_is_named_relatively_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "mine", small_arrays())
+    (tmp_path / "mine" / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "mine" / "inside")
+    found = load_dataset(data_dir="..")
+    assert (found.name, found.data_dir) == ("mine", tmp_path / "mine")
 
 
 def test_a_data_set_has_as_many_classes_as_its_labels(tmp_path: Path) -> None:
@@ -116,7 +128,8 @@ def label_of_100(arrays: list[np.ndarray]) -> list[np.ndarray]:
         (lambda a: [a[0], a[1], a[2][:0], a[3][:0]], "t10k-images-idx3-ubyte holds images of shape"),
         (lambda a: [a[0][:1], a[1][:1], a[2], a[3]], "at least 2"),
         (lambda a: [a[0][:, :7], a[1], a[2][:, :7], a[3]], "8 to 64 pixels"),
-        (label_of_100, "t10k-labels-idx1-ubyte holds the label 100 at byte 15"),
+        (label_of_100, "t10k-labels-idx1-ubyte holds the label 100 for image 7"),
+        (lambda a: [a[0], a[1] * 0 + 3, a[2], a[3] * 0 + 3], "every image has the label 3"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(tmp_path: Path, spoil, reason: str) -> None:
@@ -128,7 +141,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path, spoil, reason: str) -
 
 def test_a_label_that_mnist_does_not_have_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "mine", small_arrays(classes=11))
-    with pytest.raises(DataError, match=r"label 10 at byte 18: labels are below 10"):
+    with pytest.raises(DataError, match=r"label 10 for image 10: labels are 0 to 9"):
         load_dataset("mnist", folder)
 
 

@@ -1,6 +1,8 @@
 """Pictures sorted by class: layouts, names of classes, what is passed over, and the cache."""
 
 import os
+import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from cnnmnist.errors import DataError, PictureError
 from support.datasets import write_pictures
 from support.limits import SPECIAL_FILES, limited, make_special
 from support.pictures import digit
+from support.systems import needs_unix
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +77,25 @@ def test_pictures_are_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert prepared == [24]
 
 
+@needs_unix  # Windows tells no time of a change
+@pytest.mark.parametrize("change", ["swapped", "replaced"])
+def test_other_pictures_of_the_same_names_sizes_and_times_are_prepared_anew(tmp_path: Path, change: str) -> None:
+    """As in an archive that a program wrote: its files have one time, and bitmaps have one size."""
+    folder = pictures(tmp_path / "pets", suffix="bmp")
+    for path in folder.rglob("*.bmp"):
+        os.utime(path, (0, 0))
+    before = load_dataset(data_dir=folder)
+    cat, dog = (folder / "test" / name / "0.bmp" for name in ("cat", "dog"))
+    if change == "swapped":
+        cat.rename(tmp_path / "cat")
+        dog.rename(cat)
+        (tmp_path / "cat").rename(dog)
+    else:
+        cat.write_bytes(dog.read_bytes())
+        os.utime(cat, (0, 0))
+    assert load_dataset(data_dir=folder).digest != before.digest
+
+
 @pytest.mark.parametrize("spoil", ["damaged", "not writable"])
 def test_without_a_usable_cache_they_are_prepared_anew(tmp_path: Path, cache: Path, spoil: str) -> None:
     folder = pictures(tmp_path / "pets")
@@ -90,13 +112,20 @@ def test_without_a_usable_cache_they_are_prepared_anew(tmp_path: Path, cache: Pa
     [
         (
             lambda folder: (folder / "test").rename(folder / "other"),
-            r"Cannot read .*test: No such file.*name .*train itself",
+            r"pets has no test split with classes: name .*pets/train to have it divided",
+        ),
+        (
+            lambda folder: [shutil.rmtree(folder / "test" / name) for name in ("cat", "dog")],  # as Kaggle's
+            r"pets has no test split with classes",
         ),
         (
             lambda folder: (folder / "test" / "cow").mkdir(),
             r"test/cow is of a class that the training split does not have",
         ),
-        (lambda folder: (folder / "train" / "cat").rename(folder / "cat"), r"train has 1 folders"),
+        (
+            lambda folder: (folder / "train" / "cat").rename(folder / "cat"),
+            r"train must have 2 to 100 folders, .*has 1",
+        ),
     ],
 )
 def test_a_folder_that_is_sorted_otherwise_is_one_sentence(tmp_path: Path, change, reason: str) -> None:
@@ -111,7 +140,20 @@ def test_a_folder_that_is_sorted_otherwise_is_one_sentence(tmp_path: Path, chang
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("train", "test"), ("training", "testing"), ("Train", "Test"), ("train", "val"), ("train", "validation")],
+    [
+        ("train", "test"),
+        ("training", "testing"),
+        ("Train", "Test"),
+        ("train", "val"),
+        ("train", "validation"),
+        ("training_set", "test_set"),
+        ("trainingSet", "testSet"),
+        ("mnist_train", "mnist_test"),
+        ("train_1", "test_1"),
+        ("train-images", "valid-images"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train/train", "test"),
+    ],
 )
 def test_the_splits_have_any_of_their_usual_names(tmp_path: Path, train: str, test: str) -> None:
     write_pictures(tmp_path / "pets" / train, {"cat": 24, "dog": 24})
@@ -120,6 +162,39 @@ def test_the_splits_have_any_of_their_usual_names(tmp_path: Path, train: str, te
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (44, 4, 5)
     assert sorted(dataset.test.labels.tolist()) == [0, 0, 0, 1, 1]
     assert dataset.notes == ()
+
+
+@pytest.mark.parametrize("names", [("train", "training"), ("test_train", "train")])
+def test_two_folders_for_one_split_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    for number, name in enumerate((*names, "test")):
+        write_pictures(tmp_path / "pets" / name, {"cat": 3, "dog": 3}, first=10 * number)
+    with pytest.raises(DataError, match=rf"several folders for the train split: {', '.join(sorted(names))};"):
+        load_dataset(data_dir=tmp_path / "pets")
+
+
+@pytest.mark.parametrize("expected", [None, NetworkInput("whole", (20, 20), only_test=True)])
+def test_folders_beside_the_splits_are_named(tmp_path: Path, expected: NetworkInput | None) -> None:
+    folder = pictures(tmp_path / "pets")
+    for name in ("masks", "extra/cat"):
+        write_pictures(folder, {name: 2})
+    (folder / "README.md").write_text("no picture")
+    (note,) = load_dataset(data_dir=folder, expected=expected).notes
+    assert note == f"{folder} has folders that are no splits and were passed over: extra, masks."
+
+
+@pytest.mark.parametrize("names", [("train", "test", "masks"), ("train/train", "test1/test1"), ("Train", "val")])
+def test_folders_of_unsorted_pictures_are_not_taken_for_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    write_pictures(tmp_path / "flat", dict.fromkeys(names, 3))
+    with pytest.raises(DataError, match=f"{names[0]} must have 2 to 100 folders, one for each class, but has 0"):
+        load_dataset(data_dir=tmp_path / "flat")
+
+
+def test_it_is_said_where_the_classes_may_be_one_folder_deeper(tmp_path: Path) -> None:
+    for number, writer in enumerate(("anna", "ben")):
+        write_pictures(tmp_path / "own" / writer, {"0": 7, "1": 7}, first=10 * number)
+    dataset = load_dataset(data_dir=tmp_path / "own")
+    assert dataset.class_names == ("anna", "ben")
+    assert dataset.notes[1].endswith("own, and not those in each of them: 0, 1.")
 
 
 def test_a_validation_split_beside_a_test_split_is_the_validation_split(tmp_path: Path) -> None:
@@ -161,8 +236,8 @@ def test_equal_images_are_never_in_both_splits(counts: list[int], copies: int) -
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "vehicles", {"car": 5, "plane": 5, "train": 5})
-    assert load_dataset(data_dir=folder).class_names == ("car", "plane", "train")
+    folder = write_pictures(tmp_path / "vehicles", {"car": 5, "steam train": 5, "train": 5})
+    assert load_dataset(data_dir=folder).class_names == ("car", "steam train", "train")
 
 
 def test_what_an_archive_of_macos_adds_is_ignored(tmp_path: Path) -> None:
@@ -174,6 +249,16 @@ def test_what_an_archive_of_macos_adds_is_ignored(tmp_path: Path) -> None:
     dataset = load_dataset(data_dir=folder)
     assert dataset.class_names == ("cat", "dog")
     assert len(dataset.notes) == 1
+
+
+def test_a_class_name_with_an_accent_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    """As macOS writes it, and as other systems do."""
+    names = {form: unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD")}
+    for split, form in (("train", "NFD"), ("test", "NFC")):
+        write_pictures(tmp_path / "mine" / split, {names[form]: 3, "tea": 3})
+    dataset = load_dataset(data_dir=tmp_path / "mine")
+    assert dataset.class_names == (names["NFC"], "tea")
+    assert np.bincount(dataset.test.labels).tolist() == [3, 3]
 
 
 def test_numbered_classes_are_sorted_as_numbers(tmp_path: Path) -> None:

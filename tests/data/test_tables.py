@@ -1,5 +1,6 @@
 """CSV files as Kaggle has them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,19 @@ def test_the_column_of_the_labels_is_found_by_its_name(tmp_path: Path) -> None:
     assert dataset.test.labels.tolist() == labels.tolist()
 
 
+@pytest.mark.parametrize("name", [None, "mnist"])
+def test_labels_in_the_last_column_of_a_table_without_names_are_not_taken_for_pixels(
+    tmp_path: Path, name: str | None
+) -> None:
+    images, labels, *_ = small_arrays()
+    images[:, 0, 0] = 0  # the background
+    rows = np.column_stack([images.reshape(len(images), -1), labels])
+    for part in ("train", "test"):
+        np.savetxt(tmp_path / f"mnist_{part}.csv", rows, "%d", ",")
+    with pytest.raises(DataError, match=r"every image has the label 0: .*labels in the first one"):
+        load_dataset(name, tmp_path)
+
+
 def test_tables_that_the_user_calls_mnist_have_its_classes_and_preparation(tmp_path: Path) -> None:
     images, labels, *_ = small_arrays(classes=4)
     dataset = load_dataset("mnist", write_table(tmp_path / "mine" / "train.csv", images, labels))
@@ -88,8 +102,12 @@ def test_emnists_tables_are_turned_upright(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         ("", "no column named label"),
-        ("label," + ",".join(["p"] * 64), "holds no images"),
+        (",".join(map(str, range(65))) + "\n1" + ",0" * 64, "no column named label"),
+        ("label," + ",".join(["p"] * 64), "a line of 65 numbers for each image"),
+        ("label" + ",p" * 64 + "\n" + ",".join(["0"] * 64), "a line of 65 numbers for each image"),
         ("label,a,b\n1,2,3\n", "has 3 columns"),
+        (",label" + ",p" * 64 + "\n300,1" + ",0" * 64, "has 66 columns"),
+        ("label" + ",p" * 64 + "\n#1" + ",0" * 64 + "\n2" + ",0" * 64, "could not convert string '#1'"),
         ("pixel0,pixel1\n1,2\n", "no column named label"),
         ("label," + ",".join(["p"] * 64) + "\n1," + ",".join(["256"] * 64), "no table of labels and pixels"),
         ("label," + ",".join(["p"] * 64) + "\n1,2,3\n", "."),
@@ -118,6 +136,24 @@ def test_any_table_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, 
             load_dataset(data_dir=folder)
         except CnnMnistError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (
+            lambda images, labels: (images, labels + 95),
+            "mnist_test.csv holds the label 100 for image 5: labels are 0",
+        ),
+        (lambda images, labels: (images[:, 1:, 1:], labels), "mnist_test.csv holds images of (8, 8) pixels"),
+    ],
+)
+def test_tables_that_do_not_fit_are_named(tmp_path: Path, spoil, reason: str) -> None:
+    images, labels, *test = small_arrays()
+    write_table(tmp_path / "mnist_train.csv", images, labels)
+    write_table(tmp_path / "mnist_test.csv", *spoil(*test))
+    with pytest.raises(DataError, match=re.escape(reason)):
+        load_dataset(data_dir=tmp_path)
 
 
 def test_one_of_several_tables_is_chosen_by_name(tmp_path: Path) -> None:

@@ -68,6 +68,19 @@ def test_a_data_folder_that_was_moved_is_reported_as_such(tmp_path: Path) -> Non
     assert run.load_dataset(data_dir=tmp_path / "moved").digest == dataset.digest
 
 
+def test_the_data_of_a_run_are_found_at_another_place_beside_others(tmp_path: Path) -> None:
+    """As in torchvision's folder of EMNIST: the name of the data set tells which files were meant."""
+    for number, prefix in enumerate(("letters", "digits")):
+        arrays = small_arrays(side=9 + number)
+        write_folder(tmp_path / "data", arrays, (prefix + "-{}").format)
+    dataset = load_dataset("letters", tmp_path / "data")
+    run = create_run(tmp_path / "runs", None, load_recipe(), dataset)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert run.load_own_dataset(tmp_path / "moved").digest == dataset.digest
+    with pytest.raises(DataError, match=r"Cannot read .*nowhere: No such file"):
+        run.load_own_dataset(tmp_path / "nowhere")
+
+
 def test_the_pictures_of_a_run_are_the_same_at_another_place_also_where_some_are_negatives(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write_pictures(tmp_path / "pets" / split, {"cat": 30, "dog": 30}, size=(40, 50))

@@ -24,7 +24,7 @@ def resume_run(
         with run.locked():  # refuses a run that another process is training
             _check_options(run, options)
         terminal.warn_of_versions(run, "the result may differ from that of an uninterrupted run")
-        dataset = run.load_dataset(data_dir=options.data_dir, skip_damaged=options.skip_damaged)
+        dataset = run.load_own_dataset(options.data_dir)
         run.check_same(dataset)
     terminal.warn_of_data(dataset)
     distribution = connect(options, cluster, terminal)

@@ -1,6 +1,5 @@
 """Folders of a data set: IDX files, CSV files, or pictures sorted by class, read as four arrays."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +20,7 @@ from cnnmnist.data.layouts import (
 from cnnmnist.data.picture_folders import NetworkInput, read_picture_folder
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.data.tables import read_table
-from cnnmnist.errors import DataError, raised_as
-from cnnmnist.files import read_file
-
-MAX_MAPPING_BYTES = 65_536
+from cnnmnist.errors import DataError
 
 
 def read_folder(
@@ -46,36 +42,38 @@ def read_folder(
         DataError: a file is missing or damaged, or the folder holds several data sets or none.
         PictureError: pictures are damaged.
     """
-    if splits := split_folders(folder):
-        if not splits["test"].is_dir():
-            raise DataError(
-                f"Cannot read {splits['test']}: No such file or directory; name {splits['train']} itself to have "
-                "its pictures divided."
-            )
+    splits = split_folders(folder)
+    if splits and subfolders(splits["train"]):
+        if not ("test" in splits and subfolders(splits["test"])):
+            raise DataError(f"{folder} has no test split with classes: name {splits['train']} to have it divided.")
         return read_picture_folder(folder, splits, expected, skip_damaged=skip_damaged)
     prefix, files = find_files(folder, IDX_NAME, name)
     if files:
         content = _read_idx_files(folder, prefix, files)
     else:
         prefix, files = find_files(folder, TABLE_NAME, name)
-        if not files and _holds_classes(folder):
-            return read_picture_folder(folder, {"train": folder}, expected, skip_damaged=skip_damaged)
+        if not files and (splits or _holds_classes(folder)):
+            return read_picture_folder(folder, splits or {"train": folder}, expected, skip_damaged=skip_damaged)
         content = _read_tables(folder, files) if files else _read_idx_files(folder, "", {})
     if prefix.startswith("emnist"):
         # EMNIST stores images by columns: G. Cohen et al., 2017, https://arxiv.org/abs/1702.05373.
         upright = [each.transpose(0, 2, 1).copy() if each.ndim == 3 else each for each in content.arrays]
-        content = replace(content, arrays=upright, class_names=_characters(folder, prefix))
+        known = DATASETS.get(prefix)
+        names = (*map(str, range(known.first_label)), *known.class_names) if known else None
+        content = replace(content, arrays=upright, class_names=names)
     return replace(content, name=prefix or None)
 
 
 def _holds_classes(folder: Path) -> bool:
     """Whether the folders in a folder are classes, or one of them is the folder that was meant."""
-    classes = subfolders(folder)
-    only = classes if len(classes) == 1 and len(subfolders(classes[0])) in CLASSES else []
+    inner = folder
+    while len(found := subfolders(inner)) == 1:
+        (inner,) = found
+    only = [inner] if inner != folder and len(found) in CLASSES else []
     if inside := data_sets_inside(folder) or only:
         names = " or ".join(str(path) for path in inside[:3])
         raise DataError(f"{folder} holds no data set itself: did you mean {names}?")
-    return bool(classes)
+    return bool(subfolders(folder))
 
 
 def _read_idx_files(folder: Path, prefix: str, files: dict[str, Path]) -> FolderContent:
@@ -104,24 +102,9 @@ def _read_tables(folder: Path, files: dict[str, Path]) -> FolderContent:
         raise DataError(f"{files['train']} has no column named label: it must hold the class of each image.")
     test = read_table(files["test"]) if "test" in files else None
     if test:
-        return FolderContent([*train, *test])
+        names = files["train"].name, files["test"].name
+        return FolderContent([*train, *test], files=(names[0], names[0], names[1], names[1]))
     images, labels = train
     chosen = choose_test(images, labels)
     arrays = [images[~chosen], labels[~chosen], images[chosen], labels[chosen]]
-    return FolderContent(arrays, notes=(share_note(folder),))
-
-
-def _characters(folder: Path, prefix: str) -> tuple[str, ...] | None:
-    """The characters of EMNIST's labels; each line of their file has a label, then character codes."""
-    path = folder / f"{prefix}-mapping.txt"
-    if os.path.lexists(path):
-        with raised_as(DataError, f"{path} is no mapping of labels to character codes", Exception):
-            lines = read_file(path, MAX_MAPPING_BYTES).decode("ascii").splitlines()
-            characters = {row[0]: chr(row[1]) for row in ([*map(int, line.split())] for line in lines) if row}
-            if not all(character.isprintable() for character in characters.values()):
-                raise ValueError("it has codes of characters that cannot be shown")
-    elif prefix in DATASETS:
-        characters = dict(enumerate(DATASETS[prefix].class_names, DATASETS[prefix].first_label))
-    else:
-        return None
-    return tuple(characters.get(label, str(label)) for label in range(CLASSES.stop))
+    return FolderContent(arrays, files=(files["train"].name,) * 4, notes=(share_note(folder),))

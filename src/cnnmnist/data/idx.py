@@ -26,7 +26,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 16
 
 
-def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
+def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
     """Read labels or images from an IDX file of unsigned bytes.
 
     The first bytes tell whether the file is compressed. A header that announces more values than the file holds
@@ -34,7 +34,7 @@ def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
 
     Args:
         path: the file.
-        ndim: the required number of dimensions, 1 or 3; None accepts both. 1 also accepts QMNIST's labels.
+        ndim: the required number of dimensions, 1 or 3; 1 also accepts QMNIST's labels.
 
     Returns:
         Labels, uint8 (n,), or images, uint8 (n, height, width).
@@ -51,21 +51,18 @@ def read_idx(path: Path, *, ndim: int | None = None) -> NDArray[np.uint8]:
             raise DataError(f"{path} is damaged or truncated after byte {stream.tell()}: {error}.") from error
 
 
-def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int | None) -> NDArray[np.uint8]:
+def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int) -> NDArray[np.uint8]:
     zeros, kind, dimensions = struct.unpack(">HBB", _read(stream, 4, path, "the end of its magic number"))
     if zeros != 0:
         raise DataError(f"{path} is not an IDX file: bytes 0 and 1 are not zero.")
     has_columns = (kind, dimensions, ndim) == (INTEGER, 2, 1)
     if kind != UNSIGNED_BYTE and not has_columns:
         raise DataError(f"{path} has values of type 0x{kind:02x} (byte 2); only unsigned bytes, 0x08, are read.")
-    if dimensions not in CONTENT and not has_columns:
-        raise DataError(f"{path} has {dimensions} dimensions (byte 3); labels have 1 and images have 3.")
-    if ndim is not None and dimensions != ndim and not has_columns:
+    if dimensions != ndim and not has_columns:
         raise DataError(
-            f"{path} holds {CONTENT[dimensions]} (byte 3: {dimensions} dimensions) where {CONTENT[ndim]} "
-            "belong: its name or the files are mixed up."
+            f"{path} holds {CONTENT.get(dimensions, 'neither')} (byte 3: {dimensions} dimensions) where "
+            f"{CONTENT[ndim]} belong: its name or the files are mixed up."
         )
-
     shape = struct.unpack(f">{dimensions}I", _read(stream, 4 * dimensions, path, "the end of its header"))
     factors = (*shape, 4) if has_columns else shape
     announced = f"the {' x '.join(f'{size:,}' for size in factors)} bytes that its header announces at byte 4"

@@ -21,8 +21,9 @@ STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 # qmnist-test-labels-idx2-int.gz.
 IDX_NAME = re.compile(r"(?:(.+)-)?(train|t10k|test)-(images|labels)[-.](?:idx[13]-ubyte|idx2-int)(?:\.gz)?")
 TABLE_NAME = re.compile(r"(?:(.+)[-_])?(train|test)\.csv", re.IGNORECASE)
-SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "validation"
+# Such as train, Testing, validation, training_set, testSet, mnist_train, test1.
+SPLIT_NAME = re.compile(
+    r"(?:.+[-_ ])?(train|test|val)(ing|id|idation)?[-_ ]?(data|set|images)*[-_ ]?\d*", re.IGNORECASE
 )
 CLASSES = range(2, 101)  # allowed numbers of classes
 SIDES = range(8, 65)  # allowed heights and widths of an image in pixels
@@ -36,6 +37,8 @@ class FolderContent:
 
     arrays: list[Images]
     """Images, uint8 (n, height, width), and labels, uint8 (n,), in the order of ``STEMS``."""
+    files: tuple[str, ...] = STEMS
+    """Names of the files of the four arrays, for messages."""
     name: str | None = None
     """Common prefix of the files' names."""
     class_names: tuple[str, ...] | None = None
@@ -79,17 +82,26 @@ def split_folders(folder: Path) -> dict[str, Path]:
     Returns:
         The folders by split; empty if there is no training split. A validation split is the test split of a folder
         that has no other.
+
+    Raises:
+        DataError: there are several folders for one split.
     """
-    inside = subfolders(folder)
-    found: dict[str, Path] = {}
-    for path in inside:
-        if split := SPLIT_NAMES.get(path.name.lower()):
-            found.setdefault(split, path)
+    named: dict[str, list[Path]] = {}
+    for path in subfolders(folder):
+        if match := SPLIT_NAME.fullmatch(path.name):
+            named.setdefault(match[1].lower().replace("val", "validation"), []).append(path)
     # A folder train that holds pictures, beside car and plane, is a class.
-    if "train" not in found or not (subfolders(found["train"]) or len(inside) == len(found)):
+    if "train" not in named or not (subfolders(named["train"][0]) or len(named) > 1):
         return {}
-    if "test" not in found:
-        found["test"] = found.pop("validation", folder / "test")
+    found = {}
+    for split, paths in named.items():
+        if len(paths) > 1:
+            names = ", ".join(path.name for path in paths)
+            raise DataError(f"{folder} has several folders for the {split} split: {names}; move the others away.")
+        inner = paths[0] / paths[0].name  # in archives of Kaggle
+        found[split] = inner if subfolders(paths[0]) == [inner] else paths[0]
+    if "test" not in found and "validation" in found:
+        found["test"] = found.pop("validation")
     return found
 
 
@@ -135,17 +147,22 @@ def data_sets_inside(folder: Path) -> list[Path]:
     return found
 
 
+def class_name(folder: Path) -> str:
+    """The name of a folder with its accents composed: macOS writes them as characters of their own."""
+    return unicodedata.normalize("NFC", folder.name)
+
+
 def class_names(folder: Path) -> list[str]:
     """The names of the folders in a folder, one for each class.
 
     Raises:
         DataError: there are too few or too many, or a name has a character that cannot be shown.
     """
-    names = [path.name for path in subfolders(folder)]
+    names = [class_name(path) for path in subfolders(folder)]
     if len(names) not in CLASSES:
         raise DataError(
-            f"{folder} has {len(names)} folders: there must be one for each of {CLASSES.start} to "
-            f"{CLASSES.stop - 1} classes."
+            f"{folder} must have {CLASSES.start} to {CLASSES.stop - 1} folders, one for each class, but has "
+            f"{len(names)}."
         )
     for name in names:
         for wrong in (each for each in name if not each.isprintable()):

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnmnist.data.download import DownloadProgress, cache_directory, fetch, has_digest, holds
 from cnnmnist.data.folders import read_folder
-from cnnmnist.data.layouts import CLASSES, SIDES, STEMS, FolderContent, Images
+from cnnmnist.data.layouts import CLASSES, SIDES, FolderContent, Images
 from cnnmnist.data.picture_folders import NetworkInput
 from cnnmnist.data.registry import DATASETS, KERAS_CACHE_DIGEST, KnownDataset, Preparation
 from cnnmnist.errors import DataError, DownloadError, suggestion
@@ -115,7 +115,8 @@ def load_dataset(
 
     Raises:
         PictureError: pictures are damaged.
-        DataError: no data set has this name, or a file is missing or damaged or does not fit the others.
+        DataError: no data set has this name, or the folder holds another known one, or a file is missing or
+            damaged or does not fit the others.
         DownloadError: no cache and no mirror has the data set.
     """
     if name is not None and name not in DATASETS and data_dir is None:
@@ -124,7 +125,7 @@ def load_dataset(
     if data_dir is None and name in (None, "mnist") and os.environ.get("CNNMNIST_DATA_DIR"):
         data_dir = os.environ["CNNMNIST_DATA_DIR"]
     if data_dir is not None:
-        return _from_folder(Path(data_dir).absolute(), name, expected, skip_damaged)
+        return _from_folder(Path(os.path.abspath(data_dir)), name, expected, skip_damaged)  # noqa: PTH100 - keeps links
     try:
         return _known(name or "mnist", progress)
     except DownloadError as error:
@@ -150,6 +151,8 @@ def _from_folder(folder: Path, name: str | None, expected: NetworkInput | None, 
         raise DataError(f"The folder {str(folder)!r} has control characters in its name: rename it.")
     content = read_folder(folder, name, expected, skip_damaged=skip_damaged)
     known = _recognise(content, name)
+    if known and name in DATASETS and name != known:
+        raise DataError(f"{folder} holds {known}, not {name}: leave --dataset out, or name another folder.")
     name = known or name or content.name or folder.name
     if known is None and name in DATASETS:  # the classes of a folder are its own, whatever it is called
         name += "-folder"
@@ -220,9 +223,8 @@ def _class_names(content: FolderContent, known: KnownDataset | None) -> tuple[tu
         return known.class_names, known.first_label
     labels = np.concatenate(content.arrays[1::2])
     first, after = int(labels.min()), int(labels.max()) + 1
-    numbers = range(first, max(after, first + CLASSES.start))
     names = dict(enumerate(content.class_names or ()))
-    return tuple(names.get(number, str(number)) for number in numbers), first
+    return tuple(names.get(number, str(number)) for number in range(first, after)), first
 
 
 def _check(source: str, content: FolderContent, known: KnownDataset | None) -> None:
@@ -230,7 +232,7 @@ def _check(source: str, content: FolderContent, known: KnownDataset | None) -> N
     first = known.first_label if known else 0
     limit = first + len(known.class_names) if known else CLASSES.stop - 1
     for part in (0, 2):
-        (images, labels), (image_file, label_file) = arrays[part : part + 2], STEMS[part : part + 2]
+        (images, labels), (image_file, label_file) = arrays[part : part + 2], content.files[part : part + 2]
         if len(images) != len(labels):
             raise DataError(
                 f"In {source}, {image_file} holds {len(images):,} images but {label_file} {len(labels):,} labels: "
@@ -244,15 +246,19 @@ def _check(source: str, content: FolderContent, known: KnownDataset | None) -> N
             )
         wrong = np.flatnonzero((labels >= limit) | (labels < first))
         if len(wrong):
-            from_first = f" and at least {first}" if first else ""
             raise DataError(
-                f"In {source}, {label_file} holds the label {labels[wrong[0]]} at byte {8 + wrong[0]}: "
-                f"labels are below {limit}{from_first}."
+                f"In {source}, {label_file} holds the label {labels[wrong[0]]} for image {wrong[0]}: labels are "
+                f"{first} to {limit - 1}."
             )
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise DataError(
-            f"In {source}, {STEMS[2]} holds images of {arrays[2].shape[1:]} pixels but {STEMS[0]} of "
-            f"{arrays[0].shape[1:]}: they do not belong together."
+            f"In {source}, {content.files[2]} holds images of {arrays[2].shape[1:]} pixels but {content.files[0]} "
+            f"of {arrays[0].shape[1:]}: they do not belong together."
+        )
+    if not content.preparation and len(labels := np.unique(np.concatenate(arrays[1::2]))) < CLASSES.start:
+        raise DataError(
+            f"In {source}, every image has the label {labels[0]}: at least {CLASSES.start} classes are needed; a "
+            "table without names of columns has its labels in the first one."
         )
 
 

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from cnnmnist.data.download import cache_directory
 from cnnmnist.data.layouts import (
     SIDES,
+    SPLIT_NAME,
     FolderContent,
     Images,
     choose_test,
+    class_name,
     class_names,
     counted,
     entries,
@@ -77,10 +79,9 @@ def read_picture_folder(
     listing = _listing(folder, pictures, (version("cnnmnist"), expected, skip_damaged, sorted(passed.items())))
     # One file for each use of a folder, so that a training and an evaluation do not overwrite each other's.
     use = hashlib.sha256(f"{folder}|{expected}".encode(errors="surrogateescape")).hexdigest()[:16]
-    try:
+    cached = Path(os.devnull, use)
+    with contextlib.suppress(DownloadError):
         cached = cache_directory() / "pictures" / f"{use}.npz"
-    except DownloadError:
-        cached = Path(os.devnull, use)
     prepared = _read_cache(cached, listing)
     if prepared is None:
         prepared = _prepare(folder, pictures, passed, expected, skip_damaged)
@@ -88,7 +89,7 @@ def read_picture_folder(
         with contextlib.suppress(WriteError), replacing(cached, make_folder=True) as temporary:
             np.savez(temporary, np.array(listing), *prepared)
     images, labels, split, counts = prepared
-    test, notes = split == ORDER.index("test"), counts.tolist()
+    test, notes = split == ORDER.index("test"), [*_structure_notes(folder, splits), *counts.tolist()]
     train = ~test
     if "test" not in splits and expected and expected.preparation == "digits":
         # A network of MNIST's digits was trained on none of these pictures: each of them tests it.
@@ -99,7 +100,7 @@ def read_picture_folder(
     for name, count in zip(classes, np.bincount(labels[train], minlength=len(classes)), strict=True):
         if not count and not expected:
             raise DataError(f"All pictures in {splits['train'] / name} were passed over: the class needs others.")
-    if test.sum() < 2 or (train.sum() < 2 and not expected):
+    if test.sum() < 2:
         raise DataError(f"Too few of the pictures in {folder} can be used: at least 2 are needed in each split.")
     return FolderContent(
         [images[train], labels[train], images[test], labels[test]],
@@ -108,6 +109,20 @@ def read_picture_folder(
         validation=int((split == ORDER.index("validation")).sum()) if "validation" in splits else None,
         notes=tuple(notes),
     )
+
+
+def _structure_notes(folder: Path, splits: dict[str, Path]) -> list[str]:
+    """Sentences about folders that the user may have meant for something else."""
+    notes = []
+    others = [path.name for path in subfolders(folder) if not SPLIT_NAME.fullmatch(path.name)]
+    if "test" in splits and others:
+        notes.append(f"{folder} has folders that are no splits and were passed over: {', '.join(others)}.")
+    classes = subfolders(splits["train"])
+    first, last = ({path.name for path in subfolders(each)} for each in (classes[0], classes[-1]))
+    if len(shared := first & last) > 1:
+        names = ", ".join(sorted(shared))
+        notes.append(f"The classes are the folders in {splits['train']}, and not those in each of them: {names}.")
+    return notes
 
 
 def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_Picture], Counter[str]]:
@@ -125,7 +140,7 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
         folder, found = splits[split], list[_Picture]()
         passed.update(_kind(path) for path in entries(folder) if not path.is_dir())
         for path in subfolders(folder):
-            if path.name not in classes:
+            if class_name(path) not in classes:
                 raise DataError(f"{path} is of a class that the training split does not have.")
             count = len(found)
             for root, folders, names in os.walk(path, onerror=_refuse):
@@ -133,13 +148,13 @@ def _find_pictures(splits: dict[str, Path], classes: list[str]) -> tuple[list[_P
                 passed["linked"] += sum(Path(root, each).is_symlink() for each in folders)
                 for file in (Path(root, name) for name in names if not is_ignored(name)):
                     if file.suffix.lower() in suffixes:
-                        found.append(_Picture(file, number, classes.index(path.name)))
+                        found.append(_Picture(file, number, classes.index(class_name(path))))
                     else:
                         passed[_kind(file)] += 1
             if len(found) == count:
                 raise DataError(f"There are 0 pictures in {path}: every class needs some, or remove the folder.")
         if len(found) < 2:
-            raise DataError(f"There are {len(found)} pictures in the folders of {folder}: at least 2 are needed.")
+            raise DataError(f"There are {len(found)} pictures in {folder}/CLASS/: at least 2 are needed.")
         # An order that mixes the classes and depends on the names alone.
         pictures += sorted(found, key=lambda each: hashlib.sha256(_name(each.path, folder)).digest())
     return pictures, +passed
@@ -161,11 +176,12 @@ def _listing(folder: Path, pictures: list[_Picture], use: object) -> str:
     """Digest of everything on which the prepared images depend."""
     digest = hashlib.sha256(repr(use).encode())
     for path, split, label in pictures:
-        size, time = 0, 0  # of a broken link
+        stamp = None  # of a broken link
         with contextlib.suppress(OSError):
             status = path.stat()
-            size, time = status.st_size, status.st_mtime_ns
-        digest.update(_name(path, folder) + f"|{split}|{label}|{size}|{time}\n".encode())
+            # An archive may give all its files one time, but no program chooses the time of a change.
+            stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        digest.update(_name(path, folder) + f"|{split}|{label}|{stamp}\n".encode())
     return digest.hexdigest()
 
 

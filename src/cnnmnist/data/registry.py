@@ -43,7 +43,7 @@ def _emnist(split: str, class_names: tuple[str, ...], first_label: int = 0) -> K
             "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",  # TensorFlow Datasets'
         ),
         files={"gzip.zip": "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"},
-        members=tuple(f"gzip/emnist-{split}-{part}" for part in (*parts, "mapping.txt")),
+        members=tuple(f"gzip/emnist-{split}-{part}" for part in parts),
     )
 
 

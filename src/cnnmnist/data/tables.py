@@ -35,19 +35,21 @@ def read_table(path: Path) -> tuple[Images, Images] | None:
             raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
         names = [name.strip(' "').lower() for name in file.readline(MAX_LINE).strip().split(",")]
         column = next((index for index, each in enumerate(names) if each in LABELS), 0)
-        if all(re.fullmatch(r"\d+", name) for name in names):
+        # pandas writes 0, 1, 2, ... as the names of columns that have none.
+        if all(re.fullmatch(r"\d+", name) for name in names) and names != [*map(str, range(len(names)))]:
             file.seek(0)
         elif names[column] not in LABELS:
             return None
+        side = math.isqrt(max(len(names) - 1, 0))
+        if side * side != len(names) - 1 or side not in SIDES:
+            raise DataError(
+                f"{path} has {len(names)} columns: there must be a label and the pixels of square images with "
+                f"sides of {SIDES.start} to {SIDES.stop - 1} pixels."
+            )
+        lines = iter(lambda: file.readline(MAX_LINE), "")
         with warnings.catch_warnings(action="ignore"):  # of a table without lines, which is refused below
-            values = np.loadtxt(iter(lambda: file.readline(MAX_LINE), ""), np.uint8, delimiter=",", ndmin=2)
-    side = math.isqrt(max(len(names) - 1, 0))
-    if side * side != len(names) - 1 or side not in SIDES:
-        raise DataError(
-            f"{path} has {len(names)} columns: there must be a label and the pixels of square images with sides "
-            f"of {SIDES.start} to {SIDES.stop - 1} pixels."
-        )
+            values = np.loadtxt(lines, np.uint8, delimiter=",", comments=None, ndmin=2)
     if values.shape[1] != len(names):
-        raise DataError(f"{path} holds no images: a line for each was expected.")
+        raise DataError(f"{path} must have a line of {len(names)} numbers for each image.")
     pixels = np.delete(values, column, axis=1)
     return pixels.reshape(-1, side, side), values[:, column].copy()

@@ -154,10 +154,10 @@ class Run:
         expected = NetworkInput(own.preparation, own.image_shape, own.background, only_test)
         dataset = None
         if not (name or data_dir):
-            dataset = self._load_own(own.data_dir)
+            dataset = self.load_own_dataset()
         elif data_dir and own.from_pictures:
             with contextlib.suppress(DataError, PictureError):
-                dataset = self._load_own(data_dir)
+                dataset = self.load_own_dataset(data_dir)
         if dataset is None:
             dataset = load_dataset(name, data_dir, expected=expected, skip_damaged=skip_damaged)
             dataset = with_classes(dataset, own.class_names, own.digest)
@@ -168,17 +168,22 @@ class Run:
             )
         return dataset
 
-    def _load_own(self, data_dir: str | Path | None) -> "Dataset":
-        """Load the data set of the training, as it was then; DataError if there is another one."""
+    def load_own_dataset(self, data_dir: str | Path | None = None) -> "Dataset":
+        """Load the data set of the training, as it was then, from its folder or from the new place ``data_dir``.
+
+        Raises:
+            DataError: the data set is missing, or differs from the data set of the training.
+        """
         from cnnmnist.data.classes import with_classes
         from cnnmnist.data.loading import load_dataset
 
         own = self.metadata.dataset
-        if data_dir and not os.path.isdir(data_dir):  # noqa: PTH112 - Path.is_dir may raise
+        if not data_dir and own.data_dir and not os.path.isdir(own.data_dir):  # noqa: PTH112 - Path.is_dir may raise
             raise DataError(
-                f"The data folder of the run {self.name}, {data_dir}, is not there any more: give its new "
+                f"The data folder of the run {self.name}, {own.data_dir}, is not there any more: give its new "
                 "place with --data-dir."
             )
+        data_dir = data_dir or own.data_dir
         # Damaged pictures do not matter here: if the others are not those of the training, it is said below.
         dataset = load_dataset(own.name, data_dir, skip_damaged=True)
         dataset = with_classes(dataset, own.class_names, own.digest)
