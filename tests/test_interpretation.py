@@ -12,7 +12,6 @@ from cnnmnist.interpretation import (
     embed,
     gradient,
     last_activations,
-    layer_outputs,
     maximize,
     occluding_side,
     occlusion,
@@ -22,7 +21,7 @@ from cnnmnist.model import build_model
 from cnnmnist.runs.store import load_run
 from cnnmnist.runtime import keras, tf
 from cnnmnist.training.evaluation import scale
-from support.networks import build_network, linear_network
+from support.networks import linear_network
 
 TEST = load_dataset("mnist5k").test
 PRETRAINED = load_run("pretrained", Path())
@@ -34,16 +33,6 @@ def linear_model(weights: np.ndarray) -> keras.Model:
     model = build_model(ModelConfig(convolutions=[], dense=[]), network.image_shape, weights.shape[-1])
     model.set_weights(network.weights["logits"])
     return model
-
-
-def test_layer_outputs_come_after_pooling_and_activation() -> None:
-    network = build_network(ModelConfig())
-    outputs = layer_outputs(network, "conv1", TEST.images[:3])
-    assert outputs.shape == (3, 14, 14, 16)
-    assert outputs.min() >= 0.0
-    for name in ("conv3", "conv1_pooling", ""):
-        with pytest.raises(ValueError, match=f"no layer {name}"):
-            layer_outputs(network, name, TEST.images[:3])
 
 
 def test_the_gradient_of_a_linear_network_is_its_weights() -> None:

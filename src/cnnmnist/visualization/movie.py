@@ -12,9 +12,9 @@ from PIL import Image
 
 from cnnmnist.data.loading import Dataset
 from cnnmnist.files import replacing
-from cnnmnist.interpretation import layer_outputs
 from cnnmnist.layers import list_layers
 from cnnmnist.network import Network
+from cnnmnist.prediction import layer_outputs
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
 from cnnmnist.visualization.figures import Drawing, Layout
