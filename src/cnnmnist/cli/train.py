@@ -36,11 +36,7 @@ def command(**given: Any) -> None:
     cnnmnist train --record
     cnnmnist train --resume latest --iterations 20000
     """
-    train(TrainOptions.parse(**given))
-
-
-def train(options: TrainOptions) -> None:
-    """Train a new run or continue one, and print what it reached."""
+    options = TrainOptions.parse(**given)
     if options.tensorboard:
         require_extra("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(options.as_json)

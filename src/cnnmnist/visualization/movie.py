@@ -116,6 +116,7 @@ def _pictures(grids: Sequence[ImageGrid], longest_name: str) -> Iterator[Image.I
         red, green, blue = np.moveaxis(np.asarray(canvas.buffer_rgba())[..., :3].astype(np.int32), -1, 0)
         colors, places = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
         channels = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+        # Pillow's quantize() chooses a colour nearby, not the nearest: white would become grey.
         distances = ((channels[:, np.newaxis] - palette.astype(np.int32)) ** 2).sum(axis=2)
         picture = Image.fromarray(distances.argmin(axis=1).astype(np.uint8)[places].reshape(red.shape))
         picture.putpalette(palette.tobytes())
