@@ -14,7 +14,7 @@ from cnnmnist.cli.command import Command, require_extra
 from cnnmnist.cli.find_learning_rate import find_rate
 from cnnmnist.cli.progress import download_bar, progress_bar, progress_lines, show_ladder
 from cnnmnist.cli.resume import resume_run
-from cnnmnist.cli.signals import Signals, resume_hint
+from cnnmnist.cli.signals import Signals
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
 from cnnmnist.errors import ClusterError, CnnMnistError, shell_quoted
@@ -64,7 +64,9 @@ def command(**given: Any) -> None:
                 shutil.rmtree(run.directory, ignore_errors=True)
     if stopped_by:
         with contextlib.suppress(OSError):  # the terminal may be closed
-            terminal.err.print(f"Interrupted after {metadata.iteration:,} iterations. {resume_hint(run)}")
+            terminal.err.print(
+                f"Interrupted after {metadata.iteration:,} iterations. Continue with: {run.resume_command}"
+            )
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
     show_ladder(metadata.ladder, terminal)
     terminal.out.print(f"Time usage: {timedelta(seconds=round(metadata.seconds))}")

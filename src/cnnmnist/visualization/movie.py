@@ -50,7 +50,7 @@ def movie_grids(
     # A snapshot has the weights of the convolutions only, and the movie shows no other layer.
     dense = [each for each in list_layers(*description) if each.kind == "Dense"]
     others = [np.zeros(shape, np.float32) for each in dense for shape in each.weight_shapes]
-    grids, largest = [], 0.0
+    frames, largest = [], 0.0
     for snapshot in load_snapshots(run, dataset):
         network = Network(*description, [*snapshot.weights.values(), *others])
         kernel = network.weights[layer][0]
@@ -61,15 +61,14 @@ def movie_grids(
         hardest = image_grid(
             test.images[snapshot.hardest], test.labels[snapshot.hardest], snapshot.predicted, names
         )
-        grids.append(
-            replace(
-                hardest,
-                title=_title(snapshot.iteration, run.metadata.iteration, snapshot.accuracy),
-                heading="Hardest test images",
-                beside=replace(outputs, heading=f"Outputs for {image_name}", beside=filters),
-            )
-        )
-    return [_with_range(grid, (-largest, largest)) for grid in grids]
+        title = _title(snapshot.iteration, run.metadata.iteration, snapshot.accuracy)
+        hardest = replace(hardest, title=title, heading="Hardest test images")
+        frames.append((filters, replace(outputs, heading=f"Outputs for {image_name}"), hardest))
+    ranges = ((-largest, largest),) * len(frames[0][0].images)
+    return [
+        replace(hardest, beside=replace(outputs, beside=replace(filters, value_ranges=ranges)))
+        for filters, outputs, hardest in frames
+    ]
 
 
 def save_movie(grids: Sequence[ImageGrid], class_names: Sequence[str], path: Path) -> None:
@@ -94,13 +93,6 @@ def _title(iteration: int, last: int, accuracy: float) -> str:
     blank = "".join(COMMA_SPACE if each == "," else DIGIT_SPACE for each in widest[: len(widest) - len(done)])
     percent = f"{accuracy:5.1%}".replace(" ", DIGIT_SPACE)
     return f"Accuracy on Test-Set: {percent} after {done} iterations{blank}"
-
-
-def _with_range(grid: ImageGrid, value_range: tuple[float, float]) -> ImageGrid:
-    """Give the grid of the filters, which is on the left of all others, a colour range."""
-    if grid.beside:
-        return replace(grid, beside=_with_range(grid.beside, value_range))
-    return replace(grid, value_ranges=(value_range,) * len(grid.images))
 
 
 def _pictures(grids: Sequence[ImageGrid], longest_name: str) -> Iterator[Image.Image]:
