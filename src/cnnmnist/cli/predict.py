@@ -26,19 +26,13 @@ SMALL = 72  # characters of the longer side of a picture in the terminal
 BAR = 30  # characters for a probability of 1
 
 
-class Probability(click.ParamType[float]):
-    """A probability as a fraction of 1 or in percent."""
-
-    name = "probability"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the fraction of 1."""
-        text = str(value).strip()
-        with contextlib.suppress(ValueError):
-            fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-            if 0 <= fraction <= 1:
-                return fraction
-        self.fail(f"{text!r} is not a probability: write 90% or 0.9.", param, ctx)
+def _probability(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    text = value.strip()
+    with contextlib.suppress(ValueError):
+        fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        if 0 <= fraction <= 1:
+            return fraction
+    raise click.BadParameter(f"{text!r} is not a probability: write 90% or 0.9.")
 
 
 @click.command(cls=Command)
@@ -53,7 +47,7 @@ class Probability(click.ParamType[float]):
 )
 @click.option(
     "--at-least",
-    type=Probability(),
+    callback=_probability,
     default="0",
     show_default="always answer",
     metavar="P",
