@@ -151,7 +151,7 @@ def _of_channel(run: "cnnmnist.Run", layer: str, channel: int, words: str) -> st
 
 
 def _input_channels(run: "cnnmnist.Run") -> dict[str, int]:
-    layers = list_layers(run.metadata.recipe.model, run.metadata.dataset.image_shape)
+    layers = list_layers(*run.network_description)
     return {each.name: each.kernel_shape[2] for each in layers if each.kind == "Conv2D"}
 
 

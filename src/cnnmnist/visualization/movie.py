@@ -46,13 +46,12 @@ def movie_grids(
         RunError: the run has no snapshots, or one is damaged.
     """
     test, names = dataset.test, dataset.class_names
-    description = run.metadata.recipe.model, dataset.image_shape, len(names)
     # A snapshot has the weights of the convolutions only, and the movie shows no other layer.
-    dense = [each for each in list_layers(*description) if each.kind == "Dense"]
+    dense = [each for each in list_layers(*run.network_description) if each.kind == "Dense"]
     others = [np.zeros(shape, np.float32) for each in dense for shape in each.weight_shapes]
     frames, largest = [], 0.0
     for snapshot in load_snapshots(run, dataset):
-        network = Network(*description, [*snapshot.weights.values(), *others])
+        network = Network(*run.network_description, [*snapshot.weights.values(), *others])
         kernel = network.weights[layer][0]
         largest = max(largest, *symmetric_range(kernel))
         # The index is a list, which copies one channel, so that the memory of all others is released.
