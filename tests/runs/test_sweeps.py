@@ -1,12 +1,16 @@
 """Sweeps: what they plan, what their folder holds, and what the runs in it reached."""
 
+import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cnnmnist.cli.sweep import command
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import MissingRunError, RecipeError, RunError
@@ -215,6 +219,25 @@ def test_settings_are_what_differs_between_runs_of_one_recipe(
         assert expected.items() <= row.items()
         assert row.keys() == found[0].keys()
         assert len(row) == len(expected) or "model.convolutions" in expected
+
+
+def test_a_sweep_of_finished_runs_reads_each_run_before_and_after_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(3):
+        overrides = {"dataset": "mnist5k", "training.seed": seed}
+        finished(tmp_path / "rates", f"seed-{seed}", load_recipe("tutorial", overrides))
+    read, reads = Run.read, Counter[Path]()
+
+    def counted(directory: Path) -> Run:
+        reads[directory] += 1
+        return read(directory)
+
+    monkeypatch.setattr(Run, "read", counted)
+    arguments = ["rates", "--seeds", "0-2", "--dataset", "mnist5k", "--runs-dir", str(tmp_path), "--json"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert json.loads(result.stdout)["rows"][0]["seeds"] == [0, 1, 2]
+    assert list(reads.values()) == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
