@@ -17,18 +17,18 @@ WIDTH, MARGIN, ROW_GAP, ARROW_GAP, HEAD = 890, 12, 42, 14, 10
 NAME, MODULE, ASPECT = 14, 11, 0.65  # sizes of the fonts, and how wide a character is at most for its size
 # The middle of each box. The script ends with an error when arrows in a column would run through another box.
 COLUMNS = {
-    **{"cli": 400, "pages": 86, "training": 639, "conversion": 384, "distributed": 564, "visualization": 95},
-    **{"runs": 300, "evaluation": 729, "export": 585, "interpretation": 147, "summary": 470, "prediction": 64},
-    **{"model": 656, "model_file": 354, "network": 230, "layers": 330, "data": 419, "recipes": 280},
+    **{"cli": 400, "pages": 82, "training": 586, "conversion": 384, "distributed": 564, "visualization": 95},
+    **{"runs": 300, "evaluation": 729, "export": 585, "interpretation": 810, "summary": 470, "prediction": 64},
+    **{"model": 656, "model_file": 354, "network": 230, "layers": 360, "data": 419, "recipes": 280},
     **{
-        "calibration": 732,
-        "statistics": 840,
-        "runtime": 530,
-        "config": 205,
+        "calibration": 728,
+        "statistics": 810,
+        "runtime": 522,
+        "config": 156,
         "threads": 50,
         "reading": 230,
         "files": 616,
-        "errors": 245,
+        "errors": 230,
         "processor": 420,
         "robustness": 660,
     },

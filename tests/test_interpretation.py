@@ -12,17 +12,16 @@ from cnnmnist.interpretation import (
     embed,
     gradient,
     last_activations,
-    layer_outputs,
     maximize,
     occluding_side,
     occlusion,
     receptive_field,
 )
 from cnnmnist.model import build_model
+from cnnmnist.network import scale
 from cnnmnist.runs.store import load_run
 from cnnmnist.runtime import keras, tf
-from cnnmnist.training.evaluation import scale
-from support.networks import build_network, linear_network
+from support.networks import linear_network
 
 TEST = load_dataset("mnist5k").test
 PRETRAINED = load_run("pretrained", Path())
@@ -34,16 +33,6 @@ def linear_model(weights: np.ndarray) -> keras.Model:
     model = build_model(ModelConfig(convolutions=[], dense=[]), network.image_shape, weights.shape[-1])
     model.set_weights(network.weights["logits"])
     return model
-
-
-def test_layer_outputs_come_after_pooling_and_activation() -> None:
-    network = build_network(ModelConfig())
-    outputs = layer_outputs(network, "conv1", TEST.images[:3])
-    assert outputs.shape == (3, 14, 14, 16)
-    assert outputs.min() >= 0.0
-    for name in ("conv3", "conv1_pooling", ""):
-        with pytest.raises(ValueError, match=f"no layer {name}"):
-            layer_outputs(network, name, TEST.images[:3])
 
 
 def test_the_gradient_of_a_linear_network_is_its_weights() -> None:
@@ -58,7 +47,7 @@ def test_the_gradient_says_how_the_logit_changes() -> None:
     config = ModelConfig(convolutions=[smooth], dense=[8], dense_activation="tanh", weight_stddev=0.3)
     model, image = build_model(config), TEST.images[0]
     slope = gradient(model, image, 3)
-    pixels = np.asarray(scale(tf.constant(image[np.newaxis])))
+    pixels = scale(image[np.newaxis])
     step = 1e-2 * slope[np.newaxis, ..., np.newaxis]
     below, above = (float(model(each, training=False)[0, 3]) for each in (pixels - step, pixels + step))
     assert above - below == pytest.approx(2e-2 * float((slope**2).sum()), rel=0.02)
@@ -129,7 +118,7 @@ def test_no_real_image_excites_a_filter_more_than_the_one_made_for_it(layer: str
     responses = keras.Model(model.inputs[0], model.get_layer(layer).output)
     middle = responses.output.shape[1] // 2
     own = np.diag(responses(made).numpy()[:, middle, middle])
-    real = responses(scale(tf.constant(TEST.images[:1_000]))).numpy()[:, middle, middle].max(axis=0)
+    real = responses(scale(TEST.images[:1_000])).numpy()[:, middle, middle].max(axis=0)
     # Half of a percent is what the price of differences may cost a filter that wants nothing else than ink.
     assert (own >= real - 0.005 * np.abs(real)).all()
     assert own.mean() > 1.1 * real.mean()
@@ -143,7 +132,7 @@ def test_the_last_activations_are_what_the_logits_are_made_of() -> None:
     activations = last_activations(network, TEST.images[:5])
     assert activations.shape == (5, 128)
     kernel, bias = model.get_layer("logits").get_weights()
-    logits = np.asarray(model(scale(tf.constant(TEST.images[:5])), training=False))
+    logits = np.asarray(model(scale(TEST.images[:5]), training=False))
     np.testing.assert_allclose(activations @ kernel + bias, logits, rtol=1e-3, atol=1e-3)
     flat = last_activations(linear_network(np.ones((28, 28, 2), np.float32)), TEST.images[:5])
     np.testing.assert_allclose(flat, TEST.images[:5].reshape(5, -1) / 255, rtol=1e-6)

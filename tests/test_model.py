@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnmnist.config import ConvLayer, ModelConfig
-from cnnmnist.errors import RecipeError, SelectionError
+from cnnmnist.errors import RecipeError
 from cnnmnist.layers import list_layers
 from cnnmnist.model import build_model
 from cnnmnist.model_file import read_weights, save_model
@@ -93,13 +93,6 @@ def test_a_network_larger_than_memory_is_refused_before_it_is_built(
     monkeypatch.setattr("cnnmnist.layers.MAX_PARAMETERS", parameters - 1)
     with pytest.raises(RecipeError, match=f"would have {parameters:,} parameters"):
         build_model(config, shape, classes)
-
-
-@pytest.mark.parametrize("layer", ["conv3", "fc1", "conv1_pooling", "", "../conv1"])
-def test_a_layer_that_is_no_convolution_is_refused(layer: str) -> None:
-    with pytest.raises(SelectionError, match="choose one of conv1, conv2"):
-        ModelConfig().input_channels(layer)
-    assert [ModelConfig().input_channels(each) for each in ("conv1", "conv2")] == [1, 16]
 
 
 def test_a_bfloat16_network_keeps_float32_weights() -> None:

@@ -15,7 +15,7 @@ from cnnmnist.layers import list_layers
 from cnnmnist.model import build_model
 from cnnmnist.model_file import save_model
 from cnnmnist.network import Network
-from cnnmnist.prediction import predict_logits, probabilities
+from cnnmnist.prediction import layer_outputs, predict_logits, probabilities
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.store import create_run
 from cnnmnist.runtime import keras, tf
@@ -93,6 +93,17 @@ def test_any_number_of_images_gives_the_same_logits_as_one_at_a_time() -> None:
     np.testing.assert_allclose(predict_logits(network, images), alone, rtol=1e-4, atol=1e-5)
     scaled = images[..., np.newaxis] / np.float32(255)
     np.testing.assert_array_equal(predict_logits(network, scaled), predict_logits(network, images))
+
+
+def test_layer_outputs_come_after_pooling_and_activation() -> None:
+    _, network = both(ModelConfig(), (28, 28), 10, seed=0)
+    images = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
+    outputs = layer_outputs(network, "conv1", images)
+    assert outputs.shape == (3, 14, 14, 16)
+    assert outputs.min() >= 0.0
+    for name in ("conv3", "conv1_pooling", ""):
+        with pytest.raises(ValueError, match=f"no layer {name}"):
+            layer_outputs(network, name, images)
 
 
 def test_numbers_that_are_not_finite_are_never_an_answer(recwarn: pytest.WarningsRecorder) -> None:

@@ -18,7 +18,6 @@ from cnnmnist.recipes import (
     recipe_description,
     recipe_fields,
     recipe_names,
-    set_field,
     validate_recipe,
 )
 from support.limits import SPECIAL_FILES, limited, make_sparse, make_special
@@ -187,11 +186,21 @@ def test_dotted_fields_reach_into_nested_mappings() -> None:
     assert flat["training.batch_size"] == get_field(values, "training.batch_size") == 64
     assert flat["model.convolutions[1].filters"] == 36
     assert flat["training.evaluate_at"] == [0, 1, 100, 1_000, 10_000]
-    made: dict[str, object] = {}
-    for name, value in flat.items():
-        if "[" not in name:
-            set_field(made, name, value)
-            assert get_field(made, name) == value
-    assert flatten(made) == {name: value for name, value in flat.items() if "[" not in name}
-    with pytest.raises(RecipeError, match="'training' must be a mapping"):
-        set_field({"training": 1}, "training.seed", 2)
+
+
+def test_an_error_names_the_file_unless_an_override_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    for text, overrides, message in (
+        ("training: 3", {}, f"{path}: training: input should be"),
+        ("training: 3", {"training.seed": 1}, f"{path}: training: input should be"),
+        ("training: {seed: -1}", {"training.iterations": 3}, f"{path}: training.seed: input should be"),
+        ("training: {seed: 1}", {"training.seed": -1}, "training.seed: input should be"),
+        ("model: {dense: [5]}", {"name": "-", "model.dense": [0]}, "name: string should match"),
+    ):
+        path.write_text(text)
+        with pytest.raises(RecipeError) as caught:
+            load_recipe(path, overrides)
+        assert str(caught.value).startswith(message)
+    path.write_text("training: {seed: 5}")
+    recipe = load_recipe(path, {"training.iterations": 3, "name": "other"})
+    assert (recipe.name, recipe.training.seed, recipe.training.iterations) == ("other", 5, 3)

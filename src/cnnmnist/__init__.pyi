@@ -8,11 +8,11 @@ from .evaluation import evaluate as evaluate
 from .interpretation import embed as embed
 from .interpretation import gradient as gradient
 from .interpretation import last_activations as last_activations
-from .interpretation import layer_outputs as layer_outputs
 from .interpretation import maximize as maximize
 from .interpretation import occlusion as occlusion
 from .model import build_model as build_model
 from .network import Network as Network
+from .prediction import layer_outputs as layer_outputs
 from .prediction import predict_logits as predict_logits
 from .prediction import probabilities as probabilities
 from .recipes import load_recipe as load_recipe

@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from cnnmnist.errors import SelectionError
-
 Activation = Literal["none", "relu", "sigmoid", "tanh"]
 Precision = Literal["float32", "mixed_bfloat16"]
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
@@ -61,19 +59,6 @@ class ModelConfig(_Section):
     """Standard deviation of the truncated normal distribution of the initial weights."""
     bias: float = Field(0.05, ge=-10.0, le=10.0)
     """Initial value of all biases."""
-
-    def input_channels(self, layer: str) -> int:
-        """Input channels of the convolutional layer ``conv1``, ``conv2``, ...
-
-        Raises:
-            SelectionError: there is no such layer.
-        """
-        channels = [1, *(convolution.filters for convolution in self.convolutions[:-1])]
-        names = [f"conv{number}" for number in range(1, len(self.convolutions) + 1)]
-        if layer not in names:
-            choice = f"choose one of {', '.join(names)}" if names else "the network has no convolutional layers"
-            raise SelectionError(f"There is no layer {layer!r}: {choice}.")
-        return channels[names.index(layer)]
 
 
 class TrainingConfig(_Section):

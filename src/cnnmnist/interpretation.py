@@ -1,4 +1,4 @@
-"""Interpretation: outputs of layers, pixels that excite a filter or decide for a class, and embeddings.
+"""Interpretation: last activations, pixels that excite a filter or decide for a class, and embeddings.
 
 Two functions need gradients, and so TensorFlow: they take the network of :meth:`cnnmnist.runs.run.Run.load_model`.
 The others take the network of :meth:`cnnmnist.runs.run.Run.load_network`.
@@ -11,7 +11,7 @@ import numpy as np
 from cnnmnist.config import ModelConfig
 from cnnmnist.layers import list_layers, same_padding
 from cnnmnist.network import Network, scale
-from cnnmnist.prediction import in_batches, predict_logits
+from cnnmnist.prediction import layer_outputs, predict_logits
 
 if TYPE_CHECKING:
     from cnnmnist.runtime import keras, tf
@@ -24,25 +24,6 @@ TSNE_COMPONENTS = 50  # principal components that t-SNE gets, as the documentati
 LARGEST_EMBEDDING = 10_000  # images; t-SNE takes about half a minute of processor time for them
 
 
-def layer_outputs(network: Network, layer: str, images: np.ndarray) -> np.ndarray:
-    """Compute the outputs of a layer, after its pooling and its activation.
-
-    Args:
-        network: the network.
-        layer: ``conv1``, ``conv2``, ...
-        images: uint8 (n, height, width).
-
-    Returns:
-        float32 (n, height, width, filters), with the height and width of the layer's output.
-
-    Raises:
-        ValueError: the network has no such layer.
-    """
-    if layer not in [each.group for each in network.layers]:
-        raise ValueError(f"the network has no layer {layer}")
-    return in_batches(network, lambda batch: network.outputs(batch)[layer], images)
-
-
 def last_activations(network: Network, images: np.ndarray) -> np.ndarray:
     """Compute the inputs of the logits: the activations of the last dense layer or, without one, all features.
 
@@ -53,7 +34,8 @@ def last_activations(network: Network, images: np.ndarray) -> np.ndarray:
     Returns:
         float32 (n, units).
     """
-    return in_batches(network, lambda batch: list(network.outputs(batch).values())[-2], images)
+    groups = dict.fromkeys(layer.group for layer in network.layers)
+    return layer_outputs(network, list(groups)[-2], images)
 
 
 def gradient(model: "keras.Model", image: np.ndarray, target: int) -> np.ndarray:

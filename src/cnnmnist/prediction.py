@@ -1,7 +1,6 @@
 """Prediction: from images to logits, and to probabilities."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ def predict_logits(network: Network, images: np.ndarray) -> NDArray[np.float32]:
     Raises:
         RunError: a logit is not finite, because the weights are too large.
     """
-    logits = in_batches(network, lambda batch: network.outputs(batch)["logits"], images)
+    logits = layer_outputs(network, "logits", images)
     if not np.isfinite(logits).all():
         raise RunError(
             "The network computes no finite numbers, because its weights are too large: train it again."
@@ -35,21 +34,26 @@ def predict_logits(network: Network, images: np.ndarray) -> NDArray[np.float32]:
     return logits
 
 
-def in_batches(
-    network: Network, compute: Callable[[np.ndarray], NDArray[np.float32]], images: np.ndarray
-) -> NDArray[np.float32]:
-    """Compute something of each image with a network, on all cores, in little memory.
+def layer_outputs(network: Network, layer: str, images: np.ndarray) -> NDArray[np.float32]:
+    """Compute the outputs of a layer, after its pooling and its activation, on all cores, in little memory.
 
     Args:
-        network: the network that computes.
-        compute: a function of a batch of images; its result has one row for each image.
+        network: as for :func:`predict_logits`.
+        layer: ``conv1``, ``conv2``, ..., ``flatten``, ``fc1``, ..., ``logits``.
         images: as for :func:`predict_logits`.
+
+    Returns:
+        float32 (n, height, width, filters), with the height and width of the layer's output, or (n, units).
+
+    Raises:
+        ValueError: the network has no such layer.
     """
+    if layer not in [each.group for each in network.layers]:
+        raise ValueError(f"the network has no layer {layer}")
     largest = max(math.prod(layer.output_shape) for layer in network.layers)
     size = min(max(VALUES_AT_ONCE // largest, 1), IMAGES_AT_ONCE)
-    return np.concatenate(
-        in_threads(compute, [images[first : first + size] for first in range(0, len(images), size)])
-    )
+    batches = [images[first : first + size] for first in range(0, len(images), size)]
+    return np.concatenate(in_threads(lambda batch: network.outputs(batch)[layer], batches))
 
 
 @np.errstate(over="ignore")  # far below the largest logit, a probability is 0

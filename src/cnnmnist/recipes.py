@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +36,21 @@ def load_recipe(name_or_file: str | Path = "tutorial", overrides: Mapping[str, A
     values = parse_yaml(_read(path), str(path))
     if not isinstance(values, dict):
         raise RecipeError(f"{path} is not a recipe: it must be a mapping of fields to values.")
-    values.setdefault("name", path.stem)
-    for field, value in (overrides or {}).items():
+    recipe = validate_recipe({"name": path.stem, **values}, str(path))
+    if not overrides:
+        return recipe
+    changed = recipe.model_dump()
+    for field, value in overrides.items():
         _check_field(field)
-        set_field(values, field, value)
-    return validate_recipe(values, str(path), overrides or ())
+        section, _, name = field.rpartition(".")
+        (changed[section] if section else changed)[name] = value
+    return validate_recipe(changed)
 
 
-def validate_recipe(values: Mapping[str, Any], where: str, overridden: Iterable[str] = ()) -> Recipe:
+def validate_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
     """Check plain values against the fields of a recipe.
 
-    In an error, ``where`` names the origin of all fields but those that are overridden.
+    ``where``, the place that the values come from, begins the message of an error.
 
     Raises:
         RecipeError: a field is unknown or not valid; the message names the first one.
@@ -55,8 +59,7 @@ def validate_recipe(values: Mapping[str, Any], where: str, overridden: Iterable[
         return Recipe.model_validate(values)
     except ValidationError as error:
         problem = _explain(error.errors()[0])
-        given = problem.startswith(tuple(f"{field}{end}" for field in overridden for end in ".:"))
-        raise RecipeError(problem if given else f"{where}: {problem}") from error
+        raise RecipeError(f"{where}: {problem}" if where else problem) from error
 
 
 def recipe_names() -> list[str]:
@@ -114,20 +117,6 @@ def get_field(values: Mapping[str, Any], field: str) -> Any:
     for part in field.split("."):
         values = values[part]
     return values
-
-
-def set_field(values: dict[str, Any], field: str, value: Any) -> None:
-    """Set a dotted field in nested mappings; mappings that are missing are made.
-
-    Raises:
-        RecipeError: a part of the name is there already and is not a mapping.
-    """
-    *sections, last = field.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"{section!r} must be a mapping of fields to values.")
-    values[last] = value
 
 
 def flatten(values: Any) -> dict[str, Any]:

@@ -22,6 +22,4 @@ def in_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> lis
         return list(threads.map(function, parts))
 
 
-@functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+_controller = functools.cache(ThreadpoolController)

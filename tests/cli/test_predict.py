@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnmnist.cli.predict import Probability
+from cnnmnist.cli import predict
 from cnnmnist.data.loading import load_dataset
 from conftest import Cli, Result, command, run_cli
 
@@ -122,5 +122,6 @@ def test_what_is_less_probable_than_asked_for_is_not_answered(tmp_path: Path, pi
 @pytest.mark.parametrize("given", ["90", "-1%", "101%", "nan", "much", "%"])
 def test_what_is_no_probability_is_refused(given: str) -> None:
     with pytest.raises(click.BadParameter, match=r"is not a probability: write 90% or 0\.9\."):
-        Probability().convert(given, None, None)
-    assert Probability().convert("90%", None, None) == Probability().convert(0.9, None, None) == 0.9
+        predict.command.make_context("predict", ["a.png", "--at-least", given])
+    for least in ("90%", " 0.9"):
+        assert predict.command.make_context("predict", ["a.png", "--at-least", least]).params["at_least"] == 0.9

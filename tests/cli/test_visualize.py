@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from build_mnist5k import write_idx
 
+from cnnmnist.cli.views import check_layer
+from cnnmnist.errors import SelectionError
+from cnnmnist.runs.store import load_run
 from conftest import Cli, Result, command, run_cli
 
 pytestmark = pytest.mark.xdist_group("trained")  # all on the worker that trains that run
@@ -38,6 +41,12 @@ def test_each_figure_is_written_and_named(
     (path,) = re.findall(r"Figure: (.*)", result.out)
     assert path.endswith(written)
     assert (folder / path).read_bytes().startswith(MAGIC[Path(path).suffix])
+
+
+@pytest.mark.parametrize("layer", ["conv9", "fc1", "conv1_pooling", "", "../conv1"])
+def test_a_layer_that_is_no_convolution_is_refused(layer: str) -> None:
+    with pytest.raises(SelectionError, match="choose one of conv1, conv2"):
+        check_layer(load_run("pretrained"), layer, 0)
 
 
 def test_json_names_the_figure(trained: tuple[Path, Result]) -> None:

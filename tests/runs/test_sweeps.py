@@ -1,12 +1,16 @@
 """Sweeps: what they plan, what their folder holds, and what the runs in it reached."""
 
+import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cnnmnist.cli.sweep import command
 from cnnmnist.config import NAME_PATTERN, Recipe
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import MissingRunError, RecipeError, RunError
@@ -14,7 +18,7 @@ from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.metadata import Rung
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.store import create_run, find_sweep, list_sweeps, load_run
-from cnnmnist.runs.sweeps import PlannedRun, Row, clearly_worse, plan_sweep, sweep_results
+from cnnmnist.runs.sweeps import PlannedRun, Row, clearly_worse, plan_sweep, read_runs, sweep_results
 from support.datasets import small_arrays, write_folder
 
 DATASET = load_dataset("mnist5k")
@@ -24,7 +28,8 @@ RATES = {"training.learning_rate": [0.001, 0.01]}
 def plan(
     folder: Path, vary: dict[str, Any] = RATES, seeds: tuple[int, ...] = (0, 3), **fixed: Any
 ) -> list[PlannedRun]:
-    return plan_sweep(folder, {"config": "tutorial", **fixed}, {"training.seed": seeds, **vary})
+    fixed = {"config": "tutorial", **fixed}
+    return plan_sweep(folder, read_runs(folder), fixed, {"training.seed": seeds, **vary})
 
 
 def finish(run: Run, accuracy: float) -> Run:
@@ -94,7 +99,6 @@ def test_a_sweep_that_would_never_end_is_refused(tmp_path: Path, vary: dict[str,
 
 def test_a_run_is_found_made_and_refused_where_its_recipe_is_another(tmp_path: Path) -> None:
     planned = plan(tmp_path / "rates")[0]
-    assert planned.read() is None
     run = planned.begin(DATASET)
     assert planned.begin(DATASET).directory == run.directory
     assert load_run("rates/0.001-seed-0", tmp_path).directory == run.directory
@@ -140,6 +144,22 @@ def test_a_folder_of_runs_is_a_sweep_whatever_else_is_in_it(tmp_path: Path) -> N
     assert [row.unfinished for row in sweep_results(tmp_path / "runs" / "rates")] == [[str(created.directory)]]
     with pytest.raises(RunError, match=r"damaged/seed-0/run\.json is damaged"):
         sweep_results(tmp_path / "runs" / "damaged")
+
+
+@pytest.mark.parametrize(
+    ("varied", "settings"),
+    [
+        ((), {}),
+        (["training.learning_rate"], {"training.learning_rate": 0.006}),
+        (["config", "model.dense"], {"config": "fast", "model.dense": [128]}),
+    ],
+)
+def test_a_field_with_a_single_value_is_a_setting_if_it_was_varied(
+    tmp_path: Path, varied: tuple[str, ...], settings: dict[str, Any]
+) -> None:
+    finished(tmp_path, "run", load_recipe("fast"))
+    (row,) = sweep_results(tmp_path, varied)
+    assert row.settings == settings
 
 
 def test_data_that_were_mixed_by_hand_are_rows_of_their_own(tmp_path: Path) -> None:
@@ -199,6 +219,25 @@ def test_settings_are_what_differs_between_runs_of_one_recipe(
         assert expected.items() <= row.items()
         assert row.keys() == found[0].keys()
         assert len(row) == len(expected) or "model.convolutions" in expected
+
+
+def test_a_sweep_of_finished_runs_reads_each_run_before_and_after_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(3):
+        overrides = {"dataset": "mnist5k", "training.seed": seed}
+        finished(tmp_path / "rates", f"seed-{seed}", load_recipe("tutorial", overrides))
+    read, reads = Run.read, Counter[Path]()
+
+    def counted(directory: Path) -> Run:
+        reads[directory] += 1
+        return read(directory)
+
+    monkeypatch.setattr(Run, "read", counted)
+    arguments = ["rates", "--seeds", "0-2", "--dataset", "mnist5k", "--runs-dir", str(tmp_path), "--json"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert json.loads(result.stdout)["rows"][0]["seeds"] == [0, 1, 2]
+    assert list(reads.values()) == [2, 2, 2]
 
 
 @pytest.mark.parametrize(

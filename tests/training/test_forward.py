@@ -5,7 +5,7 @@ import pytest
 
 from cnnmnist.model import build_model
 from cnnmnist.recipes import load_recipe
-from cnnmnist.runtime import keras, tf
+from cnnmnist.runtime import tf
 from cnnmnist.training.forward import forward, maxima_of_relu
 
 
@@ -64,4 +64,3 @@ def test_dropout_depends_on_the_row_and_not_on_the_division_of_the_batch() -> No
     whole = logits(0, 8)
     np.testing.assert_allclose(np.concatenate([logits(0, 3), logits(3, 8)]), whole, atol=1e-6)
     assert np.abs(logits(0, 8, iteration=4) - whole).max() > 1e-4
-    assert isinstance(model, keras.Model)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnmnist.data.loading import load_dataset
 from cnnmnist.errors import WriteError
-from cnnmnist.interpretation import layer_outputs
+from cnnmnist.prediction import layer_outputs
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import Snapshot, save_snapshot

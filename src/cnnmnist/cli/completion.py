@@ -27,7 +27,7 @@ def _runs_dir(ctx: click.Context) -> Path:
 
 def _runs(ctx: click.Context) -> Iterable[str]:
     store = importlib.import_module("cnnmnist.runs.store")
-    names = sorted((path.parent.name for path in _runs_dir(ctx).glob("[!.]*/run.json")), reverse=True)
+    names = sorted((run.name for run in store.run_directories(_runs_dir(ctx))), reverse=True)
     return ["latest", *names, *store.SHIPPED]
 
 

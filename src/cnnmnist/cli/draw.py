@@ -12,7 +12,7 @@ import click
 import cnnmnist
 from cnnmnist.cli.command import Command
 from cnnmnist.cli.completion import RUN
-from cnnmnist.cli.options import CommonOptions, data_options, json_option, options, output_option, runs_dir_option
+from cnnmnist.cli.options import CommonOptions, common_options, options, output_option
 from cnnmnist.cli.terminal import Terminal, choose_run
 from cnnmnist.data.registry import DATASETS
 from cnnmnist.errors import DataError
@@ -22,9 +22,7 @@ page_options = options(
     click.argument("run_name", required=False, type=RUN, metavar="[RUN]"),
     output_option("File to write.  [default: in the run's directory]"),
     click.option("--open/--no-open", default=True, help="Open the page in a browser."),
-    data_options,
-    runs_dir_option,
-    json_option,
+    common_options,
 )
 
 

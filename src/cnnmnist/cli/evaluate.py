@@ -11,10 +11,8 @@ from cnnmnist.cli.command import Command
 from cnnmnist.cli.options import (
     DIRECTORY,
     CommonOptions,
-    data_options,
-    json_option,
+    common_options,
     run_argument,
-    runs_dir_option,
     skip_damaged_option,
     split_option,
 )
@@ -66,10 +64,8 @@ class EvaluateOptions(CommonOptions):
 @click.option(
     "--figures", type=DIRECTORY, metavar="DIR", help="Folder for figures.  [default: the run's figures/]"
 )
-@data_options
 @skip_damaged_option
-@runs_dir_option
-@json_option
+@common_options
 def command(**given: Any) -> None:
     """Measure the trained network of RUN: accuracy, confusion matrix, and scores of each class.
 

@@ -8,14 +8,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command, require_extra
-from cnnmnist.cli.options import (
-    CommonOptions,
-    data_options,
-    json_option,
-    output_option,
-    run_argument,
-    runs_dir_option,
-)
+from cnnmnist.cli.options import CommonOptions, common_options, output_option, run_argument
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import RunError
 
@@ -43,9 +36,7 @@ class ExportOptions(CommonOptions):
 )
 @click.option("--int8", is_flag=True, help="TFLite in 8-bit integers; training images give their ranges.")
 @output_option("File or folder to write.  [default: the run's name, in this folder]", "PATH", folder_allowed=True)
-@data_options
-@runs_dir_option
-@json_option
+@common_options
 def command(**given: Any) -> None:
     """Write the trained network of RUN for other programs, with its softmax. The default RUN is the latest.
 

@@ -56,7 +56,7 @@ def field_docstrings() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class CommonOptions:
-    """What most commands are told about runs and data."""
+    """The values of :data:`common_options`: what most commands are told about runs and data."""
 
     dataset: str | None
     data_dir: Path | None
@@ -106,6 +106,7 @@ data_options = options(
     ),
     data_dir_option,
 )
+common_options = options(data_options, runs_dir_option, json_option)
 
 
 def output_option(help: str, metavar: str = "FILE", *, folder_allowed: bool = False) -> Callable[[Any], Any]:

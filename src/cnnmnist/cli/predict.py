@@ -26,32 +26,13 @@ SMALL = 72  # characters of the longer side of a picture in the terminal
 BAR = 30  # characters for a probability of 1
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """What was asked of ``cnnmnist predict``."""
-
-    images: tuple[Path, ...]
-    run_name: str | None
-    top: int
-    at_least: float
-    show: bool
-    runs_dir: Path
-    as_json: bool
-
-
-class Probability(click.ParamType[float]):
-    """A probability as a fraction of 1 or in percent."""
-
-    name = "probability"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the fraction of 1."""
-        text = str(value).strip()
-        with contextlib.suppress(ValueError):
-            fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-            if 0 <= fraction <= 1:
-                return fraction
-        self.fail(f"{text!r} is not a probability: write 90% or 0.9.", param, ctx)
+def _probability(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    text = value.strip()
+    with contextlib.suppress(ValueError):
+        fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        if 0 <= fraction <= 1:
+            return fraction
+    raise click.BadParameter(f"{text!r} is not a probability: write 90% or 0.9.")
 
 
 @click.command(cls=Command)
@@ -66,7 +47,7 @@ class Probability(click.ParamType[float]):
 )
 @click.option(
     "--at-least",
-    type=Probability(),
+    callback=_probability,
     default="0",
     show_default="always answer",
     metavar="P",
@@ -80,7 +61,15 @@ class Probability(click.ParamType[float]):
 )
 @runs_dir_option
 @json_option
-def command(**given: Any) -> None:
+def command(
+    images: tuple[Path, ...],
+    run_name: str | None,
+    top: int,
+    at_least: float,
+    show: bool,
+    runs_dir: Path,
+    as_json: bool,
+) -> None:
     """Read the digits in pictures: PNG, JPEG, BMP, TIFF, WebP, GIF or PNM files, or - for standard input.
 
     A question mark behind an answer means that the answer may well be wrong.
@@ -91,14 +80,9 @@ def command(**given: Any) -> None:
     cnnmnist predict --at-least 90% seven.png
     cnnmnist predict --run 20260723-120000-tutorial --json - < seven.png
     """
-    predict(PredictOptions(**given))
-
-
-def predict(options: PredictOptions) -> None:
-    """Read every picture that can be read, and exit with status 1 if one cannot."""
-    terminal = Terminal(options.as_json)
-    run = choose_run(options.run_name, options.runs_dir, terminal)
-    pictures = list(_read_files(options.images))
+    terminal = Terminal(as_json)
+    run = choose_run(run_name, runs_dir, terminal)
+    pictures = list(_read_files(images))
     documents: list[dict[str, Any]] = []
     if pictures:
         network = run.load_network()
@@ -113,12 +97,13 @@ def predict(options: PredictOptions) -> None:
             except PictureError as error:
                 show_error(error)
                 continue
-            documents.append(_document(path, picture, lines, dataset.class_names, options.at_least))
-            _print(documents[-1], lines, dataset.class_names, options, terminal)
-            if options.show:
-                _show(picture, lines, dataset.class_names, terminal)
+            reading = _Reading(path, picture, lines, dataset.class_names, at_least)
+            documents.append(reading.document())
+            _print(reading, top, terminal)
+            if show:
+                _show(reading, terminal)
     terminal.result(documents)
-    if len(documents) < len(options.images):
+    if len(documents) < len(images):
         raise SystemExit(1)
 
 
@@ -133,82 +118,86 @@ def _read_files(paths: tuple[Path, ...]) -> "Iterator[tuple[Path, Picture]]":
             show_error(error)
 
 
-def _document(
-    path: Path, picture: "Picture", lines: "list[list[Digit]]", names: tuple[str, ...], at_least: float
-) -> dict[str, Any]:
-    digits = [
-        {
-            "label": digit.label,
-            "name": names[digit.label],
-            "probability": float(digit.probabilities.max()),
-            "probabilities": digit.probabilities.tolist(),
-            "doubtful": digit.doubtful,
-            "answered": _is_answered(digit, at_least),
-            "box": [round(part * side) for part, side in zip(digit.box, picture.size * 2, strict=True)],
-        }
-        for line in lines
-        for digit in line
-    ]
-    return {"file": str(path), "text": "\n".join(_texts(lines, names, at_least)), "digits": digits}
+@dataclass(frozen=True)
+class _Reading:
+    """The digits in a picture as the network read them."""
+
+    path: Path
+    picture: "Picture"
+    lines: "list[list[Digit]]"
+    names: tuple[str, ...]
+    """Of the classes."""
+    at_least: float
+    """Probability below which nothing is answered."""
+
+    @property
+    def digits(self) -> "list[Digit]":
+        return [digit for line in self.lines for digit in line]
+
+    def document(self) -> dict[str, Any]:
+        digits = [
+            {
+                "label": digit.label,
+                "name": self.names[digit.label],
+                "probability": float(digit.probabilities.max()),
+                "probabilities": digit.probabilities.tolist(),
+                "doubtful": digit.doubtful,
+                "answered": self.answers(digit),
+                "box": [round(part * side) for part, side in zip(digit.box, self.picture.size * 2, strict=True)],
+            }
+            for digit in self.digits
+        ]
+        return {"file": str(self.path), "text": "\n".join(self.texts()), "digits": digits}
+
+    def answers(self, digit: "Digit") -> bool:
+        """Whether the digit is probable enough for an answer."""
+        return float(digit.probabilities.max()) >= self.at_least
+
+    def texts(self, mark: str = "") -> list[str]:
+        """The answers of each line; spaces separate names, unless each has a single character."""
+        separator = "" if all(len(name) == 1 for name in self.names) else " "
+
+        def text(digit: "Digit") -> str:
+            return self.names[digit.label] + mark * digit.doubtful if self.answers(digit) else DOUBT
+
+        return [separator.join(map(text, line)) for line in self.lines]
 
 
-def _is_answered(digit: "Digit", at_least: float) -> bool:
-    return float(digit.probabilities.max()) >= at_least
-
-
-def _texts(lines: "list[list[Digit]]", names: tuple[str, ...], at_least: float, mark: str = "") -> list[str]:
-    """The answers of each line; spaces separate names, unless each has a single character."""
-    separator = "" if all(len(name) == 1 for name in names) else " "
-
-    def text(digit: "Digit") -> str:
-        return names[digit.label] + mark * digit.doubtful if _is_answered(digit, at_least) else DOUBT
-
-    return [separator.join(map(text, line)) for line in lines]
-
-
-def _print(
-    document: dict[str, Any],
-    lines: "list[list[Digit]]",
-    names: tuple[str, ...],
-    options: PredictOptions,
-    terminal: Terminal,
-) -> None:
-    number = len(document["digits"])
-    first, *others = _texts(lines, names, options.at_least, DOUBT)
-    start = f"{document['file']}: "
-    if number > 1:
+def _print(reading: _Reading, top: int, terminal: Terminal) -> None:
+    several = len(reading.digits) > 1
+    first, *others = reading.texts(DOUBT)
+    start = f"{reading.path}: "
+    if several:
         for text in (start + first, *(" " * len(start) + other for other in others)):
             terminal.out.print(text, style="bold")
-    for digit in (digit for line in lines for digit in line):
+    for digit in reading.digits:
         row = digit.probabilities
-        best = (-row).argsort(kind="stable")[: options.top]
         answers = (
-            f"{names[label]}{DOUBT * (digit.doubtful and int(label) == digit.label)} ({row[label]:.1%})"
-            for label in best
+            f"{reading.names[label]}{DOUBT * (digit.doubtful and int(label) == digit.label)} ({row[label]:.1%})"
+            for label in (-row).argsort(kind="stable")[:top]
         )
-        refused = "" if _is_answered(digit, options.at_least) else f"{DOUBT} less than {options.at_least:.4g}: "
-        terminal.out.print(
-            ("  " if number > 1 else start) + refused + ", ".join(answers), style="" if number > 1 else "bold"
-        )
+        refused = "" if reading.answers(digit) else f"{DOUBT} less than {reading.at_least:.4g}: "
+        text = ("  " if several else start) + refused + ", ".join(answers)
+        terminal.out.print(text, style="" if several else "bold")
 
 
-def _show(picture: "Picture", lines: "list[list[Digit]]", names: tuple[str, ...], terminal: Terminal) -> None:
+def _show(reading: _Reading, terminal: Terminal) -> None:
     """A small picture with a box around each digit, then each image as the network gets it."""
     import cv2
 
     from cnnmnist.cli.preview import preview
     from cnnmnist.data.ink import shrink
 
-    small = shrink(picture.pixels.mean(axis=2), SMALL)
-    for digit in (digit for line in lines for digit in line):
+    small = shrink(reading.picture.pixels.mean(axis=2), SMALL)
+    for digit in reading.digits:
         left, top, right, bottom = (
             round(part * (side - 1)) for part, side in zip(digit.box, small.shape[::-1] * 2, strict=True)
         )
         cv2.rectangle(small, (left, top), (right, bottom), 1.0 - float(small.mean() > 0.5))
     grid = cnnmnist.ImageGrid((small,), ("",), ((0, 1),), "gray", columns=1)
     terminal.out.print(preview(grid, SMALL, terminal.draws_in_color), soft_wrap=False)
-    for digit in (digit for line in lines for digit in line):
-        _show_digit(digit, names, terminal)
+    for digit in reading.digits:
+        _show_digit(digit, reading.names, terminal)
 
 
 def _show_digit(digit: "Digit", names: tuple[str, ...], terminal: Terminal) -> None:

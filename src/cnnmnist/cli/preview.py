@@ -50,7 +50,10 @@ def _block(grid: ImageGrid, width: int, color: bool) -> list[Line]:
 
 def _draw(grid: ImageGrid, width: int, color: bool) -> list[Line]:
     """The lines of all images with their titles above them, and an empty line after each row of images."""
-    images = [_resize(image, width, grid.columns) for image in _normalized(grid)]
+    images = [
+        _resize(np.asarray(Normalize(*ends, clip=True)(image), np.float64), width, grid.columns)
+        for image, ends in zip(grid.images, grid.value_ranges, strict=True)
+    ]
     cell = images[0].shape[1]
     fits = all(cell_len(title) <= cell for title in grid.titles)
     titles = [title_lines(title, fits) for title in grid.titles]
@@ -77,14 +80,6 @@ def _beside(left: list[Line], right: list[Line], width: int) -> list[Line]:
     nothing: Line = []
     pairs = zip_longest(left, right, fillvalue=nothing)
     return [Segment.adjust_line_length(one, indent) + other for one, other in pairs]
-
-
-def _normalized(grid: ImageGrid) -> list[Array]:
-    """The images with the ends of their ranges at 0 and 1, as matplotlib maps them to colours."""
-    return [
-        np.asarray(Normalize(low, high, clip=True)(image), np.float64)
-        for image, (low, high) in zip(grid.images, grid.value_ranges, strict=True)
-    ]
 
 
 def _resize(image: Array, width: int, columns: int) -> Array:

@@ -63,9 +63,12 @@ def command(sweep: str | None, sort: str, runs_dir: Path, as_json: bool) -> None
     terminal.result(entries)
 
 
+def _blank_entry(directory: Path) -> dict[str, Any]:
+    return dict.fromkeys(("run", *KEYS, "reason")) | {"run": str(directory), "name": directory.name}
+
+
 def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
-    entry: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason"))
-    entry |= {"run": str(run.directory), "name": run.directory.name}
+    entry = _blank_entry(run.directory)
     if not isinstance(run, cnnmnist.Run):
         return entry | {"status": "damaged", "reason": run.reason, "started": run.started or None}
     metadata = run.metadata
@@ -81,10 +84,7 @@ def _entry(run: "cnnmnist.Run | DamagedRun") -> dict[str, Any]:
 
 
 def _sweep_entry(directory: Path, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    total: dict[str, Any] = dict.fromkeys(("run", *KEYS, "reason")) | {
-        "run": str(directory),
-        "name": directory.name,
-    }
+    total = _blank_entry(directory)
     joins: dict[str, Any] = dict.fromkeys(("recipe", "dataset"), lambda names: " ".join(sorted({*names})))
     for key, join in (joins | {"started": max, "iterations": sum, "accuracy": max, "seconds": sum}).items():
         if values := [entry[key] for entry in entries if entry[key] is not None]:

@@ -10,12 +10,6 @@ import cnnmnist
 from cnnmnist.cli.command import printable
 from cnnmnist.cli.terminal import Terminal
 
-
-def resume_hint(run: "cnnmnist.Run") -> str:
-    """The command that continues an interrupted run."""
-    return f"Continue with: {run.resume_command}"
-
-
 # A closed terminal sends SIGHUP, on Windows SIGBREAK, which Ctrl-Break and the end of a session also send.
 NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
@@ -56,5 +50,6 @@ class Signals:
         self.run.save_status("interrupted")
         show_cursor = "\x1b[?25h\n" if self.terminal.err.is_terminal else ""
         with contextlib.suppress(OSError):  # the terminal may be closed
-            os.write(2, f"{show_cursor}Stopped at once. {printable(resume_hint(self.run))}\n".encode())
+            command = printable(self.run.resume_command)
+            os.write(2, f"{show_cursor}Stopped at once. Continue with: {command}\n".encode())
         os._exit(128 + number)

@@ -136,10 +136,8 @@ def _run(options: SummaryOptions) -> _Subject | None:
         raise click.UsageError(
             f"--dataset and --data-dir go with a recipe: the run {run.name} is for the data of its training."
         )
-    dataset = run.metadata.dataset
-    height, width = dataset.image_shape
-    network = run.metadata.recipe.model, (height, width), len(dataset.class_names)
-    return _Subject("run", run.name, str(run.directory), network, tuple(dataset.class_names) == DIGITS)
+    reads_digits = run.metadata.dataset.class_names == DIGITS
+    return _Subject("run", run.name, str(run.directory), run.network_description, reads_digits)
 
 
 def _recipe(options: SummaryOptions) -> _Subject:

@@ -76,19 +76,21 @@ def command(name: str, seeds: list[int], vary: tuple[str, ...], csv_file: Path |
     check_new_name(options.runs_dir, name)
     folder = options.runs_dir / name
     fixed = options.overrides | ({"config": options.config} if options.config else {})
-    varied = {"training.seed": seeds, **_varied(vary, fixed)}
-    planned = plan_sweep(folder, {"config": "tutorial", **fixed}, varied)
+    varied = _varied(vary, fixed)
+    runs = read_runs(folder)
+    planned = plan_sweep(folder, runs, {"config": "tutorial", **fixed}, {"training.seed": seeds, **varied})
     dataset = load_training_data(planned[0].recipe, options, terminal)
-    for run in read_runs(folder):
+    for run in runs:
         run.check_same(dataset)
+    finished = {run.directory for run in runs if run.metadata.status == "finished"}
     try:
-        failures = _train(planned, dataset, terminal)
+        failures = _train(planned, finished, dataset, terminal)
     except KeyboardInterrupt:
         terminal.err.print(
             f"Interrupted. Continue with the same command: cnnmnist {' '.join(map(shell_quoted, sys.argv[1:]))}"
         )
         sys.exit(130)
-    rows = sweep_results(folder)
+    rows = sweep_results(folder, varied)
     _show(rows, folder, terminal)
     if csv_file:
         lines = (
@@ -124,13 +126,16 @@ def _varied(vary: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, list[Any]
     return varied
 
 
-def _train(planned: "list[PlannedRun]", dataset: "cnnmnist.Dataset", terminal: Terminal) -> list[TrainingError]:
-    """Train what is left, and return the errors of the runs that failed.
+def _train(
+    planned: "list[PlannedRun]", finished: set[Path], dataset: "cnnmnist.Dataset", terminal: Terminal
+) -> list[TrainingError]:
+    """Train what is not finished, and return the errors of the runs that failed.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the run is saved.
     """
-    if all(run and run.metadata.status == "finished" for run in (each.read() for each in planned)):
+    left = [(number, each) for number, each in enumerate(planned, 1) if each.directory not in finished]
+    if not left:
         return []
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     with terminal.waiting("Starting TensorFlow"):
@@ -139,7 +144,7 @@ def _train(planned: "list[PlannedRun]", dataset: "cnnmnist.Dataset", terminal: T
     failures: dict[Path, TrainingError] = {}
     with Live(console=terminal.err, transient=True) if terminal.shows_progress else nullcontext() as live:
         # The second time, for the runs that other processes have left unfinished.
-        for number, each in 2 * [*enumerate(planned, 1)]:
+        for number, each in 2 * left:
             run = each.begin(dataset)
             if run.metadata.status == "finished" or each.directory in failures:
                 continue

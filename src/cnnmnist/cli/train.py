@@ -14,7 +14,7 @@ from cnnmnist.cli.command import Command, require_extra
 from cnnmnist.cli.find_learning_rate import find_rate
 from cnnmnist.cli.progress import download_bar, progress_bar, progress_lines, show_ladder
 from cnnmnist.cli.resume import resume_run
-from cnnmnist.cli.signals import Signals, resume_hint
+from cnnmnist.cli.signals import Signals
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.cli.train_options import TrainOptions, train_options
 from cnnmnist.errors import ClusterError, CnnMnistError, shell_quoted
@@ -36,11 +36,7 @@ def command(**given: Any) -> None:
     cnnmnist train --record
     cnnmnist train --resume latest --iterations 20000
     """
-    train(TrainOptions.parse(**given))
-
-
-def train(options: TrainOptions) -> None:
-    """Train a new run or continue one, and print what it reached."""
+    options = TrainOptions.parse(**given)
     if options.tensorboard:
         require_extra("tensorboard", "--tensorboard", "tensorboard")
     terminal = Terminal(options.as_json)
@@ -68,7 +64,9 @@ def train(options: TrainOptions) -> None:
                 shutil.rmtree(run.directory, ignore_errors=True)
     if stopped_by:
         with contextlib.suppress(OSError):  # the terminal may be closed
-            terminal.err.print(f"Interrupted after {metadata.iteration:,} iterations. {resume_hint(run)}")
+            terminal.err.print(
+                f"Interrupted after {metadata.iteration:,} iterations. Continue with: {run.resume_command}"
+            )
         os._exit(128 + stopped_by)  # TensorFlow would take another second to be torn down
     show_ladder(metadata.ladder, terminal)
     terminal.out.print(f"Time usage: {timedelta(seconds=round(metadata.seconds))}")

@@ -10,6 +10,7 @@ import cnnmnist
 from cnnmnist.cli.terminal import Terminal
 from cnnmnist.errors import SelectionError
 from cnnmnist.interpretation import LARGEST_EMBEDDING, occluding_side
+from cnnmnist.layers import list_layers
 from cnnmnist.prediction import predict_logits
 from cnnmnist.visualization.grids import MAX_IMAGES
 
@@ -124,9 +125,12 @@ def check_layer(run: "cnnmnist.Run", layer: str, channel: int) -> None:
     Raises:
         SelectionError: it does not exist; the message has the possible ones.
     """
-    channels = run.metadata.recipe.model.input_channels(layer)
-    if not 0 <= channel < channels:
-        valid = f"choose from 0 to {channels - 1}" if channels > 1 else "the only one is 0"
+    channels = _input_channels(run)
+    if layer not in channels:
+        choice = f"choose one of {', '.join(channels)}" if channels else "the network has no convolutional layers"
+        raise SelectionError(f"There is no layer {layer!r}: {choice}.")
+    if not 0 <= channel < channels[layer]:
+        valid = f"choose from 0 to {channels[layer] - 1}" if channels[layer] > 1 else "the only one is 0"
         raise SelectionError(f"There is no input channel {channel} in {layer}: {valid}.")
 
 
@@ -143,7 +147,12 @@ def check_image(dataset: "cnnmnist.Dataset", split: str, number: int) -> None:
 
 def _of_channel(run: "cnnmnist.Run", layer: str, channel: int, words: str) -> str:
     """Words that name the input channel, if there are several."""
-    return words.format(channel) if run.metadata.recipe.model.input_channels(layer) > 1 else ""
+    return words.format(channel) if _input_channels(run)[layer] > 1 else ""
+
+
+def _input_channels(run: "cnnmnist.Run") -> dict[str, int]:
+    layers = list_layers(*run.network_description)
+    return {each.name: each.kernel_shape[2] for each in layers if each.kind == "Conv2D"}
 
 
 def _of_grid(grid: "cnnmnist.ImageGrid", name: str) -> View:

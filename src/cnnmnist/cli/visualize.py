@@ -9,15 +9,7 @@ import click
 
 import cnnmnist
 from cnnmnist.cli.command import Command
-from cnnmnist.cli.options import (
-    CommonOptions,
-    data_options,
-    json_option,
-    output_option,
-    run_argument,
-    runs_dir_option,
-    split_option,
-)
+from cnnmnist.cli.options import CommonOptions, common_options, output_option, run_argument, split_option
 from cnnmnist.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -84,9 +76,7 @@ def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 @split_option
 @output_option("A .png, .svg or .pdf file; for --movie, .gif.  [default: in the run's figures/]")
 @click.option("--show", is_flag=True, help="Open the figure in a window, too.")
-@data_options
-@runs_dir_option
-@json_option
+@common_options
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Draw the filters and the layer outputs of the trained network of RUN, or images of the data.

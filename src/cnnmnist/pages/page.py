@@ -16,7 +16,7 @@ from PIL import Image
 from cnnmnist.data.loading import Dataset
 from cnnmnist.data.pictures import DARK
 from cnnmnist.network import Network
-from cnnmnist.prediction import in_batches, predict_logits, probabilities
+from cnnmnist.prediction import layer_outputs, predict_logits, probabilities
 from cnnmnist.runs.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -55,7 +55,7 @@ def content(run: Run, network: Network, tests: Dataset | None) -> dict[str, Any]
             name: (kernel.astype(np.float16), bias.astype(np.float16))
             for name, (kernel, bias) in network.weights.items()
         }
-        rounded = in_batches(halved, lambda batch: halved.outputs(batch)["logits"], images)
+        rounded = layer_outputs(halved, "logits", images)
         logits = predict_logits(network, images), rounded
         rows = [probabilities(each, network.temperature) for each in logits]
         change = float(np.abs(rows[0] - rows[1]).max())

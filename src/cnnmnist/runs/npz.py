@@ -1,6 +1,5 @@
 """NumPy archives (.npz) with iterations as names: written whole or not at all, and read as a stranger's data."""
 
-import contextlib
 import zipfile
 from pathlib import Path
 
@@ -20,9 +19,7 @@ def save_numbered(folder: Path, arrays: Arrays) -> Path:
         WriteError: the file cannot be written; an older file of that name is unchanged.
     """
     path = numbered(folder, int(arrays["iteration"]))
-    with contextlib.suppress(OSError):  # the next line says why
-        folder.mkdir(exist_ok=True)
-    with replacing(path) as temporary:
+    with replacing(path, make_folder=True) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub confuses them with allow_pickle
     return path
 

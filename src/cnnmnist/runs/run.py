@@ -51,6 +51,12 @@ class Run:
         """The command that continues the run, for a shell."""
         return f"cnnmnist train --resume {shell_quoted(self.directory)}"
 
+    @property
+    def network_description(self) -> tuple[ModelConfig, tuple[int, int], int]:
+        """Configuration of the network, height and width of its images, and number of classes."""
+        dataset = self.metadata.dataset
+        return self.metadata.recipe.model, dataset.image_shape, len(dataset.class_names)
+
     @classmethod
     def read(cls, directory: Path) -> "Run":
         """Read the metadata of a run directory.
@@ -229,7 +235,7 @@ class Run:
                 f"The run {self.name} has no trained network yet (status: {self.metadata.status}): "
                 f"continue it with `{self.resume_command}`."
             )
-        description = self._network_description()
+        description = self.network_description
         weights = read_weights(list_layers(*description), self.model_file)
         return Network(*description, weights, self.metadata.temperature)
 
@@ -244,11 +250,6 @@ class Run:
         # TensorFlow takes seconds to import, and the other methods do not need it.
         from cnnmnist.model import build_model
 
-        model = build_model(*self._network_description())
+        model = build_model(*self.network_description)
         model.set_weights([array for pair in weights.values() for array in pair])
         return model
-
-    def _network_description(self) -> tuple[ModelConfig, tuple[int, int], int]:
-        """Configuration, height and width of the images, and number of classes."""
-        dataset = self.metadata.dataset
-        return self.metadata.recipe.model, dataset.image_shape, len(dataset.class_names)

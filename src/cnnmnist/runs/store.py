@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,11 +129,8 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
 
     A damaged run is as old as its file ``run.json``.
     """
-    directories: list[Path] = []
-    with contextlib.suppress(OSError):
-        directories = [path for path in runs_dir.iterdir() if is_run(path)]
     runs: list[Run | DamagedRun] = []
-    for directory in directories:
+    for directory in run_directories(runs_dir):
         try:
             runs.append(Run.read(directory))
         except RunError as error:
@@ -146,6 +144,12 @@ def list_runs(runs_dir: Path) -> list[Run | DamagedRun]:
     )
 
 
+def run_directories(folder: Path) -> Iterator[Path]:
+    """The run directories in a folder, in no order; none if it does not exist."""
+    with contextlib.suppress(OSError, ValueError):  # such as a name that is too long, or has a NUL
+        yield from filter(is_run, folder.iterdir())
+
+
 def is_run(directory: Path) -> bool:
     """Whether a folder is a run directory, and none that a killed process left before it was whole."""
     # Path.is_file raises for a name that is too long.
@@ -154,9 +158,7 @@ def is_run(directory: Path) -> bool:
 
 def is_sweep(directory: Path) -> bool:
     """Whether a folder is that of a sweep: it holds runs, and is no run itself."""
-    with contextlib.suppress(OSError, ValueError):
-        return not is_run(directory) and any(map(is_run, directory.iterdir()))
-    return False
+    return not is_run(directory) and any(run_directories(directory))
 
 
 def find_sweep(name: str, runs_dir: Path) -> Path | None:

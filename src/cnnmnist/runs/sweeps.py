@@ -16,7 +16,7 @@ from cnnmnist.errors import RecipeError, RunError
 from cnnmnist.recipes import load_recipe
 from cnnmnist.runs.diff import differing, recipe_and_data
 from cnnmnist.runs.run import Run
-from cnnmnist.runs.store import create_run, is_run
+from cnnmnist.runs.store import create_run, is_run, run_directories
 from cnnmnist.statistics import LEVEL, holm, permutation_p_value
 
 if TYPE_CHECKING:
@@ -34,32 +34,33 @@ class PlannedRun:
     recipe: Recipe
     directory: Path
 
-    def read(self) -> Run | None:
-        """The run, as far as it is trained; None where nobody has begun it.
+    def begin(self, dataset: "Dataset") -> Run:
+        """The run, as far as it is trained; where nobody has begun it, it is made.
 
         Raises:
             RunError: its metadata are damaged, or it was trained with another recipe.
+            WriteError: the run directory cannot be written.
         """
-        run = Run.read(self.directory) if is_run(self.directory) else None
-        if run and run.metadata.recipe != self.recipe:
+        if not is_run(self.directory):
+            try:
+                return create_run(self.directory.parent, self.directory.name, self.recipe, dataset)
+            except RunError:
+                if not is_run(self.directory):
+                    raise  # otherwise another process was faster
+        run = Run.read(self.directory)
+        self.check(run)
+        return run
+
+    def check(self, run: Run) -> None:
+        """Refuse a run in the planned directory that was trained with another recipe.
+
+        Raises:
+            RunError: it was.
+        """
+        if run.metadata.recipe != self.recipe:
             raise RunError(
                 f"{self.directory} has another recipe than its sweep asks for: remove it, or choose another name."
             )
-        return run
-
-    def begin(self, dataset: "Dataset") -> Run:
-        """The run, which is made where it does not exist.
-
-        Raises:
-            RunError: as :meth:`read` does.
-            WriteError: the run directory cannot be written.
-        """
-        try:
-            return self.read() or create_run(self.directory.parent, self.directory.name, self.recipe, dataset)
-        except RunError:
-            if run := self.read():  # another process was faster
-                return run
-            raise
 
 
 @dataclass
@@ -84,35 +85,40 @@ class Row:
     """Median of the times of the trainings."""
 
 
-def plan_sweep(folder: Path, fixed: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> list[PlannedRun]:
+def plan_sweep(
+    folder: Path, runs: Sequence[Run], fixed: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]
+) -> list[PlannedRun]:
     """Plan a run for every combination of values; the last field varies fastest.
 
     A training that the folder has already keeps its name there.
 
     Args:
         folder: of the sweep.
+        runs: those that are in the folder.
         fixed: a recipe's name or file as ``config``, and values of its fields by dotted name.
         vary: the values of the fields in which the runs differ: ``training.seed``, others, and ``config``.
 
     Raises:
-        RunError: a run in the folder is damaged, or has a planned name and another recipe.
+        RunError: a run in the folder has a planned name and another recipe.
         RecipeError: a field is unknown or not valid; or the runs are too many, need different data sets, or would
             have the same name.
     """
     size = math.prod(map(len, vary.values()))
     if size > MAX_RUNS:
         raise RecipeError(f"A sweep has at most {MAX_RUNS:,} runs, not {size:,}: vary less.")
-    there = {run.metadata.recipe.model_dump_json(): run.directory for run in read_runs(folder)}
+    there = {run.directory: run for run in runs}
+    trained = {run.metadata.recipe.model_dump_json(): run.directory for run in runs}
     planned: dict[Path, PlannedRun] = {}
     for values in itertools.product(*vary.values()):
         settings = dict(zip(vary, values, strict=True))
         fields = {**fixed, **settings}
         recipe = load_recipe(str(fields.pop("config")), fields)
-        directory = there.get(recipe.model_dump_json(), folder / _run_name(settings))
+        directory = trained.get(recipe.model_dump_json(), folder / _run_name(settings))
         run = planned.setdefault(directory, PlannedRun(settings, recipe, directory))
         if run.recipe != recipe:
             raise RecipeError(f"Two recipes would train the same run {directory}: rename the file of one.")
-        run.read()
+        if directory in there:
+            run.check(there[directory])
     if len({run.recipe.dataset for run in planned.values()}) > 1:
         raise RecipeError("The recipes of a sweep need the same data set: choose it with --dataset.")
     return list(planned.values())
@@ -124,11 +130,15 @@ def read_runs(folder: Path) -> list[Run]:
     Raises:
         RunError: a run is damaged.
     """
-    return [Run.read(path.parent) for path in sorted(folder.glob("*/run.json")) if is_run(path.parent)]
+    return [Run.read(directory) for directory in sorted(run_directories(folder))]
 
 
-def sweep_results(folder: Path) -> list[Row]:
+def sweep_results(folder: Path, varied: Iterable[str] = ()) -> list[Row]:
     """Compare the runs in the folder of a sweep; the best mean comes first, rows without a finished run last.
+
+    Args:
+        folder: of the sweep.
+        varied: fields that the settings of all rows have, even where all values are the same.
 
     Raises:
         RunError: a run is damaged.
@@ -149,7 +159,7 @@ def sweep_results(folder: Path) -> list[Row]:
         else:
             row.unfinished.append(str(run.directory))
     rows = list(table.values())
-    for row, settings in zip(rows, _varied([row.settings for row in rows]), strict=True):
+    for row, settings in zip(rows, _settings([row.settings for row in rows], varied), strict=True):
         row.settings = settings
         if row.runs:
             row.mean, row.minimum, row.maximum = (f(row.accuracies) for f in (statistics.mean, min, max))
@@ -168,15 +178,13 @@ def clearly_worse(rows: Iterable[Row]) -> list[Row]:
     return [row for (row, _), p_value in zip(tested, corrected, strict=True) if p_value <= LEVEL]
 
 
-def _varied(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _settings(rows: Sequence[dict[str, Any]], varied: Iterable[str]) -> list[dict[str, Any]]:
     """The fields in which rows of one recipe differ, and recipes' names as ``config`` if there are several."""
-    varied = {"name"}
+    shown = {"name" if field == "config" else field for field in varied} | (differing(rows).keys() & {"name"})
     for name in {row["name"] for row in rows}:
-        varied |= differing([row for row in rows if row["name"] == name]).keys()
-    columns = {
-        "config" if name == "name" else name: each for name, each in differing(rows).items() if name in varied
-    }
-    return [{name: values[number] for name, values in columns.items()} for number in range(len(rows))]
+        shown |= differing([row for row in rows if row["name"] == name]).keys()
+    fields = [field for field in dict.fromkeys(itertools.chain(*rows)) if field in shown]
+    return [{"config" if field == "name" else field: row.get(field) for field in fields} for row in rows]
 
 
 def _is_finished(run: Run) -> bool:

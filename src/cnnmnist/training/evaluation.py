@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnmnist.data.loading import Split
+from cnnmnist.network import scale
 from cnnmnist.processor import CORES
 from cnnmnist.runtime import keras, tf
 from cnnmnist.threads import in_threads
@@ -16,11 +17,6 @@ from cnnmnist.threads import in_threads
 # about half a gigabyte of them.
 BATCH_SIZE, VALUES_AT_ONCE = 256, 2**26 // CORES
 UNINTERRUPTED = 1_024  # images between two chances to interrupt an evaluation
-
-
-def scale(images: np.ndarray | tf.Tensor) -> tf.Tensor:
-    """Scale images, uint8 (n, height, width), to the network's input, float32 (n, height, width, 1) in [0, 1]."""
-    return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
 
 
 def training_logits(model: keras.Model, images: np.ndarray | tf.Tensor) -> np.ndarray:

@@ -22,7 +22,7 @@ from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import has_snapshot, save_snapshot, take_snapshot, truncate_snapshots
 from cnnmnist.runs.store import create_run
 from cnnmnist.training.evaluation import interruptible_logits
-from cnnmnist.training.step import Progress, Trainer
+from cnnmnist.training.step import ADVICE, Progress, Trainer
 
 CHECKPOINT_EVERY = 1_000
 ONE_DEVICE = Distribution()
@@ -169,14 +169,9 @@ def follower_events(
         trainer = Trainer(recipe, dataset, distribution.strategy)
         if state := distribution.broadcast_arrays(None):
             trainer.restore(state)
-        yield from trainer.iterate(_rungs(recipe).union(recipe.training.record_at), checkpoint_every)
+        stops = [*recipe.training.evaluate_at, *recipe.training.record_at]
+        yield from trainer.iterate(stops, checkpoint_every)
         distribution.barrier()
-
-
-def _rungs(recipe: Recipe) -> set[int]:
-    """Numbers of iterations after which the chief evaluates the test split."""
-    last = recipe.training.iterations
-    return {at for at in recipe.training.evaluate_at if at < last} | {last}
 
 
 class _Loop:
@@ -184,9 +179,10 @@ class _Loop:
 
     def __init__(self, run: Run, dataset: Dataset, distribution: Distribution) -> None:
         self.run, self.dataset, self.distribution = run, dataset, distribution
-        recipe = run.metadata.recipe
-        self.trainer = Trainer(recipe, dataset, distribution.strategy)
-        self.rungs, self.snapshots = _rungs(recipe), set(recipe.training.record_at)
+        training = run.metadata.recipe.training
+        self.trainer = Trainer(run.metadata.recipe, dataset, distribution.strategy)
+        self.rungs = {*training.evaluate_at, training.iterations}
+        self.snapshots = set(training.record_at)
         self.saved_at = -1
 
     def restore(self) -> None:
@@ -274,6 +270,5 @@ class _Loop:
         if not all(np.isfinite(array).all() for array in arrays):
             raise TrainingError(
                 f"The weights or Adam's averages are no longer finite after iteration {self.trainer.iteration}: "
-                "the learning rate may be too high, or epsilon too small for the precision; train again with a "
-                "lower --learning-rate."
+                f"{ADVICE}"
             )

@@ -18,6 +18,10 @@ from cnnmnist.training.evaluation import training_logits
 from cnnmnist.training.forward import forward
 from cnnmnist.training.optimizer import Adam
 
+ADVICE = (
+    "the learning rate may be too high, or epsilon too small for the precision; train again with a lower "
+    "--learning-rate."
+)
 REPORT_EVERY = 100
 SECONDS_PER_CALL = 0.25  # about; between two calls of TensorFlow the caller can stop the training
 ITERATIONS_PER_CALL = 10  # while the speed is unknown, or for workers, which may differ in speed
@@ -254,7 +258,4 @@ def _check_finite(progress: Progress) -> None:
     finite = np.isfinite(progress.losses)
     if not finite.all():
         number = progress.iteration - len(finite) + int(np.argmin(finite)) + 1
-        raise TrainingError(
-            f"The loss is {progress.losses[~finite][0]} at iteration {number}: the learning rate may be too high, "
-            "or epsilon too small for the precision; train again with a lower --learning-rate."
-        )
+        raise TrainingError(f"The loss is {progress.losses[~finite][0]} at iteration {number}: {ADVICE}")

@@ -139,10 +139,9 @@ class TensorBoardWriter:
             self._write_scalars(number, {LOSS: loss, ACCURACY: accuracy})
 
     def _write_graph(self) -> None:
-        config, shape = self.run.metadata.recipe.model, self.dataset.image_shape
-        model = build_model(config, shape, len(self.dataset.class_names))
+        model = build_model(*self.run.network_description)
         function = tf.function(lambda image: tf.nn.softmax(model(image, training=False), name="probabilities"))
-        signature = tf.TensorSpec((None, *shape, 1), tf.float32, name="image")
+        signature = tf.TensorSpec(model.input_shape, tf.float32, name="image")
         graph = function.get_concrete_function(signature).graph.as_graph_def()
         self._write_event(graph_def=graph.SerializeToString())
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from cnnmnist.data.loading import Dataset
 from cnnmnist.files import replacing
-from cnnmnist.interpretation import layer_outputs
 from cnnmnist.layers import list_layers
 from cnnmnist.network import Network
+from cnnmnist.prediction import layer_outputs
 from cnnmnist.runs.run import Run
 from cnnmnist.runs.snapshots import load_snapshots
 from cnnmnist.visualization.figures import Drawing, Layout
@@ -46,13 +46,12 @@ def movie_grids(
         RunError: the run has no snapshots, or one is damaged.
     """
     test, names = dataset.test, dataset.class_names
-    description = run.metadata.recipe.model, dataset.image_shape, len(names)
     # A snapshot has the weights of the convolutions only, and the movie shows no other layer.
-    dense = [each for each in list_layers(*description) if each.kind == "Dense"]
+    dense = [each for each in list_layers(*run.network_description) if each.kind == "Dense"]
     others = [np.zeros(shape, np.float32) for each in dense for shape in each.weight_shapes]
-    grids, largest = [], 0.0
+    frames, largest = [], 0.0
     for snapshot in load_snapshots(run, dataset):
-        network = Network(*description, [*snapshot.weights.values(), *others])
+        network = Network(*run.network_description, [*snapshot.weights.values(), *others])
         kernel = network.weights[layer][0]
         largest = max(largest, *symmetric_range(kernel))
         # The index is a list, which copies one channel, so that the memory of all others is released.
@@ -61,15 +60,14 @@ def movie_grids(
         hardest = image_grid(
             test.images[snapshot.hardest], test.labels[snapshot.hardest], snapshot.predicted, names
         )
-        grids.append(
-            replace(
-                hardest,
-                title=_title(snapshot.iteration, run.metadata.iteration, snapshot.accuracy),
-                heading="Hardest test images",
-                beside=replace(outputs, heading=f"Outputs for {image_name}", beside=filters),
-            )
-        )
-    return [_with_range(grid, (-largest, largest)) for grid in grids]
+        title = _title(snapshot.iteration, run.metadata.iteration, snapshot.accuracy)
+        hardest = replace(hardest, title=title, heading="Hardest test images")
+        frames.append((filters, replace(outputs, heading=f"Outputs for {image_name}"), hardest))
+    ranges = ((-largest, largest),) * len(frames[0][0].images)
+    return [
+        replace(hardest, beside=replace(outputs, beside=replace(filters, value_ranges=ranges)))
+        for filters, outputs, hardest in frames
+    ]
 
 
 def save_movie(grids: Sequence[ImageGrid], class_names: Sequence[str], path: Path) -> None:
@@ -96,13 +94,6 @@ def _title(iteration: int, last: int, accuracy: float) -> str:
     return f"Accuracy on Test-Set: {percent} after {done} iterations{blank}"
 
 
-def _with_range(grid: ImageGrid, value_range: tuple[float, float]) -> ImageGrid:
-    """Give the grid of the filters, which is on the left of all others, a colour range."""
-    if grid.beside:
-        return replace(grid, beside=_with_range(grid.beside, value_range))
-    return replace(grid, value_ranges=(value_range,) * len(grid.images))
-
-
 def _pictures(grids: Sequence[ImageGrid], longest_name: str) -> Iterator[Image.Image]:
     """Draw the frames with one palette, in which the nearest colour replaces each colour."""
     shades = [colormaps[name](np.linspace(0, 1, SHADES), bytes=True)[:, :3] for name in ("binary", "seismic")]
@@ -116,6 +107,7 @@ def _pictures(grids: Sequence[ImageGrid], longest_name: str) -> Iterator[Image.I
         red, green, blue = np.moveaxis(np.asarray(canvas.buffer_rgba())[..., :3].astype(np.int32), -1, 0)
         colors, places = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
         channels = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+        # Pillow's quantize() chooses a colour nearby, not the nearest: white would become grey.
         distances = ((channels[:, np.newaxis] - palette.astype(np.int32)) ** 2).sum(axis=2)
         picture = Image.fromarray(distances.argmin(axis=1).astype(np.uint8)[places].reshape(red.shape))
         picture.putpalette(palette.tobytes())
