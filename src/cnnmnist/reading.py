@@ -22,12 +22,11 @@ LOWER = 0.9  # of the tallest digit in the line; lower pieces may well be signs,
 TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
 WHOLE = 0.5  # the least probability of a narrower piece that is one digit
-WIDEST = 1.2  # times its height is a part of a split
+WIDEST = 1.5  # times its height is a part of a split
 SURE_SPLIT = -0.12, -0.4  # of the parts of a narrow and a broad piece that are not doubtful
 SIMPLE = 1, 7  # digits that are found in letters such as M, n and W
 HEIGHT = 64  # rows of the ink in which cuts are searched
 STEP, BEND = 0.08, 0.05  # of the height: between two cuts, and sideways in a cut
-SHARED = 0.06  # of the height: the width of a stroke that is in both parts
 MOST_CUTS = 30
 PRICE, SLANT = 0.01, 0.05  # of a cut through one pixel of full ink, and of a step sideways as an amount of ink
 
@@ -131,11 +130,10 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
     cuts = [(np.zeros(height), 0.0), *_cuts(inked.ink), (np.full(height, float(width)), 0.0)]
     parts = []
     for (first, (start, _)), (last, (end, _)) in itertools.combinations(enumerate(cuts), 2):
-        for shared in (0.0, SHARED * height):
-            ink, column = _between(inked.ink, start - shared, end + shared)
-            if ink.shape[0] >= height / 2 and 0 < ink.shape[1] <= WIDEST * ink.shape[0]:
-                ends = [left + (right - left) * each / width for each in (column, column + ink.shape[1])]
-                parts.append((first, last, digit_image(ink, shape), (ends[0], top, ends[1], bottom)))
+        ink, column = _between(inked.ink, start, end)
+        if 0 < ink.shape[1] <= WIDEST * ink.shape[0]:
+            ends = [left + (right - left) * each / width for each in (column, column + ink.shape[1])]
+            parts.append((first, last, digit_image(ink, shape), (ends[0], top, ends[1], bottom)))
     if not parts:
         return -math.inf, []
     best: dict[int, tuple[float, list[Digit]]] = {0: (0.0, [])}
