@@ -15,9 +15,8 @@ CLEAR = 0.75  # of the cubes of all differences is their sum, if it is clear whi
 FILLED = 0.1  # difference of the whole and its edge, where 1 is the range of values; a digit fills the picture
 LEAST_LIGHT = 0.1  # least brightness of a background by which ink is divided, where 1 is white
 LEAST_CONTRAST = 0.04  # of ink, where 1 is white minus black
-CERTAIN_CONTRAST = 0.25  # anything fainter may be grain
 LEAST_SEPARATION = 4.0  # of ink and paper, in standard deviations; grain that is cut in two has less
-LEAST_STROKE = 0.045  # of the picture's longer side; anything shorter is a speck, and no measure of the ink
+LEAST_STROKE = 0.025  # of the picture's longer side; anything shorter is a speck, and no measure of the ink
 LEVELS = 24  # between the darkest pixel and the paper, at which strokes are searched
 
 
@@ -120,8 +119,7 @@ def full_ink(ink: Floats) -> float | None:
         level, before = float(weak.mean() + strong.mean()) / 2, level
     full, contrast = float(strong.mean()), float(strong.mean() - weak.mean())
     deviation = math.sqrt((weak.var() * len(weak) + strong.var() * len(strong)) / len(values))
-    certain = contrast >= CERTAIN_CONTRAST or contrast >= LEAST_SEPARATION * deviation
-    return full if full >= LEAST_CONTRAST and certain else None
+    return full if full >= LEAST_CONTRAST and contrast >= LEAST_SEPARATION * deviation else None
 
 
 def _darkest_stroke(ink: Floats) -> float:

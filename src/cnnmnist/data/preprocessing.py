@@ -21,6 +21,7 @@ from cnnmnist.errors import PictureError
 
 FEW_PIXELS = 40_000  # smaller pictures are enlarged to this size
 FAINT = 0.35  # of full ink; fainter pixels are background
+PALE = 0.7  # of full ink is the full ink of the palest pen
 BOX = 20 / 28  # longer side of a digit, as a fraction of the image's shorter side
 FINE = 6  # pixels per pixel of the image, for measuring strokes
 NARROW, WIDE = 2.6, 3.6  # stroke widths in pixels of 28x28; in MNIST 5 % are below 1.9, and 5 % above 4.3
@@ -37,7 +38,7 @@ class InkedDigit:
     box: Box
     """Left, top, right and bottom, as fractions of the picture's width and height."""
     beside_sign: bool
-    """Whether ink that is no digit stands in the same line."""
+    """Whether ink that is no digit stands in the same line, or something cuts the line."""
 
 
 def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigit]]:
@@ -59,7 +60,7 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
     full = full_ink(ink)
     if full is None:
         raise PictureError(f"{name} shows no digit: nothing in it differs enough from the background.")
-    ink = np.clip((ink / full - FAINT) / (1 - FAINT), 0, 1)
+    ink = np.clip((ink / _own_full(ink, full) - FAINT) / (1 - FAINT), 0, 1)
     labels, lines = find_digits(ink)
     if not lines:
         raise PictureError(f"{name} shows no digit, but a pattern or something at its edge: cut out the digits.")
@@ -74,6 +75,15 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
         [InkedDigit(cut_out(ink, labels, digit), box(digit), digit.beside_sign) for digit in line]
         for line in lines
     ]
+
+
+def _own_full(ink: Floats, full: float) -> Floats:
+    """The full ink of the pen with which each connected piece was written, float32 (height, width)."""
+    count, labels = cv2.connectedComponents((ink > PALE * FAINT * full).astype(np.uint8))
+    darkest = np.zeros(count, np.float32)
+    np.maximum.at(darkest, labels, ink)
+    own: Floats = np.clip(darkest, PALE * full, full)[labels]
+    return own
 
 
 def prepare_picture(
