@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnmnist.data.ink import Floats, depths, find_ink, full_ink, stroke_width
+from cnnmnist.data.ink import SMALL_STROKE, STROKE, Floats, depths, find_ink, full_ink, stroke_width
 from cnnmnist.data.paper import cut_to_paper
 from cnnmnist.data.rulings import erase_rulings
 from cnnmnist.data.segmentation import Piece, cut_out, find_digits
@@ -57,7 +57,7 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
     if scale > 1:
         paper = cv2.resize(paper, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     ink = erase_rulings(find_ink(paper))
-    full = full_ink(ink)
+    full = full_ink(ink, STROKE) or full_ink(ink, SMALL_STROKE)
     if full is None:
         raise PictureError(f"{name} shows no digit: nothing in it differs enough from the background.")
     ink = np.clip((ink / _own_full(ink, full) - FAINT) / (1 - FAINT), 0, 1)
