@@ -201,17 +201,17 @@ def test_a_digit_that_touches_the_circle_around_it_is_not_left_out_without_a_mar
 def test_a_number_with_a_sign_is_marked(sign: str) -> None:
     sheet = paper()
     write(sheet, "2", 70, 70)
-    write(sheet, "85", 165, 70)
+    write(sheet, "85", 180, 70)
     draw = ImageDraw.Draw(sheet)
     if sign in ("point", "colon"):
-        draw.ellipse([(157, 136), (167, 146)], fill=30)
+        draw.ellipse([(165, 136), (175, 146)], fill=30)
     if sign == "colon":
-        draw.ellipse([(157, 100), (167, 110)], fill=30)
+        draw.ellipse([(165, 100), (175, 110)], fill=30)
     if sign == "comma":
-        draw.line([(164, 143), (156, 162)], fill=30, width=7)
+        draw.line([(172, 143), (166, 162)], fill=30, width=7)
     if sign.startswith("minus"):
         draw.line(
-            [(30 if "before" in sign else 330, 115), (60 if "before" in sign else 355, 115)], fill=30, width=7
+            [(30 if "before" in sign else 332, 115), (60 if "before" in sign else 356, 115)], fill=30, width=7
         )
     assert is_marked(sheet)
 

@@ -34,8 +34,12 @@ def cut_to_paper(pixels: Floats) -> tuple[Floats, tuple[int, int]]:
     sheet = cv2.resize(sheet, (width, height), interpolation=cv2.INTER_NEAREST)
     left, top, width, height = cv2.boundingRect(sheet)
     box = np.s_[top : top + height, left : left + width]
-    inside, pixels = sheet[box] > 0, pixels[box]
-    return np.where(inside[..., None], pixels, pixels[inside].mean(axis=0)), (left, top)
+    inside, pixels = sheet[box].astype(np.float32)[..., None], pixels[box]
+    sigma = max(width, height) / 30
+    weight = cv2.GaussianBlur(inside, (0, 0), sigma)[..., None] + 1e-4
+    mean = pixels[sheet[box] > 0].mean(axis=0)
+    paper = (cv2.GaussianBlur(pixels * inside, (0, 0), sigma) + 1e-4 * mean) / weight
+    return np.where(inside > 0, pixels, paper).astype(np.float32), (left, top)
 
 
 def _find_sheet(pixels: Floats) -> Mask | None:

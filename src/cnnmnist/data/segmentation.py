@@ -27,6 +27,8 @@ BREAK = 0.75  # of a stroke's width; two strokes, one below the other with a sma
 SMALL, DOT = 0.35, 0.2  # of it: the height of a loose stroke, and its length, which is twice its distance
 LOW = 0.5  # of a digit's height; a lower piece above or below the digit is one of its strokes
 LARGEST_GAP = 0.3  # of both heights, between a digit and such a piece
+CRACK = 0.08  # of their height together, between the halves of a broken digit
+TALLEST, NARROW = 1.6, 0.3  # height of a digit that broke by its width; width of another by its height
 HIGH = 1.2  # of a line's height; anything higher at the border is the border's
 BESIDE = 0.35  # of the lower digit's height is at the height of its neighbour in the line
 
@@ -198,8 +200,11 @@ def _are_one(piece: Piece, digit: Piece, tallest: int) -> bool:
         return True
     if overlap < min(piece.width, digit.width) / 2:
         return False
-    is_stroke = gap < -piece.height / 5 or piece.height < LOW * digit.height
-    return is_stroke and gap <= LARGEST_GAP * (piece.height + digit.height)
+    if gap < -piece.height / 5 or piece.height < LOW * digit.height:
+        return gap <= LARGEST_GAP * (piece.height + digit.height)
+    both = piece | digit
+    broken = both.height < TALLEST * both.width or max(piece.width, digit.width) < NARROW * both.height
+    return broken and gap < CRACK * both.height
 
 
 def _lines(digits: list[Piece]) -> list[list[Piece]]:
