@@ -89,7 +89,7 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
     groups = _group(pieces)
     tallest = max(group.height for group in groups)
     digits = [group for group in groups if group.height >= LEAST_HEIGHT * tallest]
-    signs = [group for group in groups if group not in digits]
+    signs = [group for group in groups if group.height < LOW * tallest]
     lines = []
     for line in _lines(digits):
         beside_sign = _is_beside_sign(line, signs, left_out, labels.shape) or any(
@@ -229,7 +229,7 @@ def _is_beside_sign(line: list[Piece], signs: list[Piece], left_out: list[Piece]
     whole = functools.reduce(operator.or_, line)
     left, top, right, bottom = whole.left == 0, whole.top == 0, whole.right == shape[1], whole.bottom == shape[0]
     return (
-        any(_is_sign(sign, whole) for sign in signs)
+        any(_is_sign(sign, whole) for sign in signs if sign not in line)
         or any(digit.top > whole.top + FOOT * whole.height for digit in line)
         # What touches opposite borders fills its picture, and is not cut.
         or ((left or top or right or bottom) and not ((left and right) or (top and bottom)))
