@@ -149,6 +149,91 @@ def test_a_digit_that_the_border_cuts_marks_its_line(digit: str) -> None:
     assert all(each.doubtful for each in cut)
 
 
+def is_marked(sheet: Image.Image) -> bool:
+    return all(digit.doubtful for line in lines(sheet) for digit in line)
+
+
+@pytest.mark.parametrize("pale", [120, 140])
+def test_two_pens(pale: int) -> None:
+    sheet = paper()
+    write(sheet, "38", 40, 70, ink=30)
+    write(sheet, "25", 190, 70, ink=pale)
+    assert text(sheet) == "3825"
+
+
+@pytest.mark.parametrize("thickness", [4, 8])
+@pytest.mark.parametrize("lean", [0, 12])
+def test_ones_that_are_nearly_as_high_as_the_picture_are_no_rulings(thickness: int, lean: int) -> None:
+    sheet = paper(420, 180)
+    for x in (60, 120, 300):
+        ImageDraw.Draw(sheet).line([(x + lean, 30), (x, 150)], fill=30, width=thickness)
+    write(sheet, "4", 150, 5, side=170)
+    assert text(sheet) == "1141"
+
+
+@pytest.mark.parametrize("digits", ["3", "58"])
+@pytest.mark.parametrize("shape", ["rectangle", "ellipse"])
+@pytest.mark.parametrize("thickness", [3, 8])
+def test_a_box_or_a_circle_around_digits_is_none(digits: str, shape: str, thickness: int) -> None:
+    sheet = paper(400, 300)
+    write(sheet, digits, 120, 105)
+    getattr(ImageDraw.Draw(sheet), shape)([(75, 60), (325, 240)], outline=60, width=thickness)
+    assert text(sheet) == digits
+
+
+def test_boxes_of_a_form_are_no_digits() -> None:
+    sheet = paper(560, 200)
+    for left in range(30, 530, 100):
+        ImageDraw.Draw(sheet).rectangle([(left, 40), (left + 100, 160)], outline=90, width=2)
+    write(sheet, "27385", 35, 55, step=100)
+    assert text(sheet) == "27385"
+
+
+def test_a_digit_that_touches_the_circle_around_it_is_not_left_out_without_a_mark() -> None:
+    sheet = paper(400, 300)
+    write(sheet, "385", 100, 105)
+    ImageDraw.Draw(sheet).ellipse([(50, 40), (325, 260)], outline=60, width=5)
+    ImageDraw.Draw(sheet).line([(290, 150), (325, 150)], fill=60, width=8)
+    assert is_marked(sheet)
+
+
+@pytest.mark.parametrize("sign", ["point", "comma", "colon", "minus before", "minus behind"])
+def test_a_number_with_a_sign_is_marked(sign: str) -> None:
+    sheet = paper(440)
+    write(sheet, "2", 70, 70)
+    write(sheet, "85", 180, 70)
+    draw = ImageDraw.Draw(sheet)
+    if sign in ("point", "colon"):
+        draw.ellipse([(165, 136), (175, 146)], fill=30)
+    if sign == "colon":
+        draw.ellipse([(165, 100), (175, 110)], fill=30)
+    if sign == "comma":
+        draw.line([(172, 143), (166, 162)], fill=30, width=7)
+    if sign.startswith("minus"):
+        draw.line(
+            [(30 if "before" in sign else 345, 115), (60 if "before" in sign else 380, 115)], fill=30, width=7
+        )
+    assert all(digit.doubtful for digit in lines(sheet)[0])
+
+
+@pytest.mark.parametrize("digit", list("1247"))
+def test_what_the_border_cuts_is_marked(digit: str) -> None:
+    sheet = paper(600, 240)
+    write(sheet, "35", 30, 70)
+    ImageDraw.Draw(sheet).line([(420, 70), (599, 20)], fill=30, width=14)  # a pen
+    assert all(digit.doubtful for line in lines(sheet) for digit in line if digit.box[2] == 1)
+    sheet = paper()
+    write(sheet, "35" + digit, 30, 70)
+    assert is_marked(sheet.crop((0, 0, 225, 240)))
+
+
+@pytest.mark.parametrize("digits", ["3", "274"])
+def test_small_writing_on_a_large_sheet(digits: str) -> None:
+    sheet = paper(1000, 700)
+    write(sheet, digits, 400, 300, side=46, step=40)
+    assert text(sheet) == digits
+
+
 @pytest.mark.parametrize("sides", range(1, 5))
 @pytest.mark.parametrize("depth", [4, 40])
 @pytest.mark.parametrize(("paper_color", "frame"), [(225, 30), (30, 225)])

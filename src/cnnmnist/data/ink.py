@@ -17,7 +17,7 @@ LEAST_LIGHT = 0.1  # least brightness of a background by which ink is divided, w
 LEAST_CONTRAST = 0.04  # of ink, where 1 is white minus black
 CERTAIN_CONTRAST = 0.25  # anything fainter may be grain
 LEAST_SEPARATION = 4.0  # of ink and paper, in standard deviations; grain that is cut in two has less
-LEAST_STROKE = 0.045  # of the picture's longer side; anything shorter is a speck, and no measure of the ink
+STROKE, SMALL_STROKE = 0.045, 0.025  # of the picture's longer side are usual strokes, and strokes of small writing
 LEVELS = 24  # between the darkest pixel and the paper, at which strokes are searched
 
 
@@ -82,13 +82,7 @@ def _background(grey: Floats) -> Floats:
     # The opening takes minima, which grain would lower.
     smooth = shrink(cv2.GaussianBlur(grey, (0, 0), max(0.1, min(grey.shape) / 300)), COARSE)
     size = max(3, round(WINDOW * min(smooth.shape)))
-    # Continue the picture beyond its edge with the pixels along the edge, without the strokes that touch it.
-    for axis in (0, 1):
-        smooth = np.pad(smooth, [(size, size) if each == axis else (0, 0) for each in (0, 1)], mode="edge")
-        for end in (np.s_[:size], np.s_[-size:]):
-            part = np.moveaxis(smooth, axis, 0)[end]
-            line = np.pad(part[0], size, mode="edge")[None]
-            part[:] = cv2.morphologyEx(line, cv2.MORPH_OPEN, np.ones((1, size), np.uint8))[0, size:-size]
+    smooth = np.pad(smooth, size, mode="edge")
     opened = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))[size:-size, size:-size]
     background: Floats = cv2.resize(opened, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return background
@@ -101,7 +95,7 @@ def shrink(image: Floats, side: int) -> Floats:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def full_ink(ink: Floats) -> float | None:
+def full_ink(ink: Floats, least_stroke: float) -> float | None:
     """Compute the mean of the ink in a picture, or None if there is only background.
 
     Pixels above a level are ink. The level is halfway between the mean of the pixels above it and the mean of the
@@ -110,8 +104,9 @@ def full_ink(ink: Floats) -> float | None:
 
     Args:
         ink: float32 (height, width), as :func:`find_ink` returns it.
+        least_stroke: fraction of the longer side; anything shorter is a speck, and no measure of the ink.
     """
-    values = np.sort(np.minimum(ink, _darkest_stroke(ink)), axis=None)
+    values = np.sort(np.minimum(ink, _darkest_stroke(ink, least_stroke)), axis=None)
     level, before = float(values[-1]) / 2, -1.0
     while abs(level - before) > 1e-4:
         weak, strong = np.split(values, [np.searchsorted(values, level, side="right")])
@@ -124,12 +119,12 @@ def full_ink(ink: Floats) -> float | None:
     return full if full >= LEAST_CONTRAST and certain else None
 
 
-def _darkest_stroke(ink: Floats) -> float:
+def _darkest_stroke(ink: Floats, least: float) -> float:
     """The highest level above which some connected ink is as long as a stroke: a speck may be darker than it."""
     for level in np.linspace(ink.max(), 0, LEVELS, endpoint=False)[1:]:
         _, _, boxes, _ = cv2.connectedComponentsWithStats((ink >= level).astype(np.uint8))
         lengths = boxes[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-        if lengths.max(initial=0) >= LEAST_STROKE * max(ink.shape):
+        if lengths.max(initial=0) >= least * max(ink.shape):
             return float(level + ink.max() / LEVELS)
     return 0.0
 

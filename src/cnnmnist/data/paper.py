@@ -14,7 +14,7 @@ CONVEX = 0.9  # of its convex hull is a sheet, at least
 RECTANGULAR = 0.85  # of the rectangle around it is a sheet, at least
 ALIKE = 0.08  # difference of colours of one paper
 CORNER = 0.03  # of a sheet's outline: how exact its corners are; of the picture: how far inside they are
-DARKER, OTHER_COLOR = 0.5, 0.04  # what surrounds a sheet; anything less is the sheet in a shadow
+DARKER = 0.5  # of a sheet's light, at most, is what surrounds it; anything lighter is the sheet in a shadow
 EDGE = 7  # pixels around a sheet: its shadow, and corners that the median rounds off
 
 Mask = NDArray[np.uint8]
@@ -57,8 +57,8 @@ def _find_sheet(pixels: Floats) -> Mask | None:
         )
         contour = max(contours, key=cv2.contourArea)
         hull = cv2.convexHull(contour)
-        area, (_, (width, height), _) = cv2.contourArea(hull), cv2.minAreaRect(hull)
         sheet: Mask = cv2.fillConvexPoly(np.zeros(labels.shape, np.uint8), hull, 1)
+        area, (_, (width, height), _) = cv2.contourArea(hull), cv2.minAreaRect(hull)
         straight = cv2.contourArea(contour) > CONVEX * area > CONVEX * RECTANGULAR * width * height
         corners = cv2.approxPolyDP(hull, CORNER * cv2.arcLength(hull, True), True)[:, 0] / sheet.shape[::-1]
         has_corner = bool(((corners > CORNER) & (corners < 1 - CORNER)).all(axis=1).any())
@@ -72,6 +72,4 @@ def _is_on_something(sheet: Mask, smooth: Floats, has_corner: bool) -> bool:
     inside, outside = (np.median(smooth[sheet == each], axis=0) for each in (1, 0))
     if (np.abs(smooth[sheet == 0] - inside).max(axis=1) < ALIKE).mean() > 0.25:
         return False
-    colors = [each / max(each.sum(), 1e-3) for each in (inside, outside)]
-    other = outside.sum() < DARKER * inside.sum() or np.abs(colors[0] - colors[1]).max() > OTHER_COLOR
-    return has_corner or bool(other and sheet.mean() > 0.5)
+    return has_corner or bool(outside.sum() < DARKER * inside.sum() and sheet.mean() > 0.5)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnmnist.data.ink import Floats, depths, find_ink, full_ink, stroke_width
+from cnnmnist.data.ink import SMALL_STROKE, STROKE, Floats, depths, find_ink, full_ink, stroke_width
 from cnnmnist.data.paper import cut_to_paper
 from cnnmnist.data.rulings import erase_rulings
 from cnnmnist.data.segmentation import Piece, cut_out, find_digits
@@ -21,6 +21,7 @@ from cnnmnist.errors import PictureError
 
 FEW_PIXELS = 40_000  # smaller pictures are enlarged to this size
 FAINT = 0.35  # of full ink; fainter pixels are background
+PALE = 0.7  # of full ink is the full ink of the palest pen
 BOX = 20 / 28  # longer side of a digit, as a fraction of the image's shorter side
 FINE = 6  # pixels per pixel of the image, for measuring strokes
 NARROW, WIDE = 2.6, 3.6  # stroke widths in pixels of 28x28; in MNIST 5 % are below 1.9, and 5 % above 4.3
@@ -37,7 +38,7 @@ class InkedDigit:
     box: Box
     """Left, top, right and bottom, as fractions of the picture's width and height."""
     beside_sign: bool
-    """Whether ink that is no digit stands in the same line."""
+    """Whether ink that is no digit stands in the same line, or something cuts the line."""
 
 
 def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigit]]:
@@ -56,10 +57,10 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
     if scale > 1:
         paper = cv2.resize(paper, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     ink = erase_rulings(find_ink(paper))
-    full = full_ink(ink)
+    full = full_ink(ink, STROKE) or full_ink(ink, SMALL_STROKE)
     if full is None:
         raise PictureError(f"{name} shows no digit: nothing in it differs enough from the background.")
-    ink = np.clip((ink / full - FAINT) / (1 - FAINT), 0, 1)
+    ink = np.clip((ink / _own_full(ink, full) - FAINT) / (1 - FAINT), 0, 1)
     labels, lines = find_digits(ink)
     if not lines:
         raise PictureError(f"{name} shows no digit, but a pattern or something at its edge: cut out the digits.")
@@ -74,6 +75,15 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
         [InkedDigit(cut_out(ink, labels, digit), box(digit), digit.beside_sign) for digit in line]
         for line in lines
     ]
+
+
+def _own_full(ink: Floats, full: float) -> Floats:
+    """The full ink of the pen with which each connected piece was written, float32 (height, width)."""
+    count, labels = cv2.connectedComponents((ink > PALE * FAINT * full).astype(np.uint8))
+    darkest = np.zeros(count, np.float32)
+    np.maximum.at(darkest, labels, ink)
+    own: Floats = np.clip(darkest, PALE * full, full)[labels]
+    return own
 
 
 def prepare_picture(

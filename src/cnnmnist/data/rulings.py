@@ -14,6 +14,7 @@ NEARBY = 0.3  # of the darkest ink nearby; anything fainter is the blurred edge 
 LEAST_SEED = 0.1  # of the picture's width is the longest part of a line without a stroke across, at least
 COMPLETE = 0.9  # of the picture's width; a single line of this length is a ruling
 PARTIAL = 0.45  # of the picture's width; several lines of this length are rulings
+BETWEEN = 0.2  # of the picture's height; several upright lines of this length between such lines are rulings
 SLENDER = 28  # times its thickness is the length of a ruling, at least
 STEEPEST = 0.5  # rows per column
 DARKER = 1.12  # times a ruling's ink, at least, are the strokes across that can be told from it
@@ -31,10 +32,13 @@ def erase_rulings(ink: Floats) -> Floats:
     """
     noise = NOISE * float(np.median(np.abs(ink - cv2.GaussianBlur(ink, (0, 0), 2))))
     thickest = max(6, round(THICKEST * max(ink.shape)))
-    around = cv2.dilate(ink, np.ones((2 * thickest + 1, 2 * thickest + 1), np.uint8))
-    mask = ink > np.maximum(max(LEAST_CONTRAST, noise), NEARBY * around)
-    ink = _erase(ink, *_lines(ink, mask, thickest))
-    return _erase(ink.T, *_lines(ink.T, mask.T, thickest)).T
+    nearby = np.ones((2 * thickest + 1, 2 * thickest + 1), np.uint8)
+    mask = ink > np.maximum(max(LEAST_CONTRAST, noise), NEARBY * cv2.dilate(ink, nearby))
+    most, thickness = _lines(ink, mask, thickest, PARTIAL, np.ones_like(mask))
+    ink = _erase(ink, most, thickness)
+    # A 1 may be as long as an upright line, but ends anywhere.
+    across = cv2.dilate(most, nearby) >= 0
+    return _erase(ink.T, *_lines(ink.T, mask.T, thickest, BETWEEN, across.T)).T
 
 
 def _erase(ink: Floats, most: Floats, thickness: int) -> Floats:
@@ -58,8 +62,11 @@ def _erase(ink: Floats, most: Floats, thickness: int) -> Floats:
     return np.where(broken, np.max(mended, axis=0), ink)
 
 
-def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:
-    """Find horizontal rulings: the most ink to erase at each pixel, -1 elsewhere, and their largest thickness."""
+def _lines(ink: Floats, mask: Mask, thickest: int, least: float, across: Mask) -> tuple[Floats, int]:
+    """Find horizontal rulings: the most ink to erase at each pixel, -1 elsewhere, and their largest thickness.
+
+    Several lines that are as long as ``least``, a fraction of the width, are rulings if they end in ``across``.
+    """
     height, width = mask.shape
     runs = _run_lengths(mask)
     thin, thick = mask & (runs <= thickest), mask & (runs > thickest)
@@ -90,7 +97,10 @@ def _lines(ink: Floats, mask: Mask, thickest: int) -> tuple[Floats, int]:
         cover = (ink[band].max(axis=0) > level / 2).mean()
         length = np.unique(columns[near]).size / len(x)
         complete = bool(cover >= COMPLETE and length > 0.3)
-        if complete or min(length, widths[label] / width) >= PARTIAL:
+        ends = np.percentile(columns[near], (2, 98)).astype(int)
+        at = np.clip(np.rint(np.polyval(curve, ends)).astype(int), 0, height - 1)
+        is_long = min(length, widths[label] / width) >= least
+        if complete or (is_long and across[at, ends].all()):
             most = _most(ink[band][half + 1 : half + 4].max(axis=0), thick[y, x], level)
             # Close to a pale line, the mask lacks pixels of the line.
             pixels = (band[0].ravel(), band[1].ravel()) if most < PALE * dark else (rows[near], columns[near])

@@ -3,6 +3,8 @@
 Sizes are relative to the picture or to its tallest piece of ink, so that the resolution does not matter.
 """
 
+import functools
+import operator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -11,11 +13,12 @@ from numpy.typing import NDArray
 
 from cnnmnist.data.ink import Floats, stroke_width
 
-MOST_PIECES = 200  # more are a pattern
+MOST_PIECES = 500  # more are a pattern
 LEAST_SIZE = 0.025  # of the picture's longer side is the tallest digit
-LEAST_AREA = 0.03  # of the largest piece of ink; anything smaller is a speck
+LEAST_AREA = 0.02  # of the largest piece of ink; anything smaller is a speck
 LEAST_HEIGHT = 0.25  # of the tallest digit; anything lower is a dot, a sign or dirt
-SIGN = 0.3  # of the tallest digit's height is the width of a sign, such as a minus, at least
+SIGN = 0.3  # of the tallest digit's height is the width of a sign before or behind digits, such as a minus
+FOOT = 0.65  # of a line's height is above a comma
 EDGE = 0.04  # of the picture's width and height is its edge, where other writing and frames are
 ALONG = 0.6  # of its width or height touches the picture's border a piece that lies along the border
 SHALLOW = 0.25  # of the picture's depth, at most, has such a piece
@@ -42,7 +45,7 @@ class Piece:
     right: int
     bottom: int
     beside_sign: bool = False
-    """Whether ink that is no digit, such as a minus, stands in the same line."""
+    """Whether ink that is no digit, such as a minus, stands in the same line, or something cuts the line."""
 
     @property
     def height(self) -> int:
@@ -68,9 +71,11 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
 
     Returns:
         The labels of the pixels, int32 (height, width), and the lines from top to bottom, each with its digits
-        from left to right. There is no line if there are more than 200 pieces, which no writing has.
+        from left to right. There is no line if there are more than 500 pieces, which no writing has.
     """
     labels, pieces, left_out = _pieces(ink, ink > 0)
+    frames = [piece for piece in pieces if _is_frame(piece, pieces, labels)]
+    framed, pieces = labels, [piece for piece in pieces if piece not in frames]
     tallest = max((piece.height for piece in pieces), default=0)
     if tallest < LEAST_SIZE * max(ink.shape):
         return labels, []
@@ -84,8 +89,14 @@ def find_digits(ink: Floats) -> tuple[Labels, list[list[Piece]]]:
     groups = _group(pieces)
     tallest = max(group.height for group in groups)
     digits = [group for group in groups if group.height >= LEAST_HEIGHT * tallest]
-    signs = [group for group in groups if group not in digits and group.width >= SIGN * tallest]
-    return labels, [_mark(line, signs, left_out) for line in _lines(digits)]
+    signs = [group for group in groups if group.height < LOW * tallest]
+    lines = []
+    for line in _lines(digits):
+        beside_sign = _is_beside_sign(line, signs, left_out, labels.shape) or any(
+            _has_empty_part(frame, line, framed) for frame in frames
+        )
+        lines.append([replace(digit, beside_sign=beside_sign) for digit in line])
+    return labels, lines
 
 
 def _pieces(ink: Floats, mask: NDArray[np.bool_]) -> tuple[Labels, list[Piece], list[Piece]]:
@@ -125,6 +136,32 @@ def _is_at_border(piece: Piece, labels: Labels) -> bool:
         for share, depth, touch in zip(shares, depths, touching, strict=True)
     )
     return sum(share > ALONG / 2 for share in shares) >= 3 or any(along)
+
+
+def _is_frame(piece: Piece, pieces: list[Piece], labels: Labels) -> bool:
+    """Decide whether a piece is a box or a circle around digits, which may be open in places."""
+    around = sum(other.height for other in pieces if _is_around(piece, other, labels))
+    return around > LEAST_HEIGHT * piece.height
+
+
+def _is_around(frame: Piece, piece: Piece, labels: Labels) -> bool:
+    if not (frame.left < piece.left and piece.right < frame.right):
+        return False
+    row = labels[(piece.top + piece.bottom) // 2] == frame.labels[0]
+    column = labels[:, (piece.left + piece.right) // 2] == frame.labels[0]
+    sides = row[: piece.left], row[piece.right :], column[: piece.top], column[piece.bottom :]
+    return all(side.any() for side in sides)
+
+
+def _has_empty_part(frame: Piece, line: list[Piece], labels: Labels) -> bool:
+    """Decide whether a part of a frame has no digit, perhaps because the digit touches the frame."""
+    middles = [(digit.left + digit.right) // 2 for digit in line]
+    for row in np.linspace(line[0].top, line[0].bottom, 5)[1:-1].astype(int):
+        edges = np.flatnonzero(np.diff(labels[row] == frame.labels[0]))[1:-1]
+        parts = np.searchsorted(edges, middles)
+        if np.unique(parts[parts % 2 == 1]).size < edges.size // 2:
+            return True
+    return False
 
 
 def _fills(piece: Piece, labels: Labels) -> bool:
@@ -187,18 +224,27 @@ def _beside(last: Piece, digit: Piece) -> float:
     return (min(last.bottom, digit.bottom) - max(last.top, digit.top)) / min(last.height, digit.height)
 
 
-def _mark(line: list[Piece], signs: list[Piece], left_out: list[Piece]) -> list[Piece]:
-    """Mark the digits of a line with a sign in it, or with ink as high as a digit beside it at the border."""
-    whole = line[0]
-    for digit in line[1:]:
-        whole |= digit
-    beside_sign = any(
-        whole.left < sign.left and sign.right < whole.right and whole.top < sign.top and sign.bottom < whole.bottom
-        for sign in signs
-    ) or any(
-        _beside(whole, piece) > BESIDE and LEAST_HEIGHT < piece.height / whole.height < HIGH for piece in left_out
+def _is_beside_sign(line: list[Piece], signs: list[Piece], left_out: list[Piece], shape: tuple[int, ...]) -> bool:
+    """Decide whether a sign is in a line or beside it, or the border cuts it or what stands in its height."""
+    whole = functools.reduce(operator.or_, line)
+    left, top, right, bottom = whole.left == 0, whole.top == 0, whole.right == shape[1], whole.bottom == shape[0]
+    return (
+        any(_is_sign(sign, whole) for sign in signs if sign not in line)
+        or any(digit.top > whole.top + FOOT * whole.height for digit in line)
+        # What touches opposite borders fills its picture, and is not cut.
+        or ((left or top or right or bottom) and not ((left and right) or (top and bottom)))
+        or any(
+            _beside(whole, piece) > BESIDE and LEAST_HEIGHT < piece.height / whole.height < HIGH
+            for piece in left_out
+        )
     )
-    return [replace(digit, beside_sign=beside_sign) for digit in line]
+
+
+def _is_sign(piece: Piece, line: Piece) -> bool:
+    """Tell a point or a minus in a line, or a minus before or behind it, from dirt."""
+    reach = line.height if piece.width >= SIGN * line.height else 0
+    is_beside = line.left - reach < piece.left and piece.right < line.right + reach
+    return is_beside and line.top < piece.top < line.bottom
 
 
 def cut_out(ink: Floats, labels: Labels, digit: Piece) -> Floats:
