@@ -274,6 +274,16 @@ def test_touching_digits_are_split(digits: str) -> None:
     assert text(_row(digits, step)) == digits
 
 
+@pytest.mark.parametrize(("digits", "slant"), [("96", 0.3), ("28", 0.3), ("250", 0.4), ("302", 0.4)])
+def test_touching_digits_that_lean_are_split(digits: str, slant: float) -> None:
+    step = next(step for step in range(80, 20, -1) if _pieces(_row(digits, step)) == 1)
+    row = _row(digits, step)
+    lean = (1, slant, -slant * row.height, 0, 1, 0)
+    size = round(row.width + slant * row.height), row.height
+    paper_color = row.getpixel((0, 0))
+    assert text(row.transform(size, Image.Transform.AFFINE, lean, fillcolor=paper_color)) == digits
+
+
 def _row(digits: str, step: int) -> Image.Image:
     sheet = paper()
     write(sheet, digits, 80, 70, step=step)

@@ -23,12 +23,16 @@ TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
 WHOLE = 0.5  # the least probability of a narrower piece that is one digit
 WIDEST = 1.5  # times its height is a part of a split
-SURE_SPLIT = -0.12, -0.4  # of the parts of a narrow and a broad piece that are not doubtful
+SURE_SPLIT = 0.67  # the least probability of all parts of a broad piece that are not doubtful
 SIMPLE = 1, 7  # digits that are found in letters such as M, n and W
 HEIGHT = 64  # rows of the ink in which cuts are searched
 STEP, BEND = 0.08, 0.05  # of the height: between two cuts, and sideways in a cut
-MOST_CUTS = 30
-PRICE, SLANT = 0.01, 0.05  # of a cut through one pixel of full ink, and of a step sideways as an amount of ink
+SLANTS = (
+    0.0,
+    0.3,
+)  # columns to the right for each row upwards; most people slant their digits, if at all, to the right
+MOST_CUTS = 30  # of each slant
+PRICE, BENT = 0.01, 0.05  # of a cut through one pixel of full ink, and of a step sideways as an amount of ink
 
 Images = NDArray[np.uint8]
 Classify = Callable[[Images], Floats]  # from images to probabilities, float32 (n, classes)
@@ -113,9 +117,10 @@ def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tupl
     if is_broad or (width > TOUCHING * height and probability < WHOLE):
         score, parts = _split(inked, classify, shape)
         if score > math.log(probability):
+            probability = math.exp(score)
             is_letter = all(part.label in SIMPLE for part in parts)
-            unsure = is_letter or score < SURE_SPLIT[is_broad]
-            return [replace(part, doubtful=part.doubtful or unsure) for part in parts], math.exp(score)
+            unsure = is_letter or not is_broad or probability < SURE_SPLIT
+            return [replace(part, doubtful=part.doubtful or unsure) for part in parts], probability
     return [Digit(image, row, inked.box, probability < SURE)], probability
 
 
@@ -149,40 +154,51 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
 
 def _between(ink: Floats, left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[Floats, int]:
     """Cut out the ink between two cuts, without small bits of the neighbours, and its first column."""
-    columns = np.arange(ink.shape[1])
-    part = np.where((columns >= left[:, np.newaxis]) & (columns < right[:, np.newaxis]), ink, np.float32(0))
+    first = min(math.floor(left.min()), ink.shape[1] - 1)
+    near = ink[:, first : max(first, math.floor(right.max())) + 1]
+    columns = first + np.arange(near.shape[1])
+    part = np.where((columns >= left[:, np.newaxis]) & (columns < right[:, np.newaxis]), near, np.float32(0))
     _, labels, boxes, _ = cv2.connectedComponentsWithStats((part > 0).astype(np.uint8))
     areas = boxes[1:, cv2.CC_STAT_AREA]
     large = 1 + np.flatnonzero(areas >= 0.15 * areas.max(initial=0))
     part = np.where(np.isin(labels, large), part, 0)
     left_, top, width, height = cv2.boundingRect((part > 0).astype(np.uint8))
-    return part[top : top + height, left_ : left_ + width], left_
+    return part[top : top + height, left_ : left_ + width], first + left_
 
 
 def _cuts(ink: Floats) -> list[tuple[NDArray[np.float64], float]]:
-    """Nearly vertical paths across little ink, from left to right: a column for each row, and the price."""
+    """Upright and slanted paths across little ink, from left to right: a column for each row, and the price."""
     factor = HEIGHT / ink.shape[0]
     width = max(3, round(ink.shape[1] * factor))
     small = cv2.resize(ink, (width, HEIGHT), interpolation=cv2.INTER_AREA)
-    rows = np.minimum((np.arange(ink.shape[0]) * factor).astype(int), HEIGHT - 1)
     spacing, bend = max(STEP * HEIGHT, width / MOST_CUTS), round(BEND * HEIGHT)
-    cuts = []
-    for middle in np.arange(spacing, width - spacing / 2, spacing).astype(int):
-        first = max(0, middle - bend)
-        path, crossed = _cheapest_path(small[:, first : middle + bend + 1])
-        cuts.append(((first + path[rows] + 0.5) / factor, PRICE * crossed))
-    return cuts
+    middles = np.arange(spacing, width - spacing / 2, spacing).astype(int)
+    rows = np.arange(HEIGHT)
+    lines = [middle + np.rint(slant * (HEIGHT / 2 - rows)) for middle in middles for slant in SLANTS]
+    columns = np.array(lines, np.int64).reshape(-1, HEIGHT, 1) + np.arange(-bend, bend + 1)
+    inside = (columns >= 0) & (columns < width)
+    paths, crossed = _cheapest_paths(np.where(inside, small[rows[:, np.newaxis], columns.clip(0, width - 1)], 0))
+    paths = (paths + columns[:, :, 0]).clip(0, width - 1)
+    large = np.minimum((np.arange(ink.shape[0]) * factor).astype(int), HEIGHT - 1)
+    return [((path[large] + 0.5) / factor, PRICE * each) for path, each in zip(paths, crossed, strict=True)]
 
 
-def _cheapest_path(ink: Floats) -> tuple[NDArray[np.int64], float]:
-    """The path from top to bottom across the least ink, by dynamic programming, and this ink."""
+def _cheapest_paths(ink: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """The paths from top to bottom across the least ink, by dynamic programming, and this ink.
+
+    Args:
+        ink: float32 (n, rows, columns).
+
+    Returns:
+        The columns, int64 (n, rows), and float32 (n,).
+    """
     costs, steps = ink.astype(np.float64), np.zeros(ink.shape, np.int64)
-    for row in range(1, len(ink)):
-        above = np.pad(costs[row - 1], 1, constant_values=math.inf)
-        choices = np.stack([above[:-2] + SLANT, above[1:-1], above[2:] + SLANT])
-        steps[row] = choices.argmin(axis=0) - 1
-        costs[row] += choices.min(axis=0)
-    path = np.full(len(ink), costs[-1].argmin())
-    for row in range(len(ink) - 1, 0, -1):
-        path[row - 1] = path[row] + steps[row, path[row]]
-    return path, float(ink[np.arange(len(ink)), path].sum())
+    for row in range(1, ink.shape[1]):
+        above = np.pad(costs[:, row - 1], ((0, 0), (1, 1)), constant_values=math.inf)
+        choices = np.stack([above[:, :-2] + BENT, above[:, 1:-1], above[:, 2:] + BENT])
+        steps[:, row] = choices.argmin(axis=0) - 1
+        costs[:, row] += choices.min(axis=0)
+    paths = np.repeat(costs[:, -1].argmin(axis=1)[:, np.newaxis], ink.shape[1], axis=1)
+    for row in range(ink.shape[1] - 1, 0, -1):
+        paths[:, row - 1] = paths[:, row] + steps[np.arange(len(ink)), row, paths[:, row]]
+    return paths, np.take_along_axis(ink, paths[..., np.newaxis], axis=2).sum(axis=(1, 2))
