@@ -21,16 +21,14 @@ NO_DIGIT = 0.3, 0.4  # with a lower probability, a high or a low piece of ink is
 LOWER = 0.9  # of the tallest digit in the line; lower pieces may well be signs, such as a plus
 TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
-WHOLE = 0.5  # the least probability of a narrower piece that is one digit
+WHOLE = 0.4  # the least probability of a narrower piece that is one digit
 WIDEST = 1.5  # times its height is a part of a split
 SURE_SPLIT = 0.67  # the least probability of all parts of a broad piece that are not doubtful
 SIMPLE = 1, 7  # digits that are found in letters such as M, n and W
 HEIGHT = 64  # rows of the ink in which cuts are searched
+SHARED = 0.06  # of the height: the width of a stroke that may be in both parts, as between two zeros
 STEP, BEND = 0.08, 0.05  # of the height: between two cuts, and sideways in a cut
-SLANTS = (
-    0.0,
-    0.3,
-)  # columns to the right for each row upwards; most people slant their digits, if at all, to the right
+SLANTS = 0.0, 0.3  # of cuts: columns to the right for each row upwards; few people slant more, or to the left
 MOST_CUTS = 30  # of each slant
 PRICE, BENT = 0.01, 0.05  # of a cut through one pixel of full ink, and of a step sideways as an amount of ink
 
@@ -135,10 +133,11 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
     cuts = [(np.zeros(height), 0.0), *_cuts(inked.ink), (np.full(height, float(width)), 0.0)]
     parts = []
     for (first, (start, _)), (last, (end, _)) in itertools.combinations(enumerate(cuts), 2):
-        ink, column = _between(inked.ink, start, end)
-        if 0 < ink.shape[1] <= WIDEST * ink.shape[0]:
-            ends = [left + (right - left) * each / width for each in (column, column + ink.shape[1])]
-            parts.append((first, last, digit_image(ink, shape), (ends[0], top, ends[1], bottom)))
+        for shared in (0.0, SHARED * height):
+            ink, column = _between(inked.ink, start - shared, end + shared)
+            if 0 < ink.shape[1] <= WIDEST * ink.shape[0]:
+                ends = [left + (right - left) * each / width for each in (column, column + ink.shape[1])]
+                parts.append((first, last, digit_image(ink, shape), (ends[0], top, ends[1], bottom)))
     if not parts:
         return -math.inf, []
     best: dict[int, tuple[float, list[Digit]]] = {0: (0.0, [])}
@@ -154,7 +153,7 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
 
 def _between(ink: Floats, left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[Floats, int]:
     """Cut out the ink between two cuts, without small bits of the neighbours, and its first column."""
-    first = min(math.floor(left.min()), ink.shape[1] - 1)
+    first = min(max(0, math.floor(left.min())), ink.shape[1] - 1)
     near = ink[:, first : max(first, math.floor(right.max())) + 1]
     columns = first + np.arange(near.shape[1])
     part = np.where((columns >= left[:, np.newaxis]) & (columns < right[:, np.newaxis]), near, np.float32(0))
