@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnmnist.data.ink import SMALL_STROKE, STROKE, Floats, depths, find_ink, full_ink, stroke_width
+from cnnmnist.data.ink import (
+    CERTAIN_CONTRAST,
+    SMALL_STROKE,
+    STROKE,
+    Floats,
+    depths,
+    find_ink,
+    full_ink,
+    stroke_width,
+)
 from cnnmnist.data.paper import cut_to_paper
 from cnnmnist.data.rulings import erase_rulings
 from cnnmnist.data.segmentation import Piece, cut_out, find_digits
@@ -21,7 +30,7 @@ from cnnmnist.errors import PictureError
 
 FEW_PIXELS = 40_000  # smaller pictures are enlarged to this size
 FAINT = 0.35  # of full ink; fainter pixels are background
-PALE = 0.7  # of full ink is the full ink of the palest pen
+PALE = 0.7  # of certain ink is the ink of the palest other pen
 BOX = 20 / 28  # longer side of a digit, as a fraction of the image's shorter side
 FINE = 6  # pixels per pixel of the image, for measuring strokes
 NARROW, WIDE = 2.6, 3.6  # stroke widths in pixels of 28x28; in MNIST 5 % are below 1.9, and 5 % above 4.3
@@ -56,8 +65,11 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
     scale = max(1.0, math.sqrt(FEW_PIXELS / (paper.shape[0] * paper.shape[1])))
     if scale > 1:
         paper = cv2.resize(paper, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    ink = erase_rulings(find_ink(paper))
-    full = full_ink(ink, STROKE) or full_ink(ink, SMALL_STROKE)
+    with_rulings = find_ink(paper)
+    ink = erase_rulings(with_rulings)
+    full = full_ink(ink, STROKE)
+    if full is None and np.array_equal(ink, with_rulings):  # what is left of rulings is short, too
+        full = full_ink(ink, SMALL_STROKE)
     if full is None:
         raise PictureError(f"{name} shows no digit: nothing in it differs enough from the background.")
     ink = np.clip((ink / _own_full(ink, full) - FAINT) / (1 - FAINT), 0, 1)
@@ -82,7 +94,8 @@ def _own_full(ink: Floats, full: float) -> Floats:
     count, labels = cv2.connectedComponents((ink > PALE * FAINT * full).astype(np.uint8))
     darkest = np.zeros(count, np.float32)
     np.maximum.at(darkest, labels, ink)
-    own: Floats = np.clip(darkest, PALE * full, full)[labels]
+    # What is paler than a faint pen may be grain.
+    own: Floats = np.clip(darkest, PALE * full if full > CERTAIN_CONTRAST else full, full)[labels]
     return own
 
 
