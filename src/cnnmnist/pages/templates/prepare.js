@@ -10,7 +10,8 @@ const MEASURED = 0.15; // pixels of 28x28 by which a picture's strokes measure w
 const GAP = 0.03; // of the tallest digit's height; strokes with a smaller gap belong to one digit
 const LARGEST_GAP = 0.3; // of the height of both, between strokes above each other
 const LEAST_HEIGHT = 0.25; // of the tallest digit
-const SIGN = 0.3; // of its height is the width of a sign, such as a minus, at least
+const SIGN = 0.3; // of a line's height is the width of a sign before or behind digits, such as a minus
+const EDGE = 0.003; // of the paper's side; ink that is closer to the edge is cut
 const LEAST_COMMON = 0.35; // of the lower of two digits that stand beside each other in a line
 const SMALL = 0.35; // of the tallest digit's height; a lower part near a digit belongs to it, unless it is a dot
 const DOT = 0.2;
@@ -120,7 +121,7 @@ function findLines(strokes) {
     else digits[index] = makePart([...digits[index].strokes, ...part.strokes]);
   }
   const isLow = (digit) => digit.height < LEAST_HEIGHT * tallest;
-  const signs = digits.filter((digit) => isLow(digit) && digit.width >= SIGN * tallest);
+  const signs = digits.filter(isLow);
   const middle = (line) => line.reduce((sum, digit) => sum + digit.top + digit.bottom, 0) / line.length;
   const lines = [];
   for (const digit of digits.sort((one, other) => one.left + one.right - other.left - other.right)) {
@@ -132,7 +133,13 @@ function findLines(strokes) {
   }
   return lines.sort((one, other) => middle(one) - middle(other)).map((line) => {
     const { left, top, right, bottom } = bounds(line.flatMap((digit) => digit.strokes));
-    const besideSign = signs.some((sign) => left < sign.left && sign.right < right && top < sign.top && sign.bottom < bottom);
+    const isSign = (part) => {
+      const reach = part.width >= SIGN * (bottom - top) ? bottom - top : 0;
+      return left - reach < part.left && part.right < right + reach && top < part.top && part.top < bottom;
+    };
+    const cut = [left <= EDGE, right >= 1 - EDGE, top <= EDGE, bottom >= 1 - EDGE];
+    const isCut = cut.some(Boolean) && !(cut[0] && cut[1]) && !(cut[2] && cut[3]);
+    const besideSign = isCut || signs.some(isSign);
     return line.map((digit) => ({ ...digit, besideSign }));
   });
 }
