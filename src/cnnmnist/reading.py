@@ -178,8 +178,8 @@ def _cuts(ink: Floats) -> list[tuple[NDArray[np.float64], float]]:
     inside = (columns >= 0) & (columns < width)
     paths, crossed = _cheapest_paths(np.where(inside, small[rows[:, np.newaxis], columns.clip(0, width - 1)], 0))
     paths = (paths + columns[:, :, 0]).clip(0, width - 1)
-    large = np.minimum((np.arange(ink.shape[0]) * factor).astype(int), HEIGHT - 1)
-    return [((path[large] + 0.5) / factor, PRICE * each) for path, each in zip(paths, crossed, strict=True)]
+    small_rows = np.minimum((np.arange(ink.shape[0]) * factor).astype(int), HEIGHT - 1)
+    return [((path[small_rows] + 0.5) / factor, PRICE * each) for path, each in zip(paths, crossed, strict=True)]
 
 
 def _cheapest_paths(ink: Floats) -> tuple[NDArray[np.int64], Floats]:

@@ -57,8 +57,8 @@ def _find_sheet(pixels: Floats) -> Mask | None:
         )
         contour = max(contours, key=cv2.contourArea)
         hull = cv2.convexHull(contour)
-        sheet: Mask = cv2.fillConvexPoly(np.zeros(labels.shape, np.uint8), hull, 1)
         area, (_, (width, height), _) = cv2.contourArea(hull), cv2.minAreaRect(hull)
+        sheet: Mask = cv2.fillConvexPoly(np.zeros(labels.shape, np.uint8), hull, 1)
         straight = cv2.contourArea(contour) > CONVEX * area > CONVEX * RECTANGULAR * width * height
         corners = cv2.approxPolyDP(hull, CORNER * cv2.arcLength(hull, True), True)[:, 0] / sheet.shape[::-1]
         has_corner = bool(((corners > CORNER) & (corners < 1 - CORNER)).all(axis=1).any())

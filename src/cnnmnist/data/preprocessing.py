@@ -89,13 +89,14 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
     ]
 
 
-def _own_full(ink: Floats, full: float) -> Floats:
-    """The full ink of the pen with which each connected piece was written, float32 (height, width)."""
+def _own_full(ink: Floats, full: float) -> Floats | float:
+    """The full ink of the pen with which each connected piece was written, float32 (height, width), or of all."""
+    if full <= CERTAIN_CONTRAST:  # what is paler than a faint pen may be grain
+        return full
     count, labels = cv2.connectedComponents((ink > PALE * FAINT * full).astype(np.uint8))
     darkest = np.zeros(count, np.float32)
     np.maximum.at(darkest, labels, ink)
-    # What is paler than a faint pen may be grain.
-    own: Floats = np.clip(darkest, PALE * full if full > CERTAIN_CONTRAST else full, full)[labels]
+    own: Floats = np.clip(darkest, PALE * full, full)[labels]
     return own
 
 
