@@ -5,10 +5,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnmnist.data.cuts import between, find_cuts
 from cnnmnist.data.ink import Floats
 from cnnmnist.data.pictures import prepare_whole
 from cnnmnist.data.preprocessing import Box, InkedDigit, digit_image, find_lines
@@ -16,21 +16,17 @@ from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.metadata import DatasetMetadata
 
-SURE = 0.8  # the least probability of a digit that is not doubtful
-NO_DIGIT = 0.3, 0.4  # with a lower probability, a high or a low piece of ink is a sign
-LOWER = 0.9  # of the tallest digit in the line; lower pieces may well be signs, such as a plus
+SURE = 0.9  # the least probability, after the network's temperature, of a digit that is not doubtful
+# The other probabilities are those before the temperature, in which what is no digit differs more from digits.
+NO_DIGIT = 0.25  # with a lower probability, a piece of ink is a sign
 TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
-WHOLE = 0.4  # the least probability of a narrower piece that is one digit
+WHOLE = 0.8  # the least probability of a narrower piece that is one digit
 WIDEST = 1.5  # times its height is a part of a split
+SPLIT = 1.2  # times as probable as the whole are the parts of a split, at least
 SURE_SPLIT = 0.67  # the least probability of all parts of a broad piece that are not doubtful
 SIMPLE = 1, 7  # digits that are found in letters such as M, n and W
-HEIGHT = 64  # rows of the ink in which cuts are searched
 SHARED = 0.06  # of the height: the width of a stroke that may be in both parts, as between two zeros
-STEP, BEND = 0.08, 0.05  # of the height: between two cuts, and sideways in a cut
-SLANTS = 0.0, 0.3  # of cuts: columns to the right for each row upwards; few people slant more, or to the left
-MOST_CUTS = 30  # of each slant
-PRICE, BENT = 0.01, 0.05  # of a cut through one pixel of full ink, and of a step sideways as an amount of ink
 
 Images = NDArray[np.uint8]
 Classify = Callable[[Images], Floats]  # from images to probabilities, float32 (n, classes)
@@ -82,24 +78,21 @@ def read_digits(
     else:
         image = prepare_whole(pixels, shape, dataset.background)
         row = classify(image[np.newaxis])[0]
-        lines = [[Digit(image, row, (0.0, 0.0, 1.0, 1.0), bool(row.max() < SURE))]]
-    # The bounds above were found for probabilities of temperature 1, and hold for those alone.
-    return [[_calibrated(digit, network) for digit in line] for line in lines]
+        lines = [[Digit(image, row, (0.0, 0.0, 1.0, 1.0), False)]]
+    return [[_calibrated(digit, network.temperature) for digit in line] for line in lines]
 
 
-def _calibrated(digit: Digit, network: Network) -> Digit:
-    if network.temperature == 1.0:
-        return digit
+def _calibrated(digit: Digit, temperature: float) -> Digit:
     logits = np.log(np.maximum(digit.probabilities, np.finfo(np.float32).tiny))[np.newaxis]
-    return replace(digit, probabilities=probabilities(logits, network.temperature)[0])
+    row = probabilities(logits, temperature)[0]
+    return replace(digit, probabilities=row, doubtful=digit.doubtful or bool(row.max() < SURE))
 
 
 def _read_line(line: list[InkedDigit], classify: Classify, shape: tuple[int, int]) -> list[Digit]:
-    tallest = max(inked.ink.shape[0] for inked in line)
     has_sign, digits = line[0].beside_sign, []
     for inked in line:
         read, probability = _read(inked, classify, shape)
-        has_sign |= probability < NO_DIGIT[inked.ink.shape[0] < LOWER * tallest]
+        has_sign |= probability < NO_DIGIT
         digits += read
     # 8+3 is no number, although 8 and 3 are digits.
     return [replace(digit, doubtful=True) for digit in digits] if has_sign else digits
@@ -114,12 +107,12 @@ def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tupl
     is_broad = width >= BROAD * height
     if is_broad or (width > TOUCHING * height and probability < WHOLE):
         score, parts = _split(inked, classify, shape)
-        if score > math.log(probability):
+        if score > math.log(SPLIT * probability):
             probability = math.exp(score)
             is_letter = all(part.label in SIMPLE for part in parts)
             unsure = is_letter or not is_broad or probability < SURE_SPLIT
-            return [replace(part, doubtful=part.doubtful or unsure) for part in parts], probability
-    return [Digit(image, row, inked.box, probability < SURE)], probability
+            return [replace(part, doubtful=unsure) for part in parts], probability
+    return [Digit(image, row, inked.box, False)], probability
 
 
 def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tuple[float, list[Digit]]:
@@ -130,11 +123,11 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
     """
     height, width = inked.ink.shape
     left, top, right, bottom = inked.box
-    cuts = [(np.zeros(height), 0.0), *_cuts(inked.ink), (np.full(height, float(width)), 0.0)]
+    cuts = [(np.zeros(height), 0.0), *find_cuts(inked.ink), (np.full(height, float(width)), 0.0)]
     parts = []
     for (first, (start, _)), (last, (end, _)) in itertools.combinations(enumerate(cuts), 2):
         for shared in (0.0, SHARED * height):
-            ink, column = _between(inked.ink, start - shared, end + shared)
+            ink, column = between(inked.ink, start - shared, end + shared)
             if 0 < ink.shape[1] <= WIDEST * ink.shape[0]:
                 ends = [left + (right - left) * each / width for each in (column, column + ink.shape[1])]
                 parts.append((first, last, digit_image(ink, shape), (ends[0], top, ends[1], bottom)))
@@ -147,57 +140,5 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
             probability = float(row.max())
             score = best[first][0] + math.log(probability) - cuts[last][1]
             if score > best.get(last, (-math.inf,))[0]:
-                best[last] = score, [*best[first][1], Digit(image, row, box, probability < SURE)]
+                best[last] = score, [*best[first][1], Digit(image, row, box, False)]
     return best.get(len(cuts) - 1, (-math.inf, []))
-
-
-def _between(ink: Floats, left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[Floats, int]:
-    """Cut out the ink between two cuts, without small bits of the neighbours, and its first column."""
-    first = min(max(0, math.floor(left.min())), ink.shape[1] - 1)
-    near = ink[:, first : max(first, math.floor(right.max())) + 1]
-    columns = first + np.arange(near.shape[1])
-    part = np.where((columns >= left[:, np.newaxis]) & (columns < right[:, np.newaxis]), near, np.float32(0))
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats((part > 0).astype(np.uint8))
-    areas = boxes[1:, cv2.CC_STAT_AREA]
-    large = 1 + np.flatnonzero(areas >= 0.15 * areas.max(initial=0))
-    part = np.where(np.isin(labels, large), part, 0)
-    left_, top, width, height = cv2.boundingRect((part > 0).astype(np.uint8))
-    return part[top : top + height, left_ : left_ + width], first + left_
-
-
-def _cuts(ink: Floats) -> list[tuple[NDArray[np.float64], float]]:
-    """Upright and slanted paths across little ink, from left to right: a column for each row, and the price."""
-    factor = HEIGHT / ink.shape[0]
-    width = max(3, round(ink.shape[1] * factor))
-    small = cv2.resize(ink, (width, HEIGHT), interpolation=cv2.INTER_AREA)
-    spacing, bend = max(STEP * HEIGHT, width / MOST_CUTS), round(BEND * HEIGHT)
-    middles = np.arange(spacing, width - spacing / 2, spacing).astype(int)
-    rows = np.arange(HEIGHT)
-    lines = [middle + np.rint(slant * (HEIGHT / 2 - rows)) for middle in middles for slant in SLANTS]
-    columns = np.array(lines, np.int64).reshape(-1, HEIGHT, 1) + np.arange(-bend, bend + 1)
-    inside = (columns >= 0) & (columns < width)
-    paths, crossed = _cheapest_paths(np.where(inside, small[rows[:, np.newaxis], columns.clip(0, width - 1)], 0))
-    paths = (paths + columns[:, :, 0]).clip(0, width - 1)
-    small_rows = np.minimum((np.arange(ink.shape[0]) * factor).astype(int), HEIGHT - 1)
-    return [((path[small_rows] + 0.5) / factor, PRICE * each) for path, each in zip(paths, crossed, strict=True)]
-
-
-def _cheapest_paths(ink: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """The paths from top to bottom across the least ink, by dynamic programming, and this ink.
-
-    Args:
-        ink: float32 (n, rows, columns).
-
-    Returns:
-        The columns, int64 (n, rows), and float32 (n,).
-    """
-    costs, steps = ink.astype(np.float64), np.zeros(ink.shape, np.int64)
-    for row in range(1, ink.shape[1]):
-        above = np.pad(costs[:, row - 1], ((0, 0), (1, 1)), constant_values=math.inf)
-        choices = np.stack([above[:, :-2] + BENT, above[:, 1:-1], above[:, 2:] + BENT])
-        steps[:, row] = choices.argmin(axis=0) - 1
-        costs[:, row] += choices.min(axis=0)
-    paths = np.repeat(costs[:, -1].argmin(axis=1)[:, np.newaxis], ink.shape[1], axis=1)
-    for row in range(ink.shape[1] - 1, 0, -1):
-        paths[:, row - 1] = paths[:, row] + steps[np.arange(len(ink)), row, paths[:, row]]
-    return paths, np.take_along_axis(ink, paths[..., np.newaxis], axis=2).sum(axis=(1, 2))

@@ -136,5 +136,5 @@ def stroke_width(ink: Floats) -> float:
 
 
 def depths(inside: NDArray[np.uint8]) -> Floats:
-    """Compute the distance in pixels of each pixel inside a shape from the outside."""
-    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    """Compute the distance in pixels of each pixel inside a shape from the outside, to about 2 %."""
+    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5))

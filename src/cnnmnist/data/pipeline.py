@@ -1,6 +1,7 @@
 """Input pipeline: each batch is a function of the seed and the iteration, and needs no batch before it."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnnmnist.config import Recipe
 from cnnmnist.data.augmentation import augment
@@ -34,23 +35,29 @@ def batch_indices(
     )
 
 
-def _drawn(dataset: Dataset, recipe: Recipe) -> list[Split]:
-    """Draw the images that the recipe asks for; what is no digit has a label above all classes."""
+def _with_drawn(splits: list[Split], dataset: Dataset, recipe: Recipe) -> list[Split]:
+    """Add the images that the recipe asks for; what is no digit has a label above all classes."""
     drawn = recipe.drawn
-    if not (drawn.digits or drawn.others):
-        return []
+    if not (drawn.digits or drawn.without_class):
+        return splits
 
     from cnnmnist.data import strokes  # SciPy takes a third of a second to import
+    from cnnmnist.data.parts import draw_parts
 
     if dataset.class_names != DIGITS or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
         raise RecipeError(
             f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or "
-            "another size: set drawn.digits and drawn.others to 0."
+            "another size: set drawn.digits, drawn.others and drawn.parts to 0."
         )
     rng = np.random.default_rng([recipe.training.seed, DRAWN_STREAM])
-    digits = Split(*strokes.draw_digits(drawn.digits, rng))
+    splits = [*splits, Split(*strokes.draw_digits(drawn.digits, rng))]
     others = strokes.draw_others(drawn.others, rng)
-    return [digits, Split(others, np.full(len(others), len(dataset.class_names), np.uint8))]
+    parts = Split(*draw_parts(*_joined(splits), drawn.parts, rng))
+    return [*splits, Split(others, np.full(len(others), len(DIGITS), np.uint8)), parts]
+
+
+def _joined(splits: list[Split]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    return np.concatenate([split.images for split in splits]), np.concatenate([split.labels for split in splits])
 
 
 class Batches:
@@ -59,10 +66,9 @@ class Batches:
     def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
         self.recipe = recipe
         splits = [dataset.validation, dataset.train] if recipe.training.include_validation else [dataset.train]
-        splits += _drawn(dataset, recipe)
-        self.size = sum(map(len, splits))
-        self._images = tf.constant(np.concatenate([split.images for split in splits]))
-        self._labels = tf.constant(np.concatenate([split.labels for split in splits]))
+        images, labels = _joined(_with_drawn(splits, dataset, recipe))
+        self.size = len(images)
+        self._images, self._labels = tf.constant(images), tf.constant(labels)
         # TensorFlow multiplies by the reciprocal of a constant that it sees, which changes the last bit.
         self._white = tf.constant(255.0)
 

@@ -211,11 +211,11 @@ class Trainer:
 
     def _cross_entropy(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         smoothing = self.recipe.training.label_smoothing
-        if not smoothing and not self.recipe.drawn.others:
+        if not smoothing and not self.recipe.drawn.without_class:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         classes = logits.shape[-1]
         targets = tf.one_hot(labels, classes, 1.0 - smoothing + smoothing / classes, smoothing / classes)
-        if self.recipe.drawn.others:
+        if self.recipe.drawn.without_class:
             targets = tf.where(labels[:, tf.newaxis] < classes, targets, 1.0 / classes)
         return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
