@@ -33,7 +33,7 @@ NUMBER = 200  # pictures of each kind
 OTHER_HAND = Hand(wobble=0.55, bend=0.7, width=(0.4, 1.05), slant=(-0.3, 0.55), rotation=12.0)
 FONTS = ("DejaVuSans", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSansMono", "STIXGeneralItalic", "cmtt10")
 LETTERS = "ABCEFHKLMNPRTUVWXadefhkmnrtvwx&%#@?+=*"  # without those that look like a digit, such as O, Z and b
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.93)
 
 
 def ones(rng: np.random.Generator, flag: tuple[float, float], least_angle: float, foot: bool) -> np.ndarray:
@@ -149,7 +149,7 @@ def _show_confidence(names: list[str], networks: list[Any], dataset: Any) -> Non
     for name, network in zip(names, networks, strict=True):
         sure = []
         for images in (split.images, letters(), drawn):
-            rows = probabilities(predict_logits(network, images))
+            rows = probabilities(predict_logits(network, images), network.temperature)
             sure.append((rows.max(1), np.diff(np.sort(rows, axis=1)[:, -2:])[:, 0], rows.argmax(1)))
         right = sure[0][2] == split.labels
         for measure, title in enumerate(("probability", "margin")):

@@ -16,7 +16,7 @@ from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.metadata import DatasetMetadata
 
-SURE = 0.9  # the least probability, after the network's temperature, of a digit that is not doubtful
+SURE = 0.93  # the least probability, after the network's temperature, of a digit that is not doubtful
 # The other probabilities are those before the temperature, in which what is no digit differs more from digits.
 NO_DIGIT = 0.25  # with a lower probability, a piece of ink is a sign
 TOUCHING = 0.7  # of its height is the least width of several digits

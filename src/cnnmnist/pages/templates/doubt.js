@@ -2,7 +2,7 @@
 // Which answers may well be wrong. reading.py marks the same ones, and explains the numbers; it also splits broad ink
 // where the network is more sure of the parts. Here it stays one digit, which must be surer than others, and not too wide.
 
-const SURE = 0.9; // least probability of a digit that is not doubtful
+const SURE = 0.93; // least probability of a digit that is not doubtful
 const SURE_WHOLE = 0.9; // and of a broad one, before the temperature
 const BROAD = 1.1; // times its height is the width of a broad digit
 const TOO_WIDE = 1.35; // times its height; hardly any digit is as wide
