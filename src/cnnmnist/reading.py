@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.cuts import between, find_cuts
+from cnnmnist.data.cuts import WIDEST, between, find_cuts
 from cnnmnist.data.ink import Floats
 from cnnmnist.data.pictures import prepare_whole
 from cnnmnist.data.preprocessing import Box, InkedDigit, digit_image, find_lines
@@ -22,7 +22,6 @@ NO_DIGIT = 0.25  # with a lower probability, a piece of ink is a sign
 TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
 WHOLE = 0.8  # the least probability of a narrower piece that is one digit
-WIDEST = 1.5  # times its height is a part of a split
 SPLIT = 1.2  # times as probable as the whole are the parts of a split, at least
 SURE_SPLIT = 0.67  # the least probability of all parts of a broad piece that are not doubtful
 SIMPLE = 1, 7  # digits that are found in letters such as M, n and W

@@ -13,6 +13,7 @@ STEP, BEND = 0.08, 0.05  # of the height: between two cuts, and sideways in a cu
 SLANTS = 0.0, 0.3  # of cuts: columns to the right for each row upwards; few people slant more, or to the left
 MOST_CUTS = 30  # of each slant
 PRICE, BENT = 0.01, 0.05  # of a cut through one pixel of full ink, and of a step sideways as an amount of ink
+WIDEST = 1.5  # times its height is what stands between two cuts, if it is a digit
 BIT = 0.15  # of the largest piece between two cuts; anything smaller is a bit of a neighbour
 
 Columns = NDArray[np.float64]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.cuts import between, find_cuts
+from cnnmnist.data.cuts import WIDEST, between, find_cuts
 from cnnmnist.data.ink import Floats
 from cnnmnist.data.preprocessing import digit_image
 
@@ -14,7 +14,7 @@ OVERLAP = 2.0  # pixels of ink that two touching digits share, at most
 MOST = 4, 5  # parts of a row that are a digit, and others
 WHOLE, PURE = 0.93, 0.9  # of a digit is in a part that is this digit, and of the part is the digit, at least
 TORN, SECOND = 0.75, 0.5  # of any digit is in a part that is no digit, at most, or of two digits, at least
-WIDEST, LOWEST = 1.5, 0.5  # width of a part by its height, and its height by the row's
+LOWEST = 0.5  # of the row's height is a part
 
 Images = NDArray[np.uint8]
 
