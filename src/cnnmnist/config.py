@@ -127,7 +127,7 @@ class AugmentationConfig(_Section):
 
 
 class DrawnConfig(_Section):
-    """Images that the program draws from strokes, and mixes into the training images of a data set of digits."""
+    """Images that the program draws, and mixes into the training images of a data set of digits."""
 
     digits: int = Field(0, ge=0, le=200_000)
     """Number of drawn digits, in many styles: MNIST hardly has ones with flags and feet, and barred sevens."""

@@ -41,7 +41,7 @@ class Digit:
     """Probabilities of the classes, float32 (classes,)."""
     box: Box
     """Left, top, right and bottom, as fractions of the picture's width and height."""
-    doubtful: bool
+    doubtful: bool = False
     """Whether the answer may well be wrong."""
 
     @property
@@ -77,7 +77,7 @@ def read_digits(
     else:
         image = prepare_whole(pixels, shape, dataset.background)
         row = classify(image[np.newaxis])[0]
-        lines = [[Digit(image, row, (0.0, 0.0, 1.0, 1.0), False)]]
+        lines = [[Digit(image, row, (0.0, 0.0, 1.0, 1.0))]]
     return [[_calibrated(digit, network.temperature) for digit in line] for line in lines]
 
 
@@ -111,7 +111,7 @@ def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tupl
             is_letter = all(part.label in SIMPLE for part in parts)
             unsure = is_letter or not is_broad or probability < SURE_SPLIT
             return [replace(part, doubtful=unsure) for part in parts], probability
-    return [Digit(image, row, inked.box, False)], probability
+    return [Digit(image, row, inked.box)], probability
 
 
 def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tuple[float, list[Digit]]:
@@ -139,5 +139,5 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
             probability = float(row.max())
             score = best[first][0] + math.log(probability) - cuts[last][1]
             if score > best.get(last, (-math.inf,))[0]:
-                best[last] = score, [*best[first][1], Digit(image, row, box, False)]
+                best[last] = score, [*best[first][1], Digit(image, row, box)]
     return best.get(len(cuts) - 1, (-math.inf, []))

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from cnnmnist.data.cuts import WIDEST, between, find_cuts
 from cnnmnist.data.ink import Floats
 from cnnmnist.data.preprocessing import digit_image
+from cnnmnist.data.registry import DIGITS
 
+OTHER = len(DIGITS)  # the label of what is not one digit
 SCALE = 2  # pixels of a row for each pixel of a digit's image
 RAISED = 2  # pixels of a digit's image: the farthest that a digit is above or below its neighbour
 OVERLAP = 2.0  # pixels of ink that two touching digits share, at most
@@ -29,7 +31,7 @@ def draw_parts(images: Images, labels: Images, count: int, rng: np.random.Genera
         rng: its random numbers decide the parts.
 
     Returns:
-        Images, uint8 (count, height, width), and their labels, uint8 (count,): 10 for what is not one digit.
+        Images, uint8 (count, height, width), and labels, uint8 (count,), ``OTHER`` for what is not one digit.
     """
     inked = np.flatnonzero(images.max(axis=(1, 2)) > 127)
     parts: list[Images] = []
@@ -38,7 +40,7 @@ def draw_parts(images: Images, labels: Images, count: int, rng: np.random.Genera
         chosen = rng.choice(inked, rng.integers(2, 4))
         for ink, number in _cut(_row(images[chosen] / np.float32(255), rng), rng):
             parts.append(digit_image(ink, images.shape[1:]))
-            answers.append(10 if number is None else labels[chosen[number]])
+            answers.append(OTHER if number is None else labels[chosen[number]])
     return np.array(parts[:count], np.uint8).reshape(count, *images.shape[1:]), np.array(answers[:count], np.uint8)
 
 

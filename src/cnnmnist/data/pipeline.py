@@ -42,7 +42,7 @@ def _with_drawn(splits: list[Split], dataset: Dataset, recipe: Recipe) -> list[S
         return splits
 
     from cnnmnist.data import strokes  # SciPy takes a third of a second to import
-    from cnnmnist.data.parts import draw_parts
+    from cnnmnist.data.parts import OTHER, draw_parts
 
     if dataset.class_names != DIGITS or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
         raise RecipeError(
@@ -53,7 +53,7 @@ def _with_drawn(splits: list[Split], dataset: Dataset, recipe: Recipe) -> list[S
     splits = [*splits, Split(*strokes.draw_digits(drawn.digits, rng))]
     others = strokes.draw_others(drawn.others, rng)
     parts = Split(*draw_parts(*_joined(splits), drawn.parts, rng))
-    return [*splits, Split(others, np.full(len(others), len(DIGITS), np.uint8)), parts]
+    return [*splits, Split(others, np.full(len(others), OTHER, np.uint8)), parts]
 
 
 def _joined(splits: list[Split]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
