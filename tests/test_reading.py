@@ -216,6 +216,23 @@ def test_a_number_with_a_sign_is_marked(sign: str) -> None:
     assert all(digit.doubtful for digit in lines(sheet)[0])
 
 
+@pytest.mark.parametrize("lean", [15, 45])
+@pytest.mark.parametrize("digits", ["15", "27"])
+def test_a_slash_is_no_1(digits: str, lean: int) -> None:
+    sheet = paper(440)
+    write(sheet, digits, 30, 70)
+    ImageDraw.Draw(sheet).line([(200 + lean, 68), (195, 157)], fill=30, width=7)
+    write(sheet, "8", 205 + lean, 70)
+    assert is_marked(sheet)
+
+
+def test_an_unlikely_digit_does_not_mark_the_others() -> None:
+    sheet = paper()
+    write(sheet, "38", 30, 70)
+    ImageDraw.Draw(sheet).line([(222, 82), (200, 115), (205, 145), (220, 140)], fill=30, width=7, joint="curve")
+    assert [digit.doubtful for digit in lines(sheet)[0]] == [False, False, True]
+
+
 @pytest.mark.parametrize("digit", list("1247"))
 def test_what_the_border_cuts_is_marked(digit: str) -> None:
     sheet = paper(600, 240)

@@ -18,16 +18,18 @@ from cnnmnist.runs.metadata import DatasetMetadata
 
 SURE = 0.93  # the least probability, after the network's temperature, of a digit that is not doubtful
 # The other probabilities are those before the temperature, in which what is no digit differs more from digits.
-NO_DIGIT = 0.25  # with a lower probability, a piece of ink is a sign
+NO_DIGIT, SIGN_WIDTH = 0.25, 0.7  # with a lower probability, what is at least so wide by its height is a sign
+SLASH = 1.25  # times as high as the other digits is a slash, which looks like a 1
 TOUCHING = 0.7  # of its height is the least width of several digits
 BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
 WHOLE = 0.8  # the least probability of a narrower piece that is one digit
 SPLIT = 1.2  # times as probable as the whole are the parts of a split, at least
-SURE_SPLIT = 0.67  # the least probability of all parts of a broad piece that are not doubtful
-SIMPLE = 1, 7  # digits that are found in letters such as M, n and W
+SURE_SPLIT = 0.78  # the least probability of all parts of a broad piece that are not doubtful
+SIMPLE = "1", "7"  # digits that are found in letters such as M, n and W
 SHARED = 0.06  # of the height: the width of a stroke that may be in both parts, as between two zeros
 
 Images = NDArray[np.uint8]
+Names = tuple[str, ...]
 Classify = Callable[[Images], Floats]  # from images to probabilities, float32 (n, classes)
 
 
@@ -73,7 +75,7 @@ def read_digits(
         return probabilities(predict_logits(network, images))
 
     if dataset.preparation == "digits":
-        lines = [_read_line(line, classify, shape) for line in find_lines(pixels, name)]
+        lines = [_read_line(line, classify, shape, dataset.class_names) for line in find_lines(pixels, name)]
     else:
         image = prepare_whole(pixels, shape, dataset.background)
         row = classify(image[np.newaxis])[0]
@@ -87,17 +89,27 @@ def _calibrated(digit: Digit, temperature: float) -> Digit:
     return replace(digit, probabilities=row, doubtful=digit.doubtful or bool(row.max() < SURE))
 
 
-def _read_line(line: list[InkedDigit], classify: Classify, shape: tuple[int, int]) -> list[Digit]:
+def _read_line(line: list[InkedDigit], classify: Classify, shape: tuple[int, int], names: Names) -> list[Digit]:
     has_sign, digits = line[0].beside_sign, []
     for inked in line:
-        read, probability = _read(inked, classify, shape)
-        has_sign |= probability < NO_DIGIT
+        read, probability = _read(inked, classify, shape, names)
+        height, width = inked.ink.shape
+        has_sign |= probability < NO_DIGIT and width >= SIGN_WIDTH * height
         digits += read
     # 8+3 is no number, although 8 and 3 are digits.
-    return [replace(digit, doubtful=True) for digit in digits] if has_sign else digits
+    return [replace(digit, doubtful=True) for digit in digits] if has_sign or _has_slash(digits, names) else digits
 
 
-def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tuple[list[Digit], float]:
+def _has_slash(digits: list[Digit], names: Names) -> bool:
+    """Tell a slash from a 1 by its height; zeros, which may be small, and ones do not measure it."""
+    heights = [(names[digit.label], digit.box[3] - digit.box[1]) for digit in digits]
+    tallest = max((height for name, height in heights if name not in ("0", "1")), default=math.inf)
+    return any(name == "1" and height > SLASH * tallest for name, height in heights)
+
+
+def _read(
+    inked: InkedDigit, classify: Classify, shape: tuple[int, int], names: Names
+) -> tuple[list[Digit], float]:
     """Read a piece of ink as one digit or several, whatever is more probable, and return this probability, too."""
     image = digit_image(inked.ink, shape)
     row = classify(image[np.newaxis])[0]
@@ -108,7 +120,7 @@ def _read(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tupl
         score, parts = _split(inked, classify, shape)
         if score > math.log(SPLIT * probability):
             probability = math.exp(score)
-            is_letter = all(part.label in SIMPLE for part in parts)
+            is_letter = all(names[part.label] in SIMPLE for part in parts)
             unsure = is_letter or not is_broad or probability < SURE_SPLIT
             return [replace(part, doubtful=unsure) for part in parts], probability
     return [Digit(image, row, inked.box)], probability
