@@ -21,10 +21,8 @@ SURE = 0.93  # the least probability, after the network's temperature, of a digi
 NO_DIGIT, SIGN_WIDTH = 0.25, 0.7  # with a lower probability, what is at least so wide by its height is a sign
 SLASH = 1.25  # times as high as the other digits is a slash, which looks like a 1
 TOUCHING = 0.7  # of its height is the least width of several digits
-BROAD = 1.1  # times its height is the width of a piece of ink that is rather several digits than one
-WHOLE = 0.8  # the least probability of a narrower piece that is one digit
-SPLIT = 1.2  # times as probable as the whole are the parts of a split, at least
-SURE_SPLIT = 0.78  # the least probability of all parts of a broad piece that are not doubtful
+SPLIT = 1.6  # times as probable as the whole are the parts of a split, at least
+SURE_SPLIT = 0.78  # the least probability of all parts that are not doubtful, of what is wider than high
 SIMPLE = "1", "7"  # digits that are found in letters such as M, n and W
 SHARED = 0.06  # of the height: the width of a stroke that may be in both parts, as between two zeros
 
@@ -115,13 +113,12 @@ def _read(
     row = classify(image[np.newaxis])[0]
     probability = float(row.max())
     height, width = inked.ink.shape
-    is_broad = width >= BROAD * height
-    if is_broad or (width > TOUCHING * height and probability < WHOLE):
+    if width > TOUCHING * height and SPLIT * probability < 1:
         score, parts = _split(inked, classify, shape)
         if score > math.log(SPLIT * probability):
             probability = math.exp(score)
             is_letter = all(names[part.label] in SIMPLE for part in parts)
-            unsure = is_letter or not is_broad or probability < SURE_SPLIT
+            unsure = is_letter or width < height or probability < SURE_SPLIT
             return [replace(part, doubtful=unsure) for part in parts], probability
     return [Digit(image, row, inked.box)], probability
 
