@@ -4,7 +4,7 @@
 
 The pictures are drawn with a pen on paper, and then prepared as `cnnmnist predict` prepares them. Their parameters
 are others than those of training (`cnnmnist.data.strokes`): the ones come from angles and lengths that are in no
-style there, the letters from matplotlib's fonts, and the other digits from a less steady hand.
+style there, the letters in fonts that are not used there, and the other digits from a less steady hand.
 
 With --data-dir, a second table says how many right and wrong answers on the validation split, and how many
 letters, have less than a level of probability. `pretrained` and `handwriting` were trained on this split, too.
@@ -31,7 +31,7 @@ from cnnmnist.runs.store import load_run
 
 NUMBER = 200  # pictures of each kind
 OTHER_HAND = Hand(wobble=0.55, bend=0.7, width=(0.4, 1.05), slant=(-0.3, 0.55), rotation=12.0)
-FONTS = ("DejaVuSans", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSansMono", "STIXGeneralItalic", "cmtt10")
+FONTS = ("DejaVuSans", "DejaVuSans-Oblique", "DejaVuSansMono", "STIXGeneral", "STIXGeneralItalic", "cmtt10")
 LETTERS = "ABCEFHKLMNPRTUVWXadefhkmnrtvwx&%#@?+=*"  # without those that look like a digit, such as O, Z and b
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.93)
 

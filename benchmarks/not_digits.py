@@ -15,11 +15,11 @@ SIDE, MIDDLE, HALF, SIZE = 120, 60, 40, 64
 LETTERS = "ABCDEFGHJKLMNPQRTUVWXY"  # I, O, S and Z look like digits
 FONTS = (
     "DejaVu Sans",
-    "DejaVu Serif",
     "DejaVu Sans Mono",
     "DejaVu Sans:bold",
     "DejaVu Sans:italic",
     "STIXGeneral",
+    "STIXGeneral:italic",
 )
 
 

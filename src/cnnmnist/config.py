@@ -133,13 +133,15 @@ class DrawnConfig(_Section):
     """Number of drawn digits, in many styles: MNIST hardly has ones with flags and feet, and barred sevens."""
     others: int = Field(0, ge=0, le=200_000)
     """Number of drawn letters, signs, scribbles and pairs of digits; all classes are equally probable for them."""
+    letters: int = Field(0, ge=0, le=200_000)
+    """Number of printed letters, in several fonts; for them, too, all classes are equally probable."""
     parts: int = Field(0, ge=0, le=200_000)
     """Number of parts of rows of touching digits: some are one digit, and the rest are as ``others``."""
 
     @property
     def without_class(self) -> bool:
         """Whether some of the images show no class."""
-        return bool(self.others or self.parts)
+        return bool(self.others or self.letters or self.parts)
 
 
 class Recipe(_Section):

@@ -16,9 +16,9 @@ from cnnmnist.network import Network
 from cnnmnist.prediction import predict_logits, probabilities
 from cnnmnist.runs.metadata import DatasetMetadata
 
-SURE = 0.93  # the least probability, after the network's temperature, of a digit that is not doubtful
+SURE = 0.88  # the least probability, after the network's temperature, of a digit that is not doubtful
 # The other probabilities are those before the temperature, in which what is no digit differs more from digits.
-NO_DIGIT, SIGN_WIDTH = 0.25, 0.7  # with a lower probability, what is at least so wide by its height is a sign
+NO_DIGIT, SIGN_WIDTH = 0.3, 0.7  # with a lower probability, what is at least so wide by its height is a sign
 SLASH = 1.25  # times as high as the other digits is a slash, which looks like a 1
 TOUCHING = 0.7  # of its height is the least width of several digits
 SPLIT = 1.6  # times as probable as the whole are the parts of a split, at least

@@ -87,7 +87,7 @@ def test_training_on_the_validation_split_is_a_choice() -> None:
 
 
 def test_drawn_images_are_mixed_in() -> None:
-    chosen = recipe(drawn__digits=300, drawn__others=100, drawn__parts=100)
+    chosen = recipe(drawn__digits=300, drawn__others=50, drawn__letters=50, drawn__parts=100)
     batches = Batches(DATASET, chosen)
     assert batches.size == 3_500 + 500
     labels = np.concatenate([batches.batch(number)[1] for number in range(4_000 // 64)])
@@ -97,12 +97,12 @@ def test_drawn_images_are_mixed_in() -> None:
     np.testing.assert_array_equal(images, Batches(DATASET, chosen).batch(7)[0])
 
 
-@pytest.mark.parametrize("field", ["digits", "others", "parts"])
+@pytest.mark.parametrize("field", ["digits", "others", "letters", "parts"])
 @pytest.mark.parametrize("kind", ["classes", "size"])
 def test_drawn_images_are_refused_for_other_data(field: str, kind: str) -> None:
     small = Split(DATASET.train.images[:, ::2], DATASET.train.labels)
     changed = {"train": small} if kind == "size" else {"class_names": tuple("abcdefghij")}
-    with pytest.raises(RecipeError, match=r"set drawn\.digits, drawn\.others and drawn\.parts to 0"):
+    with pytest.raises(RecipeError, match=r"set drawn\.digits, .*drawn\.letters and drawn\.parts to 0"):
         Batches(dataclasses.replace(DATASET, **changed), recipe(**{f"drawn__{field}": 10}))
 
 

@@ -42,16 +42,17 @@ def _with_drawn(splits: list[Split], dataset: Dataset, recipe: Recipe) -> list[S
         return splits
 
     from cnnmnist.data import strokes  # SciPy takes a third of a second to import
+    from cnnmnist.data.letters import draw_letters
     from cnnmnist.data.parts import OTHER, draw_parts
 
     if dataset.class_names != DIGITS or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
         raise RecipeError(
             f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or "
-            "another size: set drawn.digits, drawn.others and drawn.parts to 0."
+            "another size: set drawn.digits, drawn.others, drawn.letters and drawn.parts to 0."
         )
     rng = np.random.default_rng([recipe.training.seed, DRAWN_STREAM])
     splits = [*splits, Split(*strokes.draw_digits(drawn.digits, rng))]
-    others = strokes.draw_others(drawn.others, rng)
+    others = np.concatenate([strokes.draw_others(drawn.others, rng), draw_letters(drawn.letters, rng)])
     parts = Split(*draw_parts(*_joined(splits), drawn.parts, rng))
     return [*splits, Split(others, np.full(len(others), OTHER, np.uint8)), parts]
 

@@ -2,11 +2,11 @@
 // Which answers may well be wrong. reading.py marks the same ones, and explains the numbers; it also splits broad ink
 // where the network is more sure of the parts. Here it stays one digit, which must be surer than others, and not too wide.
 
-const SURE = 0.93; // least probability of a digit that is not doubtful
+const SURE = 0.88; // least probability of a digit that is not doubtful
 const SURE_WHOLE = 0.9; // and of a broad one, before the temperature
 const BROAD = 1.1; // times its height is the width of a broad digit
 const TOO_WIDE = 1.35; // times its height; hardly any digit is as wide
-const NO_DIGIT = 0.25; // with a lower probability, before the temperature, ink is a sign
+const NO_DIGIT = 0.3; // with a lower probability, before the temperature, ink is a sign
 const SIGN_WIDTH = 0.7; // of its height is the least width of a sign; what is narrower is only doubtful itself
 const SLASH = 1.25; // times as high as the other digits is a slash, which looks like a 1
 
