@@ -33,7 +33,7 @@ NUMBER = 200  # pictures of each kind
 OTHER_HAND = Hand(wobble=0.55, bend=0.7, width=(0.4, 1.05), slant=(-0.3, 0.55), rotation=12.0)
 FONTS = ("DejaVuSans", "DejaVuSans-Oblique", "DejaVuSansMono", "STIXGeneral", "STIXGeneralItalic", "cmtt10")
 LETTERS = "ABCEFHKLMNPRTUVWXadefhkmnrtvwx&%#@?+=*"  # without those that look like a digit, such as O, Z and b
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.93)
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.88, 0.95)
 
 
 def ones(rng: np.random.Generator, flag: tuple[float, float], least_angle: float, foot: bool) -> np.ndarray:

@@ -30,7 +30,7 @@ def test_it_reads_ones_with_flags_and_feet() -> None:
 
 @pytest.mark.parametrize("digit", sorted(DIGITS))
 def test_it_reads_all_digits_at_least_as_well(digit: str) -> None:
-    images, labels = draw_digits(400, np.random.default_rng(int(digit)), styles={digit: DIGITS[digit]})
+    images, labels = draw_digits(2_000, np.random.default_rng(int(digit)), styles={digit: DIGITS[digit]})
     assert recall("handwriting", images, labels) >= max(0.98, recall("pretrained", images, labels) - 0.005)
 
 
