@@ -102,7 +102,8 @@ def test_drawn_images_are_mixed_in() -> None:
 def test_drawn_images_are_refused_for_other_data(field: str, kind: str) -> None:
     small = Split(DATASET.train.images[:, ::2], DATASET.train.labels)
     changed = {"train": small} if kind == "size" else {"class_names": tuple("abcdefghij")}
-    with pytest.raises(RecipeError, match=r"set drawn\.digits, drawn\.others, drawn\.letters and drawn\.parts to 0"):
+    message = r"set drawn\.digits, drawn\.others, drawn\.letters and drawn\.parts to 0"
+    with pytest.raises(RecipeError, match=message):
         Batches(dataclasses.replace(DATASET, **changed), recipe(**{f"drawn__{field}": 10}))
 
 
