@@ -137,6 +137,8 @@ class DrawnConfig(_Section):
     """Number of printed letters, in several fonts; for them, too, all classes are equally probable."""
     parts: int = Field(0, ge=0, le=200_000)
     """Number of parts of rows of touching digits: some are one digit, and the rest are as ``others``."""
+    coarse: int = Field(0, ge=0, le=200_000)
+    """Number of digits, drawn ones and those of the data set, on few pixels, as in a small or blurred picture."""
 
     @property
     def without_class(self) -> bool:

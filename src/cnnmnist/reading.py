@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.cuts import WIDEST, between, find_cuts
+from cnnmnist.data.cuts import between, find_cuts
 from cnnmnist.data.ink import Floats
 from cnnmnist.data.pictures import prepare_whole
 from cnnmnist.data.preprocessing import Box, InkedDigit, digit_image, find_lines
@@ -114,12 +114,11 @@ def _read(
     probability = float(row.max())
     height, width = inked.ink.shape
     if width > TOUCHING * height and SPLIT * probability < 1:
-        score, parts = _split(inked, classify, shape)
-        if score > math.log(SPLIT * probability):
-            probability = math.exp(score)
+        together, parts = _split(inked, classify, shape)
+        if together > SPLIT * probability:
             is_letter = all(names[part.label] in SIMPLE for part in parts)
-            unsure = is_letter or width < height or probability < SURE_SPLIT
-            return [replace(part, doubtful=unsure) for part in parts], probability
+            unsure = is_letter or width < height or together < SURE_SPLIT
+            return [replace(part, doubtful=unsure) for part in parts], together
     return [Digit(image, row, inked.box)], probability
 
 
@@ -127,26 +126,25 @@ def _split(inked: InkedDigit, classify: Classify, shape: tuple[int, int]) -> tup
     """Cut a piece of ink into the digits of which the network is most sure.
 
     Returns:
-        The logarithm of the probability of all parts, less the price of the cuts; -inf if there are no such parts.
+        The probability of all parts together, and the parts; 0 and none if no parts could be digits.
     """
     height, width = inked.ink.shape
     left, top, right, bottom = inked.box
-    cuts = [(np.zeros(height), 0.0), *find_cuts(inked.ink), (np.full(height, float(width)), 0.0)]
+    cuts = find_cuts(inked.ink)
     parts = []
-    for (first, (start, _)), (last, (end, _)) in itertools.combinations(enumerate(cuts), 2):
+    for (first, start), (last, end) in itertools.combinations(enumerate(cuts), 2):
         for shared in (0.0, SHARED * height):
-            ink, column = between(inked.ink, start - shared, end + shared)
-            if 0 < ink.shape[1] <= WIDEST * ink.shape[0]:
+            if part := between(inked.ink, start - shared, end + shared):
+                ink, column = part
                 ends = [left + (right - left) * each / width for each in (column, column + ink.shape[1])]
                 parts.append((first, last, digit_image(ink, shape), (ends[0], top, ends[1], bottom)))
     if not parts:
-        return -math.inf, []
-    best: dict[int, tuple[float, list[Digit]]] = {0: (0.0, [])}
+        return 0.0, []
+    best: dict[int, tuple[float, list[Digit]]] = {0: (1.0, [])}
     rows = classify(np.stack([image for _, _, image, _ in parts]))
     for (first, last, image, box), row in zip(parts, rows, strict=True):  # in the order of their first cut
         if first in best:
-            probability = float(row.max())
-            score = best[first][0] + math.log(probability) - cuts[last][1]
-            if score > best.get(last, (-math.inf,))[0]:
-                best[last] = score, [*best[first][1], Digit(image, row, box)]
-    return best.get(len(cuts) - 1, (-math.inf, []))
+            probability = best[first][0] * float(row.max())
+            if probability > best.get(last, (0.0,))[0]:
+                best[last] = probability, [*best[first][1], Digit(image, row, box)]
+    return best.get(len(cuts) - 1, (0.0, []))

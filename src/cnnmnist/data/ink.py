@@ -135,6 +135,12 @@ def stroke_width(ink: Floats) -> float:
     return 4 * float(depths(inside)[inside > 0].mean())  # in a bar the mean depth is a quarter of the width
 
 
+def crop(ink: Floats) -> Floats:
+    """Cut ink, float32 (height, width), to the smallest box with all that is above 0."""
+    left, top, width, height = cv2.boundingRect((ink > 0).astype(np.uint8))
+    return ink[top : top + height, left : left + width]
+
+
 def depths(inside: NDArray[np.uint8]) -> Floats:
     """Compute the distance in pixels of each pixel inside a shape from the outside, to about 2 %."""
     return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5))

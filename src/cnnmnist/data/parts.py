@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.cuts import WIDEST, between, find_cuts
+from cnnmnist.data.cuts import between, find_cuts
 from cnnmnist.data.ink import Floats
 from cnnmnist.data.preprocessing import digit_image
 from cnnmnist.data.registry import DIGITS
@@ -16,7 +16,6 @@ OVERLAP = 2.0  # pixels of ink that two touching digits share, at most
 MOST = 4, 5  # parts of a row that are a digit, and others
 WHOLE, PURE = 0.93, 0.9  # of a digit is in a part that is this digit, and of the part is the digit, at least
 TORN, SECOND = 0.75, 0.5  # of any digit is in a part that is no digit, at most, or of two digits, at least
-LOWEST = 0.5  # of the row's height is a part
 
 Images = NDArray[np.uint8]
 
@@ -68,7 +67,7 @@ def _cut(row: Floats, rng: np.random.Generator) -> list[tuple[Floats, int | None
     left, top, width, height = cv2.boundingRect((row.max(axis=0) > 0).astype(np.uint8))
     row = row[:, top : top + height, left : left + width]
     ink, sizes = row.max(axis=0), row.sum(axis=(1, 2))
-    cuts = [np.zeros(height), *(cut for cut, _ in find_cuts(ink)), np.full(height, float(width))]
+    cuts = find_cuts(ink)
     before = np.stack([(row * (np.arange(width) < cut[:, np.newaxis])).sum(axis=(1, 2)) for cut in cuts])
     first, last = np.triu_indices(len(cuts), 1)
     kept = before[last] - before[first]
@@ -80,9 +79,5 @@ def _cut(row: Floats, rng: np.random.Generator) -> list[tuple[Floats, int | None
         rng.permutation(np.flatnonzero(is_digit))[: MOST[0]],
         rng.permutation(np.flatnonzero(is_other))[: MOST[1]],
     )
-    parts = [(between(ink, cuts[first[each]], cuts[last[each]])[0], each) for each in np.concatenate(some)]
-    return [
-        (part, int(number[each]) if is_digit[each] else None)
-        for part, each in parts
-        if part.shape[0] >= LOWEST * height and 0 < part.shape[1] <= WIDEST * part.shape[0]
-    ]
+    parts = [(between(ink, cuts[first[each]], cuts[last[each]]), each) for each in np.concatenate(some)]
+    return [(part[0], int(number[each]) if is_digit[each] else None) for part, each in parts if part]

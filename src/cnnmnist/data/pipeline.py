@@ -38,23 +38,24 @@ def batch_indices(
 def _with_drawn(splits: list[Split], dataset: Dataset, recipe: Recipe) -> list[Split]:
     """Add the images that the recipe asks for; what is no digit has a label above all classes."""
     drawn = recipe.drawn
-    if not (drawn.digits or drawn.without_class):
+    if not any(dict(drawn).values()):
         return splits
 
     from cnnmnist.data import strokes  # SciPy takes a third of a second to import
+    from cnnmnist.data.coarse import draw_coarse
     from cnnmnist.data.letters import draw_letters
     from cnnmnist.data.parts import OTHER, draw_parts
 
     if dataset.class_names != DIGITS or dataset.image_shape != (strokes.SIDE, strokes.SIDE):
         raise RecipeError(
             f"The recipe {recipe.name} draws digits of 28x28 pixels, but {dataset.name} has other classes or "
-            "another size: set drawn.digits, drawn.others, drawn.letters and drawn.parts to 0."
+            "another size: set drawn.digits, drawn.others, drawn.letters, drawn.parts and drawn.coarse to 0."
         )
     rng = np.random.default_rng([recipe.training.seed, DRAWN_STREAM])
-    splits = [*splits, Split(*strokes.draw_digits(drawn.digits, rng))]
+    digits = _joined([*splits, Split(*strokes.draw_digits(drawn.digits, rng))])
     others = np.concatenate([strokes.draw_others(drawn.others, rng), draw_letters(drawn.letters, rng)])
-    parts = Split(*draw_parts(*_joined(splits), drawn.parts, rng))
-    return [*splits, Split(others, np.full(len(others), OTHER, np.uint8)), parts]
+    parts, coarse = draw_parts(*digits, drawn.parts, rng), draw_coarse(*digits, drawn.coarse, rng)
+    return [Split(*each) for each in (digits, (others, np.full(len(others), OTHER, np.uint8)), parts, coarse)]
 
 
 def _joined(splits: list[Split]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

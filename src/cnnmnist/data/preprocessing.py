@@ -18,6 +18,7 @@ from cnnmnist.data.ink import (
     SMALL_STROKE,
     STROKE,
     Floats,
+    crop,
     depths,
     find_ink,
     full_ink,
@@ -72,7 +73,7 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
         full = full_ink(ink, SMALL_STROKE)
     if full is None:
         raise PictureError(f"{name} shows no digit: nothing in it differs enough from the background.")
-    ink = np.clip((ink / _own_full(ink, full) - FAINT) / (1 - FAINT), 0, 1)
+    ink = clear_ink(ink / _own_full(ink, full))
     labels, lines = find_digits(ink)
     if not lines:
         raise PictureError(f"{name} shows no digit, but a pattern or something at its edge: cut out the digits.")
@@ -87,6 +88,12 @@ def find_lines(pixels: Floats, name: str = "The picture") -> list[list[InkedDigi
         [InkedDigit(cut_out(ink, labels, digit), box(digit), digit.beside_sign) for digit in line]
         for line in lines
     ]
+
+
+def clear_ink(ink: Floats) -> Floats:
+    """Clear ink, float32 (height, width) and 1 where it is full, of what is so faint that it is background."""
+    cleared: Floats = np.clip((ink - FAINT) / (1 - FAINT), 0, 1)
+    return cleared
 
 
 def _own_full(ink: Floats, full: float) -> Floats | float:
@@ -156,7 +163,4 @@ def _with_usual_strokes(ink: Floats, unit: float) -> Floats:
         return ink
     growth = (usual - width) / 2 * FINE / unit
     inside = np.pad(inside, max(0, math.ceil(growth)))
-    changed = np.clip(growth + 0.5 - depths(1 - inside) + depths(inside), 0, 1).astype(np.float32)
-    rows, columns = np.nonzero(changed)
-    cut: Floats = changed[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    return cut
+    return crop(np.clip(growth + 0.5 - depths(1 - inside) + depths(inside), 0, 1).astype(np.float32))
