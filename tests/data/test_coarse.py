@@ -32,7 +32,7 @@ def test_coarse_digits_are_legible_and_harder_than_others(coarse: Coarse, tmp_pa
     images, labels = coarse
     network = load_run("pretrained", tmp_path).load_network()
     right = (predict_logits(network, images).argmax(axis=1) == labels).mean()
-    assert 0.8 < right < (predict_logits(network, SPLIT.images).argmax(axis=1) == SPLIT.labels).mean() - 0.02
+    assert 0.9 < right < (predict_logits(network, SPLIT.images).argmax(axis=1) == SPLIT.labels).mean() - 0.005
 
 
 def test_coarse_digits_are_scaled_as_mnists_digits_are(coarse: Coarse) -> None:
