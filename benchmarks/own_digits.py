@@ -186,6 +186,9 @@ def main() -> None:
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--number", type=int, default=40, help="pictures of each kind")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--kind", action="append", choices=KINDS, help="only this kind of pictures; may be repeated"
+    )
     parser.add_argument("--cases", type=Path, help="a folder with pictures and labels.tsv")
     options = parser.parse_args()
     network, read = reader(options.run, options.runs_dir)
@@ -201,7 +204,7 @@ def main() -> None:
     Console(width=160).print(table)
     if options.data_dir:
         writer, scores = known_digits(network, options.data_dir, options.split), {}
-        for kind in KINDS:
+        for kind in options.kind or KINDS:
             scores[kind] = Score()
             for drawn, text in draw_pictures(kind, options.number, options.seed, writer):
                 pixels = drawn.astype(np.float32) / 255
