@@ -195,13 +195,14 @@ def main() -> None:
     if options.cases:
         show("cases", measure_cases(options.cases, network, read))
         return
-    table = Table("pictures", "number", "correct")
-    results = {"handwriting (load_digits)": correct(read, handwriting())}
-    results |= {font: correct(read, printed(font)) for font in FONTS}
-    results["all fonts"] = [each for font in FONTS for each in results[font]]
-    for name, each in results.items():
-        table.add_row(name, f"{len(each):,}", f"{np.mean(each):.1%}")
-    Console(width=160).print(table)
+    if not options.kind:
+        table = Table("pictures", "number", "correct")
+        results = {"handwriting (load_digits)": correct(read, handwriting())}
+        results |= {font: correct(read, printed(font)) for font in FONTS}
+        results["all fonts"] = [each for font in FONTS for each in results[font]]
+        for name, each in results.items():
+            table.add_row(name, f"{len(each):,}", f"{np.mean(each):.1%}")
+        Console(width=160).print(table)
     if options.data_dir:
         writer, scores = known_digits(network, options.data_dir, options.split), {}
         for kind in options.kind or KINDS:
