@@ -38,8 +38,8 @@ def test_one_cut_parts_two_touching_digits(tmp_path: object) -> None:
     right = 0
     for number in range(0, 80, 2):
         ink = pair(*SPLIT.images[number : number + 2])
-        first, last = find_cuts(ink)[0], find_cuts(ink)[-1]
-        parts = [(between(ink, first, cut), between(ink, cut, last)) for cut in find_cuts(ink)[1:-1]]
+        first, *inner, last = find_cuts(ink)
+        parts = [(between(ink, first, cut), between(ink, cut, last)) for cut in inner]
         images = [[digit_image(part[0], (28, 28)) for part in both] for both in parts if all(both)]
         answers = [predict_logits(network, np.stack(both)).argmax(axis=1) for both in images]
         right += any((answer == SPLIT.labels[number : number + 2]).all() for answer in answers)

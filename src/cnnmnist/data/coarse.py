@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnmnist.data.ink import crop
+from cnnmnist.data.ink import crop, inked
 from cnnmnist.data.preprocessing import clear_ink, digit_image
 
 PIXELS = 10, 14  # of the coarse image's side, whose digit has 20/28 of it
@@ -25,8 +25,7 @@ def draw_coarse(images: Images, labels: Images, count: int, rng: np.random.Gener
     Returns:
         Images, uint8 (count, height, width), and labels, uint8 (count,).
     """
-    inked = np.flatnonzero(images.max(axis=(1, 2)) > 127)
-    chosen = rng.choice(inked, count)
+    chosen = rng.choice(inked(images), count)
     drawn = np.empty((count, *images.shape[1:]), np.uint8)
     for image, number in zip(drawn, chosen, strict=True):
         side = int(rng.integers(PIXELS[0], PIXELS[1] + 1))

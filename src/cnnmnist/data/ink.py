@@ -141,6 +141,11 @@ def crop(ink: Floats) -> Floats:
     return ink[top : top + height, left : left + width]
 
 
+def inked(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Find the images, uint8 (n, height, width), that show some ink: their numbers, int64."""
+    return np.flatnonzero(images.max(axis=(1, 2)) > 127)
+
+
 def depths(inside: NDArray[np.uint8]) -> Floats:
     """Compute the distance in pixels of each pixel inside a shape from the outside, to about 2 %."""
     return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5))

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnmnist.data.cuts import between, find_cuts
-from cnnmnist.data.ink import Floats
+from cnnmnist.data.ink import Floats, inked
 from cnnmnist.data.preprocessing import digit_image
 from cnnmnist.data.registry import DIGITS
 
@@ -32,11 +32,11 @@ def draw_parts(images: Images, labels: Images, count: int, rng: np.random.Genera
     Returns:
         Images, uint8 (count, height, width), and labels, uint8 (count,), ``OTHER`` for what is not one digit.
     """
-    inked = np.flatnonzero(images.max(axis=(1, 2)) > 127)
+    numbers = inked(images)
     parts: list[Images] = []
     answers: list[int] = []
     while len(parts) < count:
-        chosen = rng.choice(inked, rng.integers(2, 4))
+        chosen = rng.choice(numbers, rng.integers(2, 4))
         for ink, number in _cut(_row(images[chosen] / np.float32(255), rng), rng):
             parts.append(digit_image(ink, images.shape[1:]))
             answers.append(OTHER if number is None else labels[chosen[number]])
